@@ -1,0 +1,149 @@
+"""Run Java programs against pinned Apache Kafka jars.
+
+What it is: finds java, javac and mvn, resolves the class path of a pom under tests/compat/java once, compiles
+the small programs in tests/compat/java/src against it and runs them. Everything made lies in
+tests/compat/java/target, is rebuilt when a pom or source is newer, and costs nothing when already there.
+A lock file lets several test processes share it.
+
+What it is not: a build of the project. Nothing that ships is Java.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+HOME = Path(__file__).resolve().parents[1] / "compat" / "java"
+TARGET = HOME / "target"
+
+QUIET = f"-Dlog4j2.configurationFile={HOME / 'conf' / 'log4j2-tools.properties'}"
+# A tool that runs for a second gains nothing from the optimising compiler or a parallel collector.
+SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+
+
+class Kit:
+    """One class path (a pom) and the programs compiled against it."""
+
+    def __init__(self, name: str, pom: Path, sources: Sequence[str]) -> None:
+        self.name = name
+        self._pom = pom
+        self._sources = [HOME / "src" / source for source in sources]
+        self._directory = TARGET / name
+
+    def class_path(self) -> str:
+        """The class path, resolved and compiled first where that is still to do."""
+        with _locked(TARGET / f"{self.name}.lock"):
+            jars = self._resolve()
+            classes = self._compile(jars)
+        return f"{classes}{os.pathsep}{jars}"
+
+    def _resolve(self) -> str:
+        listing = self._directory / "classpath.txt"
+        if not _newer(listing, [self._pom]) or not _all_exist(listing):
+            listing.parent.mkdir(parents=True, exist_ok=True)
+            _checked(
+                [
+                    "mvn",
+                    "-q",
+                    "-B",
+                    "-f",
+                    str(self._pom),
+                    "dependency:build-classpath",
+                    f"-Dmdep.outputFile={listing}",
+                ],
+                timeout=900,
+            )
+            os.utime(listing)
+        return listing.read_text().strip()
+
+    def _compile(self, jars: str) -> Path:
+        classes = self._directory / "classes"
+        stamp = self._directory / "compiled"
+        if not _newer(stamp, [self._pom, *self._sources]):
+            classes.mkdir(parents=True, exist_ok=True)
+            if self._sources:
+                sources = [str(source) for source in self._sources]
+                _checked(
+                    ["javac", "-nowarn", "--release", "17", "-cp", jars, "-d", str(classes), *sources],
+                    timeout=300,
+                )
+            stamp.touch()
+        return classes
+
+    def command(self, main_class: str, *args: str, jvm: Sequence[str] = SHORT_LIVED) -> list[str]:
+        """The argument vector that runs `main_class`."""
+        return ["java", QUIET, *jvm, "-cp", self.class_path(), main_class, *args]
+
+    def run(
+        self,
+        main_class: str,
+        *args: str,
+        jvm: Sequence[str] = SHORT_LIVED,
+        input_text: str | None = None,
+        timeout: float = 120,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end. With `check`, a non-zero exit raises RuntimeError with the program's output."""
+        command = self.command(main_class, *args, jvm=jvm)
+        done = subprocess.run(
+            command, input=input_text, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{main_class} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def start(
+        self,
+        main_class: str,
+        *args: str,
+        jvm: Sequence[str] = SHORT_LIVED,
+        stdin: int | IO[str] | None = subprocess.PIPE,
+        stdout: int | IO[str] | None = subprocess.PIPE,
+        stderr: int | IO[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start and return the process; the caller ends it."""
+        command = self.command(main_class, *args, jvm=jvm)
+        return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, text=True, env=env)
+
+
+KAFKA = Kit("kafka-4.3.1", HOME / "pom.xml", ["ClientProbe.java", "DumpCheck.java"])
+CLIENT_3_9 = Kit("client-3.9.1", HOME / "client-3.9" / "pom.xml", ["ClientProbe.java"])
+
+
+def missing_tools() -> str | None:
+    """Why Java tests cannot run here, or None when they can."""
+    missing = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
+    return f"not found: {', '.join(missing)}" if missing else None
+
+
+def _newer(made: Path, origins: Sequence[Path]) -> bool:
+    if not made.exists():
+        return False
+    made_at = made.stat().st_mtime
+    return all(origin.stat().st_mtime <= made_at for origin in origins)
+
+
+def _all_exist(listing: Path) -> bool:
+    """The local Maven repository may have been emptied since the class path was resolved."""
+    return all(Path(jar).exists() for jar in listing.read_text().strip().split(os.pathsep))
+
+
+def _checked(command: Sequence[str], timeout: float) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
