@@ -1,0 +1,441 @@
+"""What one partition remembers of its idempotent and transactional producers.
+
+It answers three questions: is this batch a retry of one already written, or out of order, or from a fenced
+producer (`check`); which transactions are open, and where does the oldest undecided record lie
+(`first_unstable_offset`); and what must a restart know of all this (`take_snapshot`, `reload`). It does not read
+the log: whoever replays it calls `update` and `update_marker` for each batch, as a live append does.
+
+Per producer id: the newest epoch, the last five batches of that epoch, the next sequence, the epoch of the last
+transaction coordinator heard, and the first offset of the open transaction. `check` changes nothing, so that the
+log updates only after its write succeeded.
+
+Life of a transaction here: *open* from its first batch until its marker; then *unreplicated* until the high
+watermark passes the marker. `first_unstable_offset` is the smallest first offset over both kinds: nothing at or
+above it may be served to a read_committed consumer.
+
+Sequences run from 0 to 2^31-1 and wrap to 0; batches that come from a coordinator have none (-1).
+Sources: KIP-98, KIP-360, KIP-890; apache/kafka storage/…/log/{ProducerStateManager,ProducerAppendInfo}.java.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.errors import BrokerError, ErrorCode
+from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
+from storage import producer_snapshot
+from storage.fs import OpenMode
+from storage.producer_snapshot import SnapshotEntry
+from storage.txn_index import AbortedTxn
+
+if TYPE_CHECKING:
+    from storage.fs import FileSystem
+
+BATCHES_RETAINED = 5
+"""A producer may have this many requests in flight, so a retry can be this many batches old."""
+
+_SEQUENCE_MASK = 0x7FFFFFFF
+_NONE = -1
+
+
+class BatchMetadata(NamedTuple):
+    """A batch that was written; both ends inclusive."""
+
+    first_sequence: int
+    last_sequence: int
+    first_offset: Offset
+    last_offset: Offset
+    timestamp_ms: TimestampMs
+
+
+class ProducerState:
+    """One producer's newest epoch and what was written under it."""
+
+    __slots__ = (
+        "batches",
+        "coordinator_epoch",
+        "epoch",
+        "last_timestamp_ms",
+        "next_sequence",
+        "txn_first_offset",
+    )
+
+    def __init__(self, epoch: ProducerEpoch) -> None:
+        self.epoch = epoch
+        self.next_sequence = 0
+        """The sequence that continues the last batch; 0 when none of this epoch is known."""
+        self.batches: deque[tuple[int, int, Offset, Offset, TimestampMs]] = deque(maxlen=BATCHES_RETAINED)
+        """Fields of `BatchMetadata`, oldest first; plain tuples, since every append makes one."""
+        self.last_timestamp_ms: TimestampMs = _NONE
+        """Largest timestamp of the last batch or marker: what expiry counts from."""
+        self.coordinator_epoch = _NONE
+        self.txn_first_offset: Offset = _NONE
+        """First offset of the open transaction, -1 when there is none."""
+
+    def batch_with(self, first_sequence: int, last_sequence: int) -> BatchMetadata | None:
+        """Return the retained batch with exactly these sequences (both inclusive)."""
+        for batch in self.batches:
+            if batch[0] == first_sequence and batch[1] == last_sequence:
+                return BatchMetadata._make(batch)
+        return None
+
+
+def last_sequence_of(base_sequence: int, last_offset_delta: int) -> int:
+    """Return the sequence of a batch's last record (inclusive), wrapped; -1 for a batch without sequences."""
+    return _NONE if base_sequence < 0 else (base_sequence + last_offset_delta) & _SEQUENCE_MASK
+
+
+class ProducerStateManager:
+    """Producer state of one partition, in memory, with its snapshot files."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        directory: str,
+        *,
+        expiration_ms: int = 86_400_000,
+        file_names: Iterable[str] = (),
+    ) -> None:
+        """Start empty; `file_names` is the listing of `directory`, from which the snapshots are known.
+
+        `expiration_ms` is producer.id.expiration.ms. Call `reload` to take up the newest snapshot.
+        """
+        self._fs = fs
+        self.directory = directory
+        self.expiration_ms = expiration_ms
+        self.producers: dict[ProducerId, ProducerState] = {}
+        self.first_unstable_offset: Offset | None = None
+        """First offset of the oldest transaction that is open or unreplicated; None when there is none."""
+        self.snapshot_offsets: list[Offset] = sorted(
+            offset for name in file_names if (offset := producer_snapshot.end_offset_of(name)) is not None
+        )
+        self._open_txns: dict[Offset, ProducerId] = {}
+        """First offset → producer, in ascending order of offset: transactions begin in log order."""
+        self.unreplicated: deque[tuple[Offset, Offset]] = deque()
+        """(marker offset, first offset) of each decided transaction not yet below the high watermark, in log
+        order. Read it to learn whether `on_high_watermark` has anything to do."""
+
+    # -- validation: nothing below changes state ---------------------------------------------------------
+
+    def check(  # noqa: PLR0917 - positional because it runs once per produced batch
+        self,
+        producer_id: ProducerId,
+        epoch: ProducerEpoch,
+        base_sequence: int,
+        last_sequence: int,
+        is_transactional: bool,
+        transaction_version: int = 0,
+    ) -> BatchMetadata | None:
+        """Validate a client's data batch; return the batch that it repeats, None when it is new.
+
+        A repeated batch is answered with the offsets returned and must not be written.
+        Raises: BrokerError INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER or INVALID_TXN_STATE.
+        """
+        producer = self.producers.get(producer_id)
+        if producer is None:
+            # Unknown, expired, or its records are deleted: any start is accepted. Under transaction version 2
+            # an epoch begins with each transaction, so there a start other than 0 means a lost batch (KIP-890).
+            if transaction_version >= 2 and base_sequence != 0:
+                raise _out_of_order(producer_id, epoch, base_sequence, 0)
+            return None
+        if epoch == producer.epoch:
+            if base_sequence != producer.next_sequence:
+                duplicate = producer.batch_with(base_sequence, last_sequence)
+                if duplicate is None:
+                    raise _out_of_order(producer_id, epoch, base_sequence, producer.next_sequence)
+                return duplicate
+        elif epoch < producer.epoch:
+            raise _fenced(producer_id, epoch, producer.epoch)
+        elif base_sequence != 0:
+            raise _out_of_order(producer_id, epoch, base_sequence, 0)
+        if producer.txn_first_offset >= 0 and not is_transactional:
+            raise _not_transactional(producer_id, producer.txn_first_offset)
+        return None
+
+    def check_coordinator(
+        self, producer_id: ProducerId, epoch: ProducerEpoch, is_transactional: bool
+    ) -> None:
+        """Validate a data batch that a coordinator writes for a producer: it carries no sequences.
+
+        Raises: BrokerError INVALID_PRODUCER_EPOCH or INVALID_TXN_STATE.
+        """
+        producer = self.producers.get(producer_id)
+        if producer is None:
+            return
+        if epoch < producer.epoch:
+            raise _fenced(producer_id, epoch, producer.epoch)
+        if producer.txn_first_offset >= 0 and not is_transactional:
+            raise _not_transactional(producer_id, producer.txn_first_offset)
+
+    def check_marker(
+        self,
+        producer_id: ProducerId,
+        epoch: ProducerEpoch,
+        coordinator_epoch: int,
+        transaction_version: int,
+    ) -> None:
+        """Validate a commit or abort marker before it is written.
+
+        Under transaction version 2 the coordinator bumps the epoch for the marker, so an equal one is stale;
+        except that it repeats a marker already written when no transaction is open, and may be written again.
+        Raises: BrokerError INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED.
+        """
+        producer = self.producers.get(producer_id)
+        if producer is None:
+            return
+        stale = epoch < producer.epoch or (
+            epoch == producer.epoch and transaction_version >= 2 and producer.txn_first_offset >= 0
+        )
+        if stale:
+            raise _fenced(producer_id, epoch, producer.epoch)
+        if coordinator_epoch < producer.coordinator_epoch:
+            raise BrokerError(
+                ErrorCode.TRANSACTION_COORDINATOR_FENCED,
+                f"producer {producer_id}: coordinator epoch {coordinator_epoch} is older than "
+                f"{producer.coordinator_epoch}",
+            )
+
+    # -- what was written ----------------------------------------------------------------------------
+
+    def update(  # noqa: PLR0917 - positional, like `check`
+        self,
+        producer_id: ProducerId,
+        epoch: ProducerEpoch,
+        base_sequence: int,
+        last_sequence: int,
+        first_offset: Offset,
+        last_offset: Offset,
+        timestamp_ms: TimestampMs,
+        is_transactional: bool,
+    ) -> None:
+        """Take note of a data batch now in the log, whoever wrote it; both ends inclusive."""
+        producer = self.producers.get(producer_id)
+        if producer is None:
+            producer = self.producers[producer_id] = ProducerState(epoch)
+        elif epoch != producer.epoch:
+            producer.epoch = epoch
+            producer.batches.clear()
+        producer.batches.append((base_sequence, last_sequence, first_offset, last_offset, timestamp_ms))
+        producer.next_sequence = (last_sequence + 1) & _SEQUENCE_MASK
+        producer.last_timestamp_ms = timestamp_ms
+        if is_transactional and producer.txn_first_offset < 0:
+            producer.txn_first_offset = first_offset
+            self._open_txns[first_offset] = producer_id
+            if self.first_unstable_offset is None:
+                self.first_unstable_offset = first_offset
+
+    def update_marker(
+        self,
+        producer_id: ProducerId,
+        epoch: ProducerEpoch,
+        coordinator_epoch: int,
+        offset: Offset,
+        timestamp_ms: TimestampMs,
+        *,
+        committed: bool,
+    ) -> AbortedTxn | None:
+        """Take note of a marker now in the log at `offset`: it decides the producer's open transaction.
+
+        Returns what the segment's transaction index must record: an aborted transaction that wrote something
+        here, else None. `first_unstable_offset` moves on only in `on_high_watermark`.
+        """
+        producer = self.producers.get(producer_id)
+        if producer is None:
+            producer = self.producers[producer_id] = ProducerState(epoch)
+        elif epoch != producer.epoch:
+            producer.epoch = epoch
+            producer.batches.clear()
+            producer.next_sequence = 0
+        producer.coordinator_epoch = coordinator_epoch
+        producer.last_timestamp_ms = timestamp_ms
+        first_offset = producer.txn_first_offset
+        if first_offset < 0:
+            return None
+        producer.txn_first_offset = _NONE
+        del self._open_txns[first_offset]
+        self.unreplicated.append((offset, first_offset))
+        if committed:
+            return None
+        return AbortedTxn(producer_id, first_offset, offset, next(iter(self._open_txns), offset + 1))
+
+    def on_high_watermark(self, high_watermark: Offset) -> None:
+        """Release the decided transactions whose marker lies below `high_watermark` (exclusive)."""
+        unreplicated = self.unreplicated
+        if unreplicated and unreplicated[0][0] < high_watermark:
+            while unreplicated and unreplicated[0][0] < high_watermark:
+                unreplicated.popleft()
+            self._find_first_unstable()
+
+    def remove_expired(self, now_ms: TimestampMs) -> int:
+        """Forget producers idle for `expiration_ms` or longer that have no open transaction; return how many."""
+        horizon = now_ms - self.expiration_ms
+        expired = [
+            producer_id
+            for producer_id, producer in self.producers.items()
+            if producer.last_timestamp_ms <= horizon and producer.txn_first_offset < 0
+        ]
+        for producer_id in expired:
+            del self.producers[producer_id]
+        return len(expired)
+
+    # -- snapshots -----------------------------------------------------------------------------------
+
+    def take_snapshot(self, log_end_offset: Offset) -> str | None:
+        """Write what is known at `log_end_offset`; return the path, None when the newest is not older.
+
+        The file is written but not synced (a torn one fails its checksum and counts for nothing). Whoever
+        moves the recovery point past `log_end_offset` syncs it first.
+        Raises: StorageFailure.
+        """
+        if self.snapshot_offsets and self.snapshot_offsets[-1] >= log_end_offset:
+            return None
+        path = self._path(log_end_offset)
+        file = self._fs.open(path, OpenMode.CREATE)
+        try:
+            file.append(producer_snapshot.encode(self._entries()))
+        finally:
+            file.close()
+        self.snapshot_offsets.append(log_end_offset)
+        return path
+
+    def reload(self, log_end_offset: Offset, now_ms: TimestampMs) -> Offset | None:
+        """Replace the state with that of the newest sound snapshot at or below `log_end_offset`.
+
+        Newer and damaged snapshots are deleted. Returns the offset from which the log must be replayed to
+        complete the state; None when there is no snapshot, the state is empty and all of the log is needed.
+        Assumes that no decided transaction at or above the high watermark is lost with it: a log is cut back
+        to the high watermark at most, or replayed.
+        Raises: StorageFailure.
+        """
+        self._clear()
+        while self.snapshot_offsets:
+            offset = self.snapshot_offsets[-1]
+            if offset <= log_end_offset and self._load(offset, now_ms):
+                return offset
+            self._fs.remove(self._path(offset))
+            self.snapshot_offsets.pop()
+        return None
+
+    def reset(self) -> None:
+        """Forget everything and delete every snapshot: the log starts anew. Raises: StorageFailure."""
+        self._clear()
+        for offset in self.snapshot_offsets:
+            self._fs.remove(self._path(offset))
+        self.snapshot_offsets.clear()
+
+    def detach_snapshot(self, end_offset: Offset) -> str | None:
+        """Hand over the snapshot of a segment that is being deleted: it is no longer known here.
+
+        Returns its path, which the caller renames or removes; None when there is no such snapshot.
+        """
+        index = bisect_left(self.snapshot_offsets, end_offset)
+        if index == len(self.snapshot_offsets) or self.snapshot_offsets[index] != end_offset:
+            return None
+        del self.snapshot_offsets[index]
+        return self._path(end_offset)
+
+    def remove_stray_snapshots(self, base_offsets: Collection[Offset]) -> None:
+        """Delete snapshots that begin no segment, but not one above every segment: a clean stop left that.
+
+        Raises: StorageFailure.
+        """
+        kept: list[Offset] = []
+        newest_base = max(base_offsets, default=_NONE)
+        above = [offset for offset in self.snapshot_offsets if offset > newest_base]
+        for offset in self.snapshot_offsets:
+            if offset in base_offsets or offset == (above or [_NONE])[-1]:
+                insort(kept, offset)
+            else:
+                self._fs.remove(self._path(offset))
+        self.snapshot_offsets = kept
+
+    # -- helpers ---------------------------------------------------------------------------------------
+
+    def _path(self, end_offset: Offset) -> str:
+        return f"{self.directory}/{producer_snapshot.file_name(end_offset)}"
+
+    def _clear(self) -> None:
+        self.producers.clear()
+        self._open_txns.clear()
+        self.unreplicated.clear()
+        self.first_unstable_offset = None
+
+    def _find_first_unstable(self) -> None:
+        first = next(iter(self._open_txns), None)
+        if self.unreplicated:
+            oldest = min(first_offset for _, first_offset in self.unreplicated)
+            first = oldest if first is None else min(first, oldest)
+        self.first_unstable_offset = first
+
+    def _entries(self) -> list[SnapshotEntry]:
+        entries = []
+        for producer_id, producer in self.producers.items():
+            if producer.batches:
+                _, last_sequence, first_offset, last_offset, _ = producer.batches[-1]
+            else:
+                last_sequence, first_offset, last_offset = _NONE, _NONE, _NONE
+            entries.append(
+                SnapshotEntry(
+                    producer_id,
+                    producer.epoch,
+                    last_sequence,
+                    last_offset,
+                    last_offset - first_offset,
+                    producer.last_timestamp_ms,
+                    producer.coordinator_epoch,
+                    producer.txn_first_offset,
+                )
+            )
+        return entries
+
+    def _load(self, end_offset: Offset, now_ms: TimestampMs) -> bool:
+        """Fill the empty state from a snapshot; False, with the state still empty, when it is damaged."""
+        try:
+            entries = producer_snapshot.decode(self._fs.read_file(self._path(end_offset)))
+        except producer_snapshot.CorruptSnapshot:
+            return False
+        for entry in entries:
+            self.producers[entry.producer_id] = _state_of(entry)
+        self.remove_expired(now_ms)
+        self._open_txns.update(
+            sorted((p.txn_first_offset, id_) for id_, p in self.producers.items() if p.txn_first_offset >= 0)
+        )
+        self._find_first_unstable()
+        return True
+
+
+def _state_of(entry: SnapshotEntry) -> ProducerState:
+    producer = ProducerState(entry.epoch)
+    producer.last_timestamp_ms = entry.timestamp_ms
+    producer.coordinator_epoch = entry.coordinator_epoch
+    producer.txn_first_offset = max(entry.txn_first_offset, _NONE)
+    if entry.last_offset >= 0:
+        last = entry.last_sequence
+        first = _NONE if last < 0 else (last - entry.offset_delta) & _SEQUENCE_MASK
+        first_offset = entry.last_offset - entry.offset_delta
+        producer.batches.append((first, last, first_offset, entry.last_offset, entry.timestamp_ms))
+        producer.next_sequence = (last + 1) & _SEQUENCE_MASK
+    return producer
+
+
+def _fenced(producer_id: ProducerId, epoch: ProducerEpoch, newest: ProducerEpoch) -> BrokerError:
+    return BrokerError(
+        ErrorCode.INVALID_PRODUCER_EPOCH, f"producer {producer_id}: epoch {epoch} is fenced by epoch {newest}"
+    )
+
+
+def _out_of_order(producer_id: ProducerId, epoch: ProducerEpoch, sequence: int, expected: int) -> BrokerError:
+    return BrokerError(
+        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        f"producer {producer_id} epoch {epoch}: sequence {sequence} where {expected} was due",
+    )
+
+
+def _not_transactional(producer_id: ProducerId, txn_first_offset: Offset) -> BrokerError:
+    return BrokerError(
+        ErrorCode.INVALID_TXN_STATE,
+        f"producer {producer_id}: batch outside the transaction open since offset {txn_first_offset}",
+    )
