@@ -1,4 +1,4 @@
-"""The properties of the broker that have an effect. Names, meanings and, unless `differs` says otherwise, defaults are Kafka's.
+"""The properties of the broker that have an effect. Names, meanings and, but for `differs`, defaults are Kafka's.
 
 What Kafka has and this broker takes without effect or refuses by name stands in logd/config/other_keys.py, which is
 read only when a property is not found here. Source: Kafka 4.3 ServerLogConfigs.java, SocketServerConfigs.java,
@@ -58,7 +58,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "advertised.listeners",
         "list",
         None,
-        "Addresses that clients are told to use, by listener name. Unset: those of `listeners`. Port 0: the port bound.",
+        "Addresses that clients are told to use, by listener name. Unset: `listeners`. Port 0: the port bound.",
     ),
     ConfigKey(
         "listener.security.protocol.map",
