@@ -382,6 +382,8 @@ class FaultyFileSystem:
         path = posixpath.normpath(path)
         if self.is_dir(path):
             return
+        if self.exists(path):
+            raise failure_from(OSError(errno.EEXIST, ""), path)
         parent, name = posixpath.split(path)
         self.mkdir(parent)
         self._change((Kind.MKDIR, path), None, name, _Directory())
@@ -405,6 +407,10 @@ class FaultyFileSystem:
         if node is None:
             raise _missing(source)
         over = self._find(target)
+        if over is not None and type(over) is not type(node):
+            raise failure_from(
+                OSError(errno.EISDIR if isinstance(node, _Inode) else errno.ENOTDIR, ""), target
+            )
         if isinstance(over, _Directory) and over.entries:
             raise failure_from(OSError(errno.ENOTEMPTY, ""), target)
         (parent, name), (new_parent, new_name) = posixpath.split(source), posixpath.split(target)

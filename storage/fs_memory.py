@@ -108,6 +108,7 @@ class MemoryFileSystem:
 
     def open(self, path: str, mode: OpenMode) -> File:
         path = posixpath.normpath(path)
+        self._check_no_directory(path)
         inode = self._files.get(path)
         if inode is None:
             if mode is OpenMode.READ:
@@ -141,9 +142,11 @@ class MemoryFileSystem:
 
     def mkdir(self, path: str) -> None:
         path = posixpath.normpath(path)
-        while path not in self._directories:
+        if path in self._files:
+            raise failure_from(OSError(errno.EEXIST, ""), path)
+        if path not in self._directories:
+            self.mkdir(posixpath.dirname(path))
             self._directories.add(path)
-            path = posixpath.dirname(path)
 
     def remove(self, path: str) -> None:
         self._files.pop(posixpath.normpath(path), None)
@@ -158,6 +161,7 @@ class MemoryFileSystem:
         source, target = posixpath.normpath(source), posixpath.normpath(target)
         self._check_parent(target)
         if source in self._files:
+            self._check_no_directory(target)
             self._files[target] = self._files.pop(source)
         elif source in self._directories:
             self._rename_directory(source, target)
@@ -165,6 +169,8 @@ class MemoryFileSystem:
             raise _missing(source)
 
     def _rename_directory(self, source: str, target: str) -> None:
+        if target in self._files:
+            raise failure_from(OSError(errno.ENOTDIR, ""), target)
         if any(_is_child(entry, target) for entry in (*self._files, *self._directories)):
             raise failure_from(OSError(errno.ENOTEMPTY, ""), target)
         for file in [entry for entry in self._files if _is_inside(entry, source)]:
@@ -183,6 +189,7 @@ class MemoryFileSystem:
     def write_atomic(self, path: str, data: bytes) -> None:
         path = posixpath.normpath(path)
         self._check_parent(path)
+        self._check_no_directory(path)
         inode = self._files[path] = MemoryInode(self.now_ms)
         inode.data += data
 
@@ -207,6 +214,10 @@ class MemoryFileSystem:
         parent = posixpath.dirname(path)
         if parent not in self._directories:
             raise _missing(parent)
+
+    def _check_no_directory(self, path: str) -> None:
+        if path in self._directories:
+            raise failure_from(OSError(errno.EISDIR, ""), path)
 
 
 def _missing(path: str) -> StorageFailure:
