@@ -156,6 +156,8 @@ def _snappy_decompress(data: memoryview, max_size: int) -> bytes:
             raise _unreadable(Codec.SNAPPY, max_size)
         out += _snappy_block(data[pos + 4 : block_end], max_size - len(out))
         pos = block_end
+    if pos > end:
+        raise _unreadable(Codec.SNAPPY, max_size)
     return bytes(out)
 
 
@@ -163,6 +165,8 @@ def _snappy_block(data: memoryview, max_size: int) -> bytes:
     """Decompress one raw block; its head announces the size, which is believed only within the bounds."""
     import cramjam  # noqa: PLC0415
 
+    if not data:
+        raise _unreadable(Codec.SNAPPY, max_size)
     try:
         size = cramjam.snappy.decompress_raw_len(data)
         if size > max_size or size > len(data) * _EXPANSION_MAX[Codec.SNAPPY]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.compression import DECOMPRESSED_BYTES_MAX, Codec, compress
+from protocol.primitives import write_varint, write_varlong
 from protocol.records import (
     CODEC_MASK,
     CONTROL_BIT,
@@ -109,7 +110,7 @@ class RecordBatchBuilder:
             self._base_timestamp = timestamp_ms
         self._max_timestamp = max(self._max_timestamp, timestamp_ms)
         record = bytearray(1)  # attributes: no bit is defined
-        write_varint(record, timestamp_ms - self._base_timestamp)
+        write_varlong(record, timestamp_ms - self._base_timestamp)
         write_varint(record, offset - self._base_offset)
         _write_nullable_bytes(record, key)
         _write_nullable_bytes(record, value)
@@ -205,15 +206,6 @@ def rewrite_timestamps(
     attributes = fields.attributes & ~LOG_APPEND_TIME_BIT | LOG_APPEND_TIME_BIT * log_append_time
     HEADER.pack_into(batch, 0, *fields._replace(attributes=attributes, max_timestamp=max_timestamp))
     set_crc(batch)
-
-
-def write_varint(out: bytearray, value: int) -> None:
-    """Append `value` (int32 or int64) as a zigzag varint."""
-    raw = value << 1 if value >= 0 else (-value << 1) - 1
-    while raw > 0x7F:
-        out.append(raw & 0x7F | 0x80)
-        raw >>= 7
-    out.append(raw)
 
 
 def _write_nullable_bytes(out: bytearray, data: Buffer | None) -> None:

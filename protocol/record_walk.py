@@ -10,7 +10,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from protocol.records import NO_TIMESTAMP, malformed_record, read_varint, read_varlong
+from protocol.errors import ProtocolViolation
+from protocol.primitives import read_varint, read_varlong
+from protocol.records import NO_TIMESTAMP, malformed_record
 
 if TYPE_CHECKING:
     from protocol.types import Buffer, TimestampMs
@@ -55,7 +57,7 @@ def null_keys(body: Buffer, count: int) -> Faults:
             pos = end
         if pos != len(body):
             raise ValueError(_LEFT_OVER)
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, ProtocolViolation) as error:
         raise malformed_record(index, str(error)) from error
     return faults
 
@@ -143,7 +145,7 @@ def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module he
                 faults.append((index, RecordFault.OFFSET))
         if pos != len(body):
             raise ValueError(_LEFT_OVER)
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, ProtocolViolation) as error:
         raise malformed_record(index, str(error)) from error
     return greatest + base_timestamp, faults
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.compression import DECOMPRESSED_BYTES_MAX, Codec, decompress
 from protocol.crc import crc32c
-from protocol.errors import BrokerError, ErrorCode
+from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
+from protocol.primitives import read_varint, read_varlong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,7 +224,7 @@ def iter_records(batch: Buffer, max_size: int = DECOMPRESSED_BYTES_MAX) -> Itera
     for index in range(header.record_count):
         try:
             timestamp_delta, offset_delta, key, value, headers, pos = _read_record(body, pos)
-        except (IndexError, ValueError) as error:
+        except (ValueError, ProtocolViolation) as error:
             raise malformed_record(index, str(error)) from error
         timestamp_ms = base_timestamp + timestamp_delta if append_time is None else append_time
         yield Record(base_offset + offset_delta, timestamp_ms, key, value, headers)
@@ -239,7 +240,7 @@ _Headers = tuple[tuple[str, bytes | None], ...]
 
 
 def _read_record(buf: Buffer, pos: int) -> tuple[int, int, bytes | None, bytes | None, _Headers, int]:
-    """Read one record; raise ValueError or IndexError where the bytes do not make one."""
+    """Read one record; raise ValueError or ProtocolViolation where the bytes do not make one."""
     length, pos = read_varint(buf, pos)
     end = pos + length
     if length < _RECORD_BYTES_MIN - 1 or end > len(buf):
@@ -270,29 +271,3 @@ def _read_nullable_bytes(buf: Buffer, pos: int, end: int) -> tuple[bytes | None,
     if length > end - pos:
         raise ValueError("a field reaches beyond it")
     return bytes(buf[pos : pos + length]), pos + length
-
-
-def read_varint(buf: Buffer, pos: Position) -> tuple[int, Position]:
-    """Read a zigzag int32; raise IndexError at the end of `buf` and ValueError beyond five bytes."""
-    byte = buf[pos]
-    if byte < 0x80:
-        return (byte >> 1) ^ -(byte & 1), pos + 1
-    return _read_long_varint(buf, pos, 5)
-
-
-def read_varlong(buf: Buffer, pos: Position) -> tuple[int, Position]:
-    """Read a zigzag int64; raise IndexError at the end of `buf` and ValueError beyond ten bytes."""
-    byte = buf[pos]
-    if byte < 0x80:
-        return (byte >> 1) ^ -(byte & 1), pos + 1
-    return _read_long_varint(buf, pos, 10)
-
-
-def _read_long_varint(buf: Buffer, pos: Position, bytes_max: int) -> tuple[int, Position]:
-    raw = 0
-    for count in range(bytes_max):
-        byte = buf[pos + count]
-        raw |= (byte & 0x7F) << (7 * count)
-        if byte < 0x80:
-            return (raw >> 1) ^ -(raw & 1), pos + count + 1
-    raise ValueError(f"a varint takes more than {bytes_max} bytes")
