@@ -1,0 +1,168 @@
+"""Decides every change of the cluster's metadata: which records a command amounts to, and what it is answered.
+
+Pure: `decide` reads the image, proposes records, and changes nothing. `MetadataImage.replay` takes them in once they
+are durable. Several commands may be decided before the first of them is replayed, as long as no two decisions
+`touch` the same thing.
+
+Refusals that concern one topic stand in the reply; a refusal of the whole command is raised as BrokerError.
+Source: Kafka controller/ReplicationControlManager.java, ClusterControlManager.java, ProducerIdControlManager.java.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from protocol.errors import BrokerError, ErrorCode
+from protocol.messages.message import Message
+from protocol.messages.records_metadata import (
+    BrokerRegistrationChangeRecord,
+    FeatureLevelRecord,
+    PartitionChangeRecord,
+    ProducerIdsRecord,
+    RemoveTopicRecord,
+)
+from protocol.types import Offset
+from replication.broker_registration import registration_record
+from replication.metadata_commands import (
+    AllocateProducerIds,
+    Command,
+    CreateTopics,
+    DeleteTopics,
+    ProducerIdBlock,
+    RaiseLeaderEpochs,
+    RegisterBroker,
+)
+from replication.metadata_image import MetadataImage
+from replication.topic_creation import TopicCreator
+from replication.topic_names import collision_key
+
+if TYPE_CHECKING:
+    from replication.metadata_ports import ConfigCheck, Entropy
+
+PRODUCER_ID_BLOCK_SIZE = 1000
+"""Ids per block: one durable write per so many producers, and at most so many ids lost by a restart (Kafka's)."""
+
+PRODUCER_ID_MAX = 2**63 - 1
+
+METADATA_VERSION = 30
+"""Level of the feature metadata.version that our records follow: Kafka 4.3-IV0."""
+
+SUPPORTED_FEATURES = {"metadata.version": (METADATA_VERSION, METADATA_VERSION)}
+"""(lowest, highest) level of each feature that this version can work at, both inclusive."""
+
+_UNFENCE = -1  # BrokerRegistrationChangeRecord.fenced
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a command amounts to."""
+
+    records: Sequence[Message]
+    """Take effect together or not at all. Empty: nothing to make durable."""
+    reply: object
+    touches: frozenset[str] = frozenset()
+    """What must not change between this decision and its replay, as opaque keys."""
+
+
+class Controller:
+    """Proposes changes to one image."""
+
+    __slots__ = ("_creator", "_image")
+
+    def __init__(
+        self, image: MetadataImage, *, partitions: int, replication_factor: int, check_configs: ConfigCheck
+    ) -> None:
+        """`partitions` and `replication_factor` are for topics that do not say; `check_configs` judges settings."""
+        self._image = image
+        self._creator = TopicCreator(
+            image, partitions=partitions, replication_factor=replication_factor, check_configs=check_configs
+        )
+
+    def decide(self, command: Command, next_offset: Offset, entropy: Entropy) -> Decision:
+        """Return what `command` amounts to now; `next_offset` is what the first of its records will get.
+
+        Raises: BrokerError when the command is refused as a whole.
+        """
+        match command:
+            case CreateTopics():
+                return self._create_topics(command, entropy)
+            case DeleteTopics():
+                return self._delete_topics(command)
+            case AllocateProducerIds():
+                return self._allocate_producer_ids(command)
+            case RegisterBroker():
+                return self._register_broker(command, next_offset)
+            case RaiseLeaderEpochs():
+                return self._raise_leader_epochs(command)
+            case _:
+                assert_never(command)
+
+    def _create_topics(self, command: CreateTopics, entropy: Entropy) -> Decision:
+        records, creations = self._creator.create(command, entropy)
+        if command.validate_only:
+            return Decision((), creations)
+        created = (creation.name for creation in creations if creation.code is ErrorCode.NONE)
+        return Decision(records, creations, frozenset(map(_topic_key, created)))
+
+    def _delete_topics(self, command: DeleteTopics) -> Decision:
+        topics = [self._image.topics_by_id.get(topic_id) for topic_id in command.topic_ids]
+        return Decision(
+            records=[RemoveTopicRecord(topic_id=topic.topic_id) for topic in topics if topic is not None],
+            reply=[ErrorCode.UNKNOWN_TOPIC_ID if topic is None else ErrorCode.NONE for topic in topics],
+            touches=frozenset(_topic_key(topic.name) for topic in topics if topic is not None),
+        )
+
+    def _allocate_producer_ids(self, command: AllocateProducerIds) -> Decision:
+        registration = self._image.live_broker(command.node_id)
+        if registration is None:
+            raise BrokerError(
+                ErrorCode.BROKER_ID_NOT_REGISTERED, f"broker {command.node_id} is not registered"
+            )
+        first = self._image.next_producer_id
+        if first > PRODUCER_ID_MAX - PRODUCER_ID_BLOCK_SIZE:
+            raise BrokerError(ErrorCode.UNKNOWN_SERVER_ERROR, "all producer ids have been handed out")
+        record = ProducerIdsRecord(
+            broker_id=command.node_id,
+            broker_epoch=registration.broker_epoch,
+            next_producer_id=first + PRODUCER_ID_BLOCK_SIZE,
+        )
+        return Decision(
+            [record], ProducerIdBlock(first, PRODUCER_ID_BLOCK_SIZE), frozenset(("producer-ids",))
+        )
+
+    def _register_broker(self, command: RegisterBroker, next_offset: Offset) -> Decision:
+        registration = command.registration._replace(broker_epoch=next_offset, fenced=True)
+        node_id = registration.node_id
+        for feature, level in self._image.features.items():
+            lowest, highest = registration.features.get(feature, (0, 0))
+            if not lowest <= level <= highest:
+                raise BrokerError(
+                    ErrorCode.UNSUPPORTED_VERSION,
+                    f"broker {node_id} supports {feature} from {lowest} to {highest}, the cluster is at {level}",
+                )
+        records: list[Message] = [
+            registration_record(registration),
+            BrokerRegistrationChangeRecord(broker_id=node_id, broker_epoch=next_offset, fenced=_UNFENCE),
+        ]
+        return Decision(records, registration._replace(fenced=False), frozenset((f"broker:{node_id}",)))
+
+    def _raise_leader_epochs(self, command: RaiseLeaderEpochs) -> Decision:
+        node_id = command.node_id
+        records: list[Message] = [
+            PartitionChangeRecord(partition_id=index, topic_id=topic.topic_id, leader=node_id)
+            for topic in self._image.topics.values()
+            for index, state in topic.partitions.items()
+            if state.leader_id == node_id
+        ]
+        return Decision(records, len(records), frozenset(map(_topic_key, self._image.topics)))
+
+
+def bootstrap_records() -> list[Message]:
+    """Return the first records of a new cluster (Kafka: BootstrapMetadata, written by `kafka-storage format`)."""
+    return [FeatureLevelRecord(name="metadata.version", feature_level=METADATA_VERSION)]
+
+
+def _topic_key(name: str) -> str:
+    return f"topic:{collision_key(name)}"

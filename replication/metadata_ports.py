@@ -1,0 +1,71 @@
+"""What the broker may ask of a metadata store, and what the controller asks of its surroundings.
+
+A `MetadataStore` keeps the metadata durable: a local log on one node, a shared store in a cluster. A command is
+decided against the image, its records are made durable, then replayed; then watchers act; only then does the
+submitter resume. Reading is reading attributes of `image`, and never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias, overload
+
+from protocol.errors import ErrorCode
+from replication.broker_registration import BrokerRegistration
+from replication.metadata_commands import (
+    AllocateProducerIds,
+    Command,
+    CreateTopics,
+    DeleteTopics,
+    ProducerIdBlock,
+    RaiseLeaderEpochs,
+    RegisterBroker,
+    TopicCreation,
+)
+from replication.metadata_image import MetadataDelta, MetadataImage
+
+DeltaWatcher: TypeAlias = Callable[[MetadataDelta], Awaitable[None] | None]
+"""Told what changed, after the image changed and before submitters resume; an awaitable that it returns is waited
+for. Must not raise, and must not wait for a command: the store would wait for itself."""
+
+
+class MetadataStore(Protocol):
+    """Durable metadata with an image in memory. Used from the event loop only."""
+
+    @property
+    def image(self) -> MetadataImage:
+        """Everything committed so far. To be read only; one object for the life of the store."""
+
+    def watch(self, watcher: DeltaWatcher) -> None:
+        """Have `watcher` told of every later change, in the order of the log."""
+
+    @overload
+    async def submit(self, command: CreateTopics) -> Sequence[TopicCreation]: ...
+    @overload
+    async def submit(self, command: DeleteTopics) -> Sequence[ErrorCode]: ...
+    @overload
+    async def submit(self, command: AllocateProducerIds) -> ProducerIdBlock: ...
+    @overload
+    async def submit(self, command: RegisterBroker) -> BrokerRegistration: ...
+    @overload
+    async def submit(self, command: RaiseLeaderEpochs) -> int: ...
+    async def submit(self, command: Command) -> object:
+        """Decide the command, make its records durable, and return the reply once watchers have acted.
+
+        Raises: BrokerError when the command is refused as a whole; KAFKA_STORAGE_ERROR when its records cannot be
+        made durable, and from then on for every command that has records.
+        """
+
+
+class Entropy(Protocol):
+    """Randomness, handed in so that a simulation can replay it."""
+
+    def uuid(self) -> bytes:
+        """Return 16 random bytes."""
+
+    def below(self, bound: int) -> int:
+        """Return a number from 0 up to `bound`, exclusive."""
+
+
+ConfigCheck: TypeAlias = Callable[[Mapping[str, str]], str | None]
+"""Takes the settings made on a topic; returns in words what is wrong with them, or None."""
