@@ -71,8 +71,6 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "list",
         (),
         "Listeners for controllers. The controller is in this process, so they are not opened.",
-        kafka_default=None,
-        differs="Kafka demands a value",
     ),
     ConfigKey(
         "log.dirs",

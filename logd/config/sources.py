@@ -18,8 +18,8 @@ from logd.config.key import ConfigKey, ConfigValueError, Value, parse_value
 from logd.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "LOGD_"
-# Read by the tests, the benchmarks and the build; never properties.
-_NOT_PROPERTIES = {"LOGD_REQUIRE", "LOGD_MYPYC"}
+# Read by the tests and the benchmarks; never properties.
+_NOT_PROPERTIES = ("LOGD_REQUIRE", "LOGD_TEST_", "LOGD_BENCH_")
 
 COMMAND_LINE, ENVIRONMENT, FILE = "command line", "environment", "file"
 
@@ -99,7 +99,7 @@ def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], t
     texts: dict[str, str] = {}
     warnings: list[str] = []
     for variable in sorted(environment):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _NOT_PROPERTIES:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(_NOT_PROPERTIES):
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("_", ".")
         if name in BROKER_KEYS_BY_NAME or _is_known_elsewhere(name):

@@ -1,0 +1,78 @@
+"""What all tests share: a broker to talk to, and the rule that a required toolchain is never skipped.
+
+`LOGD_REQUIRE` (set by .ci/run) names toolchains such as `java,go,node`: a skipped test that carries such a mark fails.
+At the end passed, failed and skipped are printed for each client that took part.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import LogdBroker
+
+TOOLCHAINS = ("java", "go", "node")
+REQUIRED = frozenset(filter(None, os.environ.get("LOGD_REQUIRE", "").split(",")))
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[LogdBroker]:
+    """A fresh broker with default settings, stopped in an orderly way at the end."""
+    with LogdBroker(tmp_path / "broker") as running:
+        yield running
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    unknown = REQUIRED - set(TOOLCHAINS)
+    if unknown:
+        raise pytest.UsageError(
+            f"LOGD_REQUIRE names {', '.join(sorted(unknown))}: only {', '.join(TOOLCHAINS)}"
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        client = _client_of(item)
+        if client:
+            item.user_properties.append(("client", client))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    missing = [name for name in TOOLCHAINS if name in REQUIRED and item.get_closest_marker(name)]
+    if report.skipped and missing and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although LOGD_REQUIRE names {missing[0]}: {report.longrepr}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.getreports(outcome):
+            client = dict(getattr(report, "user_properties", ())).get("client")
+            if client is not None:
+                counts[str(client)][outcome] += 1
+    if not counts:
+        return
+    terminalreporter.section("clients")
+    terminalreporter.write_line(f"{'client':<24}{'passed':>8}{'failed':>8}{'skipped':>8}")
+    for client, outcomes in sorted(counts.items()):
+        failed = outcomes["failed"] + outcomes["error"]
+        terminalreporter.write_line(f"{client:<24}{outcomes['passed']:>8}{failed:>8}{outcomes['skipped']:>8}")
+
+
+def _client_of(item: pytest.Item) -> str:
+    """The client whose name parametrises the test, else the toolchain that it is marked with."""
+    parameters = getattr(item, "callspec", None)
+    chosen = parameters.params.get("client") if parameters is not None else None
+    if isinstance(chosen, str):
+        return chosen
+    return next((name for name in TOOLCHAINS if item.get_closest_marker(name)), "")
