@@ -1,0 +1,63 @@
+# The commands of this project. `make setup` comes first by itself and does nothing when nothing changed.
+# It needs make and one Python from 3.11 on; name another with `make setup PYTHON=python3.12`.
+
+SHELL := /bin/sh
+PACKAGES := protocol storage replication logd
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+PYTEST := $(BIN)/pytest -n auto
+
+.PHONY: help setup run test test-full check lint types unit bench docs clean
+
+help:
+	@echo "make run        start a broker on real data and show how to connect"
+	@echo "make test       all tests of everyday size, real clients included"
+	@echo "make test-full  the same at acceptance size"
+	@echo "make check      format, lint, types, imports and unit tests, within a minute"
+	@echo "make bench      measure; see bench/"
+	@echo "make docs       write the generated documentation"
+	@echo "make clean      remove what was made"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml tools/find_python.sh
+	@python=$$(tools/find_python.sh "$(PYTHON)") || exit 1; \
+	if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+		echo "making $(VENV) with $$python"; rm -rf $(VENV); "$$python" -m venv $(VENV) || exit 1; \
+	fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint
+	@touch $@
+
+run: setup
+	@$(BIN)/python -m bench.first_run $(ARGS)
+
+test: setup
+	$(PYTEST) -m "not full" $(ARGS)
+
+test-full: setup
+	$(PYTEST) $(ARGS)
+
+check: lint types unit
+
+lint: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy --strict $(PACKAGES)
+
+unit: setup
+	$(PYTEST) -q -m "not slow and not full" tests/unit tests/tidy
+
+bench: setup
+	$(BIN)/python -m bench $(ARGS)
+
+docs: setup
+	$(BIN)/python -m logd.config_help
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache logd-data
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
