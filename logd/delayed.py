@@ -222,7 +222,8 @@ class _Watch:
         now = (
             partition.high_watermark,
             partition.log.recovery_point,
-            partition.partition_epoch,
+            partition.is_under_min_in_sync,
+            partition.leader_epoch,
             partition.refusal,
         )
         if now == self.seen:  # most appends change nothing for those who wait
@@ -292,14 +293,12 @@ class DelayedQueue:
             measure=measure,
         )
         self._parked += 1
-        satisfied = False
         for wait in waits:
+            if delayed.is_satisfied_by(wait):
+                self._finish(delayed)
+                return delayed
             self._watch(wait.partition).fetches[wait] = delayed
-            satisfied = satisfied or delayed.is_satisfied_by(wait)
-        if satisfied:
-            self._finish(delayed)
-        else:
-            self._set_deadline(delayed, timeout_ms)
+        self._set_deadline(delayed, timeout_ms)
         return delayed
 
     def partition_moved(self, partition: Partition[Any]) -> None:
