@@ -34,7 +34,8 @@ _UINT16 = Struct(">H")
 _UINT32 = Struct(">I")
 _FLOAT64 = Struct(">d")
 
-_SHORT_UVARINTS = tuple(bytes((value,)) for value in range(128))
+SHORT_UVARINTS: Final = tuple(bytes((value,)) for value in range(128))
+"""The unsigned varints of one byte, by value."""
 
 
 def _read_fixed(form: Struct, buf: Buffer, pos: int) -> tuple[int, int]:
@@ -147,17 +148,37 @@ def _read_base128(buf: Buffer, pos: int, size_max: int) -> tuple[int, int]:
 
 def read_uvarint(buf: Buffer, pos: int) -> tuple[int, int]:
     """Read an unsigned varint of at most 31 significant bits, which is all that lengths and tags may use."""
-    value, end = _read_base128(buf, pos, 5)
+    start = pos
+    value = shift = 0
+    try:
+        while True:
+            byte = buf[pos]
+            pos += 1
+            if byte < 0x80:
+                value |= byte << shift
+                break
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if shift > 28:
+                raise ProtocolViolation(f"an unsigned varint of more than 5 bytes at {start}")
+    except IndexError:
+        raise ProtocolViolation(f"truncated varint at {start}") from None
     if value > 0x7FFFFFFF:
-        raise ProtocolViolation(f"an unsigned varint above 2^31 - 1 at {pos}")
-    return value, end
+        raise ProtocolViolation(f"an unsigned varint above 2^31 - 1 at {start}")
+    return value, pos
 
 
 def encode_uvarint(value: int) -> bytes:
     """Return the bytes of an unsigned varint below 2^31."""
     if 0 <= value < 128:
-        return _SHORT_UVARINTS[value]
-    if not 0 <= value <= 0x7FFFFFFF:
+        return SHORT_UVARINTS[value]
+    if value < 0x4000:
+        if value < 0:
+            raise ProtocolViolation(f"{value} does not fit an unsigned varint")
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if value < 0x200000:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
+    if value > 0x7FFFFFFF:
         raise ProtocolViolation(f"{value} does not fit an unsigned varint")
     return _encode_base128(value)
 
