@@ -1,0 +1,115 @@
+"""The table of APIs that this broker serves, and what follows from it: header versions, message classes.
+
+An API is in the table when it works, not before: clients cope with a missing API better than with a wrong one.
+Ranges are inclusive. The advertised range differs from the served one in a single case, Produce: old librdkafka
+takes a minimum above 0 for "no compression supported" (KAFKA-18659), while nothing sends those versions any more.
+
+What the versions brought (KIP):
+- Produce 3: transactions (98); 5: log start offset (107); 7: zstd (110); 8: record errors (467); 10: new leader in
+  the answer (951); 11, 12: transactions, second version (890); 13: topic ids (516).
+- Fetch 4: isolation level (98); 7: sessions (227); 9: leader epoch (320); 10: zstd (110); 11: closest replica
+  (392); 12: divergence by epoch (595); 13: topic ids (516); 15: replica state (903); 16: new leader (951); 17:
+  directory ids (853); 18: high watermark of the follower (1166).
+- ListOffsets 2: isolation level (98); 4: leader epoch (320); 7: greatest timestamp (734); 8 to 11: tiers (405,
+  1005, 1075, 1023).
+- Metadata 7: leader epoch (320); 8: authorised operations (430); 10, 12: topic ids (516); 13: top-level error (1102).
+- ApiVersions 3: client software, fallback (511), features (584); 5: the node that is meant (1242).
+- CreateTopics 5: configuration in the answer (525); 7: topic id (516).   DeleteTopics 6: topic ids (516).
+- InitProducerId 3: epoch bump by the client (360); 4: PRODUCER_FENCED (588); 5: transactions, second version (890).
+- OffsetForLeaderEpoch 2: leader epoch (320).   DescribeCluster 1: controllers (919); 2: fenced brokers (1073).
+Flexible versions are those of KIP-482.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final, NamedTuple
+
+from protocol.codec import reader_for
+from protocol.errors import ProtocolViolation
+from protocol.messages.headers import RequestHeader
+from protocol.messages.message import Message
+from protocol.primitives import read_int16
+from protocol.types import Buffer
+
+API_VERSIONS: Final = 18
+
+
+class ApiSpec(NamedTuple):
+    """One API: what of it is served."""
+
+    key: int
+    name: str
+    module: str
+    """Name of its module in `protocol.messages`."""
+    min_version: int
+    max_version: int
+    first_flexible: int
+    advertised_min: int
+
+
+def _spec(
+    key: int, name: str, module: str, versions: tuple[int, int], flexible: int, advertised_min: int = -1
+) -> ApiSpec:
+    first, last = versions
+    return ApiSpec(key, name, module, first, last, flexible, first if advertised_min < 0 else advertised_min)
+
+
+APIS: Final[dict[int, ApiSpec]] = {
+    spec.key: spec
+    for spec in (
+        _spec(0, "Produce", "produce", (3, 13), 9, advertised_min=0),
+        _spec(1, "Fetch", "fetch", (4, 18), 12),
+        _spec(2, "ListOffsets", "list_offsets", (1, 11), 6),
+        _spec(3, "Metadata", "metadata", (0, 13), 9),
+        _spec(18, "ApiVersions", "api_versions", (0, 5), 3),
+        _spec(19, "CreateTopics", "create_topics", (2, 7), 5),
+        _spec(20, "DeleteTopics", "delete_topics", (1, 6), 4),
+        _spec(22, "InitProducerId", "init_producer_id", (0, 5), 2),
+        _spec(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", (2, 4), 4),
+        _spec(60, "DescribeCluster", "describe_cluster", (0, 2), 0),
+    )
+}
+
+
+def request_header_version(key: int, version: int) -> int:
+    """Return 2 (with tag buffer) where the API version is flexible, else 1.
+
+    Raises: ProtocolViolation for an API that is not in the table.
+    """
+    return 2 if version >= _spec_of(key).first_flexible else 1
+
+
+def response_header_version(key: int, version: int) -> int:
+    """Return 1 (with tag buffer) where the API version is flexible, else 0.
+
+    ApiVersions stays at 0: a client asks before it knows which versions the broker understands (KIP-511).
+
+    Raises: ProtocolViolation for an API that is not in the table.
+    """
+    return 1 if key != API_VERSIONS and version >= _spec_of(key).first_flexible else 0
+
+
+def read_request_header(buf: Buffer, pos: int = 0) -> tuple[RequestHeader, int]:
+    """Read a request's header; return it with the position of the body.
+
+    The version in it is not checked against those served: ApiVersions answers every version.
+
+    Raises: ProtocolViolation when it is malformed, or for an API that is not in the table.
+    """
+    key, version_at = read_int16(buf, pos)
+    version, _ = read_int16(buf, version_at)
+    return reader_for(RequestHeader, request_header_version(key, version))(buf, pos)
+
+
+def message_types(spec: ApiSpec) -> tuple[type[Message], type[Message]]:
+    """Import an API's messages: its request and its response class."""
+    module = import_module(f"protocol.messages.{spec.module}")
+    return getattr(module, f"{spec.name}Request"), getattr(module, f"{spec.name}Response")
+
+
+def _spec_of(key: int) -> ApiSpec:
+    spec = APIS.get(key)
+    if spec is None:
+        raise ProtocolViolation(f"API key {key} is not served")
+    return spec
