@@ -19,7 +19,7 @@ Sources: KIP-98, KIP-360, KIP-890; apache/kafka storage/…/log/{ProducerStateMa
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -342,12 +342,11 @@ class ProducerStateManager:
 
         Raises: StorageFailure.
         """
-        kept: list[Offset] = []
         newest_base = max(base_offsets, default=_NONE)
-        above = [offset for offset in self.snapshot_offsets if offset > newest_base]
+        kept: list[Offset] = []
         for offset in self.snapshot_offsets:
-            if offset in base_offsets or offset == (above or [_NONE])[-1]:
-                insort(kept, offset)
+            if offset in base_offsets or newest_base < offset == self.snapshot_offsets[-1]:
+                kept.append(offset)
             else:
                 self._fs.remove(self._path(offset))
         self.snapshot_offsets = kept
