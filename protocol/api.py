@@ -49,7 +49,7 @@ class ApiSpec(NamedTuple):
 
 
 def _spec(
-    key: int, name: str, module: str, versions: tuple[int, int], flexible: int, advertised_min: int = -1
+    key: int, name: str, module: str, versions: tuple[int, int], *, flexible: int, advertised_min: int = -1
 ) -> ApiSpec:
     first, last = versions
     return ApiSpec(key, name, module, first, last, flexible, first if advertised_min < 0 else advertised_min)
@@ -58,16 +58,16 @@ def _spec(
 APIS: Final[dict[int, ApiSpec]] = {
     spec.key: spec
     for spec in (
-        _spec(0, "Produce", "produce", (3, 13), 9, advertised_min=0),
-        _spec(1, "Fetch", "fetch", (4, 18), 12),
-        _spec(2, "ListOffsets", "list_offsets", (1, 11), 6),
-        _spec(3, "Metadata", "metadata", (0, 13), 9),
-        _spec(18, "ApiVersions", "api_versions", (0, 5), 3),
-        _spec(19, "CreateTopics", "create_topics", (2, 7), 5),
-        _spec(20, "DeleteTopics", "delete_topics", (1, 6), 4),
-        _spec(22, "InitProducerId", "init_producer_id", (0, 5), 2),
-        _spec(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", (2, 4), 4),
-        _spec(60, "DescribeCluster", "describe_cluster", (0, 2), 0),
+        _spec(0, "Produce", "produce", (3, 13), flexible=9, advertised_min=0),
+        _spec(1, "Fetch", "fetch", (4, 18), flexible=12),
+        _spec(2, "ListOffsets", "list_offsets", (1, 11), flexible=6),
+        _spec(3, "Metadata", "metadata", (0, 13), flexible=9),
+        _spec(18, "ApiVersions", "api_versions", (0, 5), flexible=3),
+        _spec(19, "CreateTopics", "create_topics", (2, 7), flexible=5),
+        _spec(20, "DeleteTopics", "delete_topics", (1, 6), flexible=4),
+        _spec(22, "InitProducerId", "init_producer_id", (0, 5), flexible=2),
+        _spec(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", (2, 4), flexible=4),
+        _spec(60, "DescribeCluster", "describe_cluster", (0, 2), flexible=0),
     )
 }
 
