@@ -1,4 +1,4 @@
-"""Who leads, who follows, and what the cluster agreed on: partitions, replica sets, metadata.
+"""Who leads, who follows, and what the cluster has agreed on. Pure: facts and the present time in, decisions out.
 
-Pure: state machines that take events and the time, and return what changed. No files, sockets, clocks or tasks.
+No IO, no clock, no event loop, no logging; what is needed of the log stands in `replication.ports`.
 """
