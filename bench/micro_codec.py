@@ -1,8 +1,8 @@
 """Nanoseconds to decode and to encode the messages of the hot path, per version.
 
-    python bench/micro_codec.py                  # table
-    python bench/micro_codec.py --json > a.json  # to compare two runs
-    python bench/micro_codec.py --builds         # cost of building each codec, in microseconds
+    python -m bench.micro_codec                  # table
+    python -m bench.micro_codec --json > a.json  # to compare two runs
+    python -m bench.micro_codec --builds         # cost of building each codec, in microseconds
 
 Each figure is the best of several rounds: what the code costs, without what else the machine was doing. Bodies
 alone, without headers. Decoding reads from a memoryview of a bytearray, as a connection hands it over.
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from protocol.codec import encode, encode_bytes, reader_for, writer_for
+from protocol.codec import encode, encode_bytes, reader_for
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from protocol.messages.fetch import FetchRequest, FetchResponse
 from protocol.messages.message import Message
@@ -61,7 +61,11 @@ def incremental_fetch_request(version: int) -> Message:
 
 def fetch_response(version: int) -> Message:
     partition = FetchResponse.PartitionData(
-        partition_index=3, high_watermark=200_000, last_stable_offset=200_000, log_start_offset=0, records=RECORDS
+        partition_index=3,
+        high_watermark=200_000,
+        last_stable_offset=200_000,
+        log_start_offset=0,
+        records=RECORDS,
     )
     topic = FetchResponse.FetchableTopicResponse(topic="orders", topic_id=TOPIC_ID, partitions=[partition])
     return FetchResponse(session_id=77, responses=[topic])
@@ -84,7 +88,9 @@ def metadata_response(version: int) -> Message:
         for node in (1, 2, 3)
     ]
     topic = MetadataResponse.MetadataResponseTopic(name="orders", topic_id=TOPIC_ID, partitions=partitions)
-    return MetadataResponse(brokers=brokers, cluster_id="abcdefghijklmnopqrstuv", controller_id=1, topics=[topic])
+    return MetadataResponse(
+        brokers=brokers, cluster_id="abcdefghijklmnopqrstuv", controller_id=1, topics=[topic]
+    )
 
 
 def api_versions_request(version: int) -> Message:
@@ -159,11 +165,10 @@ def main() -> None:
     if arguments.json:
         json.dump(rows, sys.stdout, indent=1)
         return
-    print("  ".join(f"{name:>17}" for name in rows[0]))
+    print(f"{'message':26}" + "".join(f"{name:>19}" for name in list(rows[0])[1:]))
     for row in rows:
-        print("  ".join(f"{value:>17}" if i else f"{value:<17}"[:25] for i, value in enumerate(row.values())))
+        print(f"{row['message']:26}" + "".join(f"{value:>19}" for value in list(row.values())[1:]))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, ".")
     main()

@@ -196,7 +196,9 @@ class _ReaderSource:
         kind = field.element
         if kind in FIXED and kind != "uuid":
             letter, size = FIXED[kind]
-            self._emit(f'{target} = list(unpack_from(f">{{n}}{letter}", buf, pos))')
+            self.names[f"unpacks_{letter}"] = _ARRAY_UNPACKS[letter]
+            self._emit(f"if n < 16: {target} = list(unpacks_{letter}[n](buf, pos))")
+            self._emit(f'else: {target} = list(unpack_from(f">{{n}}{letter}", buf, pos))')
             self._emit(f"pos += n * {size}" if size > 1 else "pos += n")
             return
         array = self._local("a")
@@ -316,6 +318,10 @@ def _wrong_size(field: str) -> None:
     raise ProtocolViolation(f"tagged field {field} has not the size it announces")
 
 
+# The usual array of numbers is short: replicas, partitions.
+_ARRAY_UNPACKS = {
+    letter: tuple(Form(f">{count}{letter}").unpack_from for count in range(16)) for letter in "bhiq"
+}
 _NAMES: dict[str, Any] = {
     "StructError": StructError,
     "UTF_8": "utf-8",

@@ -191,7 +191,10 @@ class _WriterSource:
         self._length("" if self._flexible else "i", False)
         kind = field.element
         if kind in FIXED and kind != "uuid":
-            self._emit(f'w(pack(f">{{len({array})}}{FIXED[kind][0]}", *{array}))')
+            letter = FIXED[kind][0]
+            self.names[f"packs_{letter}"] = _ARRAY_PACKS[letter]
+            self._emit(f"n = len({array})")
+            self._emit(f'w(packs_{letter}[n](*{array}) if n < 16 else pack(f">{{n}}{letter}", *{array}))')
             return
         element = self._local("m")
         self._emit(f"for {element} in {array}:")
@@ -271,6 +274,8 @@ def _no_uuid(value: Any) -> None:
     raise ProtocolViolation(f"not an id of {UUID_SIZE} bytes: {value!r}")
 
 
+# The usual array of numbers is short: replicas, partitions.
+_ARRAY_PACKS = {letter: tuple(Form(f">{count}{letter}").pack for count in range(16)) for letter in "bhiq"}
 _NAMES: dict[str, Any] = {
     "SHORT_UVARINTS": SHORT_UVARINTS,
     "StructError": StructError,
