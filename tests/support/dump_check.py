@@ -106,8 +106,11 @@ def _batch_heads(log: Path) -> Iterator[tuple[int, int]]:
 
 
 def _log_files(directories: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+    """Partitions that were deleted (`-delete`) are nobody's logs any more, and Kafka leaves theirs unfinished."""
     for directory in directories:
-        yield from Path(directory).rglob("*.log")
+        for path in Path(directory).rglob("*.log"):
+            if not path.parent.name.endswith("-delete"):
+                yield path
 
 
 def _is_checked(path: Path) -> bool:

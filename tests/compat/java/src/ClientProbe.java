@@ -120,12 +120,12 @@ public final class ClientProbe {
     }
 
     private void consume(Command command) {
-        TopicPartition partition = command.topicPartition();
+        List<TopicPartition> partitions = command.topicPartitions();
         long wanted = command.number("count", 0);
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(command.number("timeout_ms", 15_000));
         try (var consumer = consumer(command)) {
-            consumer.assign(List.of(partition));
-            seek(consumer, partition, command);
+            consumer.assign(partitions);
+            seek(consumer, partitions, command);
             long seen = 0;
             while (seen < wanted && System.nanoTime() < deadline) {
                 for (var record : consumer.poll(Duration.ofMillis(200))) {
@@ -133,25 +133,28 @@ public final class ClientProbe {
                     seen++;
                 }
             }
-            output.println("position offset=" + consumer.position(partition));
         }
     }
 
-    private static void seek(KafkaConsumer<byte[], byte[]> consumer, TopicPartition partition, Command command) {
+    private static void seek(
+            KafkaConsumer<byte[], byte[]> consumer, List<TopicPartition> partitions, Command command) {
         switch (command.text("from")) {
-            case "earliest" -> consumer.seekToBeginning(List.of(partition));
-            case "latest" -> consumer.seekToEnd(List.of(partition));
-            case "offset" -> consumer.seek(partition, command.number("offset", 0));
-            case "timestamp" -> {
-                OffsetAndTimestamp found = consumer
-                    .offsetsForTimes(Map.of(partition, command.number("timestamp", 0))).get(partition);
-                if (found == null) {
-                    consumer.seekToEnd(List.of(partition));
-                } else {
-                    consumer.seek(partition, found.offset());
-                }
-            }
+            case "earliest" -> consumer.seekToBeginning(partitions);
+            case "latest" -> consumer.seekToEnd(partitions);
+            case "offset" -> partitions.forEach(each -> consumer.seek(each, command.number("offset", 0)));
+            case "timestamp" -> partitions.forEach(each -> seekToTime(consumer, each, command));
             default -> { } // "reset": no position, so auto.offset.reset decides
+        }
+    }
+
+    private static void seekToTime(
+            KafkaConsumer<byte[], byte[]> consumer, TopicPartition partition, Command command) {
+        OffsetAndTimestamp found = consumer
+            .offsetsForTimes(Map.of(partition, command.number("timestamp", 0))).get(partition);
+        if (found == null) {
+            consumer.seekToEnd(List.of(partition));
+        } else {
+            consumer.seek(partition, found.offset());
         }
     }
 
@@ -161,7 +164,8 @@ public final class ClientProbe {
             headers.append(headers.length() == 0 ? "" : ",")
                 .append(encode(header.key())).append(':').append(hex(header.value()));
         }
-        output.println("record offset=" + record.offset()
+        output.println("record partition=" + record.partition()
+            + " offset=" + record.offset()
             + " timestamp=" + record.timestamp()
             + " timestamp_type=" + record.timestampType()
             + " leader_epoch=" + record.leaderEpoch().map(String::valueOf).orElse("-")
@@ -292,11 +296,16 @@ public final class ClientProbe {
 
         List<String> list(String key) {
             String value = fields.get(key);
-            return value == null || value.isEmpty() ? List.of() : List.of(value.split(","));
+            return value == null || value.isEmpty() ? List.of() : List.of(value.replace("%2C", ",").split(","));
         }
 
         TopicPartition topicPartition() {
             return new TopicPartition(text("topic"), (int) number("partition", 0));
+        }
+
+        List<TopicPartition> topicPartitions() {
+            return list("partitions").stream()
+                .map(index -> new TopicPartition(text("topic"), Integer.parseInt(index))).toList();
         }
 
         Map<String, String> prefixed(String prefix) {

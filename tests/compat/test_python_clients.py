@@ -1,0 +1,115 @@
+"""kafka-python, confluent-kafka and aiokafka over real sockets: every scenario with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.compat import scenarios
+from tests.support.clients.aio import AioKafkaClient
+from tests.support.clients.confluent import ConfluentClient
+from tests.support.clients.kafka_python import KafkaPythonClient
+from tests.support.clients.port import ACKS, CODECS, Acks, Client, Codec, Isolation
+
+CLIENTS: dict[str, Callable[[str], Client]] = {
+    client.name: client for client in (KafkaPythonClient, ConfluentClient, AioKafkaClient)
+}
+
+
+@pytest.fixture(scope="module", params=CLIENTS)
+def client(request: pytest.FixtureRequest, bootstrap: str) -> Iterator[Client]:
+    made = CLIENTS[request.param](bootstrap)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("acks", ACKS)
+def test_produce(client: Client, topic: str, acks: Acks, codec: Codec) -> None:
+    scenarios.produce_and_read_back(client, topic, acks=acks, codec=codec, idempotent=False)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_produce_idempotent(client: Client, topic: str, codec: Codec) -> None:
+    scenarios.produce_and_read_back(client, topic, acks="all", codec=codec, idempotent=True)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_large_batches(client: Client, topic: str, codec: Codec) -> None:
+    scenarios.large_batches(client, topic, codec)
+
+
+def test_message_too_large(client: Client, topic: str) -> None:
+    scenarios.message_too_large(client, topic)
+
+
+def test_auto_created_topic(client: Client, topic: str) -> None:
+    scenarios.auto_created_topic(client, topic)
+
+
+@pytest.mark.parametrize("start", scenarios.CONSUME_STARTS)
+def test_consume_from(client: Client, topic: str, start: str) -> None:
+    scenarios.consume_from_start(client, topic, *scenarios.CONSUME_STARTS[start])
+
+
+@pytest.mark.parametrize("start", scenarios.NEW_ONLY_STARTS)
+def test_consume_new_records_only(client: Client, topic: str, start: str) -> None:
+    scenarios.consume_new_records_only(client, topic, scenarios.NEW_ONLY_STARTS[start])
+
+
+def test_out_of_range_resets_to_earliest(client: Client, topic: str) -> None:
+    scenarios.out_of_range_resets_to_earliest(client, topic)
+
+
+def test_no_position_resets_to_earliest(client: Client, topic: str) -> None:
+    scenarios.no_position_resets_to_earliest(client, topic)
+
+
+def test_out_of_range_without_reset_fails(client: Client, topic: str) -> None:
+    scenarios.out_of_range_without_reset_fails(client, topic)
+
+
+@pytest.mark.parametrize("isolation", ["read_committed", "read_uncommitted"])
+def test_isolation(client: Client, topic: str, isolation: Isolation) -> None:
+    scenarios.read_committed_sees_plain_records(client, topic, isolation)
+
+
+def test_long_poll_wakes_on_append(client: Client, topic: str) -> None:
+    scenarios.long_poll_wakes_on_append(client, topic)
+
+
+def test_several_partitions(client: Client, topic: str) -> None:
+    scenarios.several_partitions(client, topic)
+
+
+def test_offsets_and_times(client: Client, topic: str) -> None:
+    scenarios.offsets_and_times(client, topic)
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_log_append_time(client: Client, topic: str, codec: Codec) -> None:
+    scenarios.log_append_time(client, topic, codec)
+
+
+@pytest.mark.parametrize("topic_codec", CODECS)
+def test_recompressed_by_topic(client: Client, topic: str, topic_codec: Codec) -> None:
+    scenarios.recompressed_by_topic(client, topic, "gzip" if topic_codec != "gzip" else "lz4", topic_codec)
+
+
+def test_topic_life(client: Client, topic: str) -> None:
+    scenarios.topic_life(client, topic)
+
+
+def test_recreated_topic_is_empty(client: Client, topic: str) -> None:
+    scenarios.recreated_topic_is_empty(client, topic)
+
+
+def test_cluster(client: Client, bootstrap: str) -> None:
+    scenarios.cluster(client, bootstrap)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("reader", CLIENTS)
+def test_cross_read(client: Client, bootstrap: str, topic: str, reader: str, codec: Codec) -> None:
+    scenarios.cross_read(client, CLIENTS[reader](bootstrap), topic, codec)
