@@ -110,7 +110,7 @@ def make_config(settings: Settings, *, in_memory: bool = False) -> BrokerConfig:
     values = _with_defaults(settings)
     config = BrokerConfig(
         listeners=_listeners(values),
-        log_dirs=_strings(values, "log.dirs") or _strings(values, "log.dir"),
+        log_dirs=_strings(values, "log.dir" if values["log.dirs"] is None else "log.dirs"),
         in_memory=in_memory,
         max_connections_per_ip_overrides=_per_ip_overrides(str(values["max.connections.per.ip.overrides"])),
         topic_defaults=topic_defaults({**settings.values, **values}),
@@ -143,8 +143,6 @@ def validate(config: BrokerConfig, values: Mapping[str, Value]) -> None:
         )
     if not config.log_dirs:
         raise ConfigError("log.dirs names no directory", "set it, or use --data-dir DIR")
-    if len(set(config.log_dirs)) > 1 and config.in_memory:
-        raise ConfigError("--memory makes its own data directory", "remove --memory or log.dirs")
 
 
 def _with_defaults(settings: Settings) -> dict[str, Value]:

@@ -224,8 +224,9 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "int",
         -1,
         "Level of gzip, where the broker compresses; -1 is its default.",
-        low=-1,
+        low=1,
         high=9,
+        exempt=-1,
     ),
     ConfigKey(
         "compression.lz4.level", "int", 9, "Level of lz4, where the broker compresses.", low=1, high=17
