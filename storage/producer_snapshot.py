@@ -17,8 +17,7 @@ from collections.abc import Collection
 from struct import Struct
 from typing import NamedTuple
 
-from crc32c import crc32c
-
+from protocol.crc import crc32c
 from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
 
 SUFFIX = ".snapshot"
