@@ -1,0 +1,175 @@
+"""Goal: whoever starts the broker wrongly learns in one line what to do. Method: real processes, every mistake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from logd import __version__
+from tests.support.broker import ROOT, LogdBroker, clean_environment
+
+
+def _logd(
+    *arguments: str, interpreter: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *interpreter, "-m", "logd", *arguments],
+        cwd=ROOT,
+        env=clean_environment() | environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def _assert_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("logd: ")
+    for part in parts:
+        assert part in lines[0]
+    assert done.returncode == code
+    assert "bootstrap.servers" not in done.stdout
+
+
+def test_version() -> None:
+    done = _logd("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, f"logd {__version__}")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"]])
+def test_help_has_examples(arguments: list[str]) -> None:
+    done = _logd(*arguments)
+    assert done.returncode == 0
+    assert "logd serve --data-dir /srv/logd --port 0" in done.stdout
+
+
+def test_help_pages() -> None:
+    assert "num.partitions (int, at least 1; default 1)" in _logd("serve", "--help-config").stdout
+    assert "listeners: PLAINTEXT://127.0.0.1:9092 here" in _logd("serve", "--help-defaults").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "COMMAND"),
+        (["sreve"], "sreve"),
+        (["serve", "--prot", "1"], "--prot"),
+        (["serve", "--port", "x"], "bad port"),
+        (["serve", "--port", "65536"], "bad port"),
+        (["serve", "--port", "0", "-X", "listeners=PLAINTEXT://h:1"], "--port"),
+        (["serve", "--memory", "--data-dir", "d"], "--memory"),
+        (["serve", "--data-dir", "d", "-X", "log.dirs=e"], "log.dirs"),
+        (["serve", "--data-dir", "a,b"], "comma"),
+        (["serve", "-X", "num.partition=1"], "did you mean num.partitions?"),
+        (["serve", "-X", "num.partitions=one"], "whole number"),
+        (["serve", "-X", "listeners=9092"], "NAME://HOST:PORT"),
+        (["serve", "-X", "zookeeper.connect=h"], "ZooKeeper"),
+        (["serve", "--config", "missing.properties"], "missing.properties"),
+    ],
+)
+def test_wrong_options(arguments: list[str], part: str) -> None:
+    _assert_one_line(_logd(*arguments), 2, part)
+
+
+def test_optimised_python_is_refused() -> None:
+    _assert_one_line(_logd("serve", interpreter=("-O",)), 2, "-O")
+    _assert_one_line(_logd("serve", PYTHONOPTIMIZE="1"), 2, "-O")
+
+
+def test_data_directory_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    _assert_one_line(_logd("serve", "--port", "0", "--data-dir", str(file)), 1, str(file), "is a file")
+    _assert_one_line(_logd("serve", "--port", "0", "--data-dir", str(file / "below")), 1, "below a file")
+
+
+def test_data_directory_cannot_be_made() -> None:
+    _assert_one_line(_logd("serve", "--port", "0", "--data-dir", "/proc/logd"), 1, "/proc/logd")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_data_directory_is_not_writable(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        _assert_one_line(_logd("serve", "--port", "0", "--data-dir", str(tmp_path)), 1, "not writable")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        _assert_one_line(_logd("serve", "--port", port, "--data-dir", str(tmp_path)), 1, port)
+
+
+def test_host_is_not_of_this_machine(tmp_path: Path) -> None:
+    _assert_one_line(
+        _logd("serve", "--host", "203.0.113.1", "--port", "0", "--data-dir", str(tmp_path)), 1, "203.0.113.1"
+    )
+
+
+def test_data_directory_in_use(broker: LogdBroker) -> None:
+    _assert_one_line(
+        _logd("serve", "--port", "0", "--data-dir", str(broker.data_dir)), 1, str(broker.data_dir)
+    )
+
+
+@pytest.mark.parametrize("property_", ["cluster.id=AAAAAAAAAAAAAAAAAAAAAA", "node.id=77"])
+def test_data_directory_of_another(broker: LogdBroker, property_: str) -> None:
+    broker.stop()
+    name = property_.partition("=")[0]
+    _assert_one_line(
+        _logd("serve", "--port", "0", "--data-dir", str(broker.data_dir), "-X", property_),
+        1,
+        name.split(".")[0],
+    )
+
+
+def test_what_a_start_says(tmp_path: Path) -> None:
+    with LogdBroker(
+        tmp_path / "broker", properties={"num.io.threads": "8", "log.flush.interval.messages": "1"}
+    ) as broker:
+        assert broker.stop() == 0
+        output = broker.output()
+    assert "taken without effect: num.io.threads" in output
+    assert "durability: synced to disk before every acknowledgement" in output
+    assert f"log.dirs={broker.data_dir}" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_stop_it_in_order(broker: LogdBroker, number: signal.Signals) -> None:
+    os.kill(broker.pid, number)
+    assert broker.stop() == 0
+    assert "Traceback" not in broker.output()
+
+
+def test_memory_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "logd", "serve", "--memory", "--port", "0"],
+        cwd=ROOT,
+        env=clean_environment() | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("durability:"):
+            break
+    process.terminate()
+    output = "".join(lines) + process.communicate(timeout=20)[0]
+    assert process.returncode == 0
+    assert "goes with the process" in output
+    directory = output.partition("log.dirs=")[2].split()[0]
+    assert not os.path.exists(directory)
