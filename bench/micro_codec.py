@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from protocol.codec import encode, encode_bytes, reader_for
@@ -148,10 +149,8 @@ def measure_build(build: Callable[[int], Message], version: int) -> dict[str, An
     row: dict[str, Any] = {"message": build.__name__, "version": version}
     for kind, render in (("reader", reader_source), ("writer", writer_source)):
         source, _ = render(cls, version)
-        row[f"{kind}_source_us"] = round(best_ns(lambda render=render: render(cls, version)) / 1e3)
-        row[f"{kind}_compile_us"] = round(
-            best_ns(lambda source=source: compile(source, "<codec>", "exec")) / 1e3
-        )
+        row[f"{kind}_source_us"] = round(best_ns(partial(render, cls, version)) / 1e3)
+        row[f"{kind}_compile_us"] = round(best_ns(partial(compile, source, "<codec>", "exec")) / 1e3)
     return row
 
 
