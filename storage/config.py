@@ -1,8 +1,8 @@
 """What one log needs to know of its topic's configuration.
 
-Not a parser: names, types, bounds and documentation of the properties live in the broker's configuration table, which
-builds a LogConfig per topic. Field names are Kafka's topic properties with dots turned into underscores; defaults are
-Kafka's. A LogConfig never changes: a new one is handed to `Log.configure`.
+Not a parser: names, types, bounds and documentation of the properties live in the broker's configuration
+table, which builds a LogConfig per topic. Field names are Kafka's topic properties with dots turned into
+underscores; defaults are Kafka's. A LogConfig never changes: a new one is handed to `Log.configure`.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class LogConfig:
     message_timestamp_type: str = CREATE_TIME
     message_timestamp_before_max_ms: int = NO_LIMIT
     message_timestamp_after_max_ms: int = 3_600_000
-    # Kafka looks at every record of every batch; here that is the choice "full" and the default reads the header.
+    # Kafka walks every record of every batch: that is "full" here, and the default reads headers only.
     validation: str = VALIDATE_HEADER
     flush_messages: int = NO_LIMIT
     flush_ms: int = NO_LIMIT

@@ -1,0 +1,112 @@
+"""Walking the batches of a segment file by their headers, and checking them whole.
+
+A walk starts at the first byte of a batch and goes forward only. Nothing here decompresses or looks at
+records. What does not look like a batch raises CorruptLog with its position; a walk over bytes that nobody has
+checked proves nothing until `check_batches` has been over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import NamedTuple
+
+from protocol.crc import crc32c
+from protocol.records import (
+    ATTRIBUTES_POSITION,
+    HEADER,
+    HEADER_SIZE,
+    LOG_OVERHEAD,
+    MAGIC,
+    BatchHeader,
+    read_header,
+)
+from storage.errors import CorruptLog
+from storage.fs import File
+
+_SPAN = Struct(">qi4xb4x2xi")  # base offset, length, magic, last offset delta
+_HEADER_CHUNK = 4096
+"""Bytes read at once while walking headers: the default distance between two index entries."""
+_CHECK_CHUNK = 1 << 20
+"""Bytes read at once while checking: enough to keep the disk busy, little enough to hold in memory."""
+
+
+class BatchSpan(NamedTuple):
+    """Where a batch lies: bytes [position, position + size_bytes), offsets [base_offset, last_offset]."""
+
+    position: int
+    size_bytes: int
+    base_offset: int
+    last_offset: int
+
+
+def iter_spans(file: File, position: int, end: int) -> Iterator[BatchSpan]:
+    """Yields the batches in [position, end) by reading headers only. Raises: CorruptLog, StorageFailure."""
+    unpack = _SPAN.unpack_from
+    chunk = b""
+    chunk_start = chunk_end = position
+    while position < end:
+        if position + HEADER_SIZE > chunk_end:
+            chunk = file.read_at(position, min(_HEADER_CHUNK, end - position))
+            chunk_start, chunk_end = position, position + len(chunk)
+            if len(chunk) < HEADER_SIZE:
+                raise CorruptLog(file.name, position, "the file ends inside a batch header")
+        base_offset, length, magic, last_offset_delta = unpack(chunk, position - chunk_start)
+        size = length + LOG_OVERHEAD
+        if size < HEADER_SIZE or magic != MAGIC or last_offset_delta < 0 or base_offset < 0:
+            raise CorruptLog(file.name, position, "not the header of a record batch")
+        if position + size > end:
+            raise CorruptLog(file.name, position, f"a batch of {size} bytes reaches beyond byte {end}")
+        yield BatchSpan(position, size, base_offset, base_offset + last_offset_delta)
+        position += size
+
+
+def read_max_timestamp(file: File, position: int) -> int:
+    """Max timestamp of the batch at `position`. Raises: CorruptLog, StorageFailure."""
+    data = file.read_at(position, HEADER_SIZE)
+    if len(data) < HEADER_SIZE:
+        raise CorruptLog(file.name, position, "the file ends inside a batch header")
+    return read_header(data).max_timestamp
+
+
+def iter_checked(
+    file: File, position: int, end: int, next_offset: int, read_ahead: int = _CHECK_CHUNK
+) -> Iterator[tuple[int, BatchHeader, memoryview]]:
+    """Yields (position, header, whole batch) for each batch in [position, end), every bit of it checked.
+
+    Lengths, CRC, and that offsets ascend from `next_offset` on. Reads pieces of `read_ahead`
+    bytes at once, up to 1 MiB.
+    Raises: CorruptLog at the first batch that fails; StorageFailure.
+    """
+    chunk = memoryview(b"")
+    chunk_start = position
+    piece = min(read_ahead, _CHECK_CHUNK)
+    while position < end:
+        at = position - chunk_start
+        if at + HEADER_SIZE > len(chunk):
+            chunk, chunk_start, at = _read_chunk(file, position, end, piece, HEADER_SIZE), position, 0
+        header = BatchHeader._make(HEADER.unpack_from(chunk, at))
+        size = header.batch_length + LOG_OVERHEAD
+        if size < HEADER_SIZE or header.magic != MAGIC:
+            raise CorruptLog(file.name, position, "not the header of a record batch")
+        if position + size > end:
+            raise CorruptLog(file.name, position, f"a batch of {size} bytes reaches beyond byte {end}")
+        if at + size > len(chunk):
+            chunk, chunk_start, at = _read_chunk(file, position, end, piece, size), position, 0
+        batch = chunk[at : at + size]
+        if crc32c(batch[ATTRIBUTES_POSITION:], 0) != header.crc:
+            raise CorruptLog(file.name, position, "the checksum of a batch does not match")
+        if header.base_offset < next_offset or header.last_offset_delta < 0:
+            raise CorruptLog(
+                file.name, position, f"offset {header.base_offset} where {next_offset} or more was due"
+            )
+        yield position, header, batch
+        next_offset = header.base_offset + header.last_offset_delta + 1
+        position += size
+
+
+def _read_chunk(file: File, position: int, end: int, piece: int, needed: int) -> memoryview:
+    data = file.read_at(position, min(max(piece, needed), end - position))
+    if len(data) < needed:
+        raise CorruptLog(file.name, position, "the file ends inside a batch")
+    return memoryview(data)

@@ -1,0 +1,121 @@
+"""A read that has to wait for the disk, or that must check what it reads: a plan for the thread pool.
+
+Made by `Log.read` when the batches wanted are not in the page cache, or were not yet checked by this process, or
+cannot be found without touching such bytes. `run` finds them, reads them (so that they are resident afterwards),
+and checks every batch bit by bit; then `Log.finish_read` on the loop gives the result. Nothing unchecked
+is ever served, and no read blocks the loop.
+
+`run` touches only what the plan captured: the open file, a copy of the index, numbers. When the log was
+truncated meanwhile, what it sees is meaningless: it ends with `stale` set, and the reader asks again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.types import Offset, Position
+from storage.batch_scan import BatchSpan, iter_checked
+from storage.errors import CorruptLog
+from storage.region import FileRegion
+
+if TYPE_CHECKING:
+    from storage.segment import Segment
+
+
+class Generation:
+    """Counts how often a log lost bytes that a plan may be about to read (truncation, deletion)."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+class ColdRead:
+    """Reads from `offset` up to `upper` (exclusive) and `max_bytes`, in one segment."""
+
+    def __init__(
+        self,
+        segment: Segment,
+        generation: Generation,
+        *,
+        offset: Offset,
+        start: Position,
+        upper: Offset,
+        max_bytes: int,
+        min_one: bool,
+    ) -> None:
+        """`start` is the position of the batch that holds `offset`, -1 when the index must tell. Opens the
+        file if it is not: raises StorageFailure.
+        """
+        self.segment = segment
+        self._file = segment.file
+        self._size_bytes = segment.size_bytes
+        self._index = segment.offset_index.frozen() if start < 0 else None
+        self._generation = generation
+        self._made_at = generation.number
+        self._offset = offset
+        self._start = start
+        self._upper = upper
+        self._max_bytes = max_bytes
+        self._min_one = min_one
+        # What `run` found out.
+        self.checked: tuple[Position, Position] = (0, 0)
+        """Bytes that were read and checked."""
+        self.region: FileRegion | None = None
+        self.next_offset = offset
+        """Offset behind the last batch of the region."""
+        self.index_is_wrong = False
+        """Whether the offset index named a place where its batch is not."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the log was truncated since this was made: `run` has nothing to say then."""
+        return self._generation.number != self._made_at
+
+    def run(self) -> None:
+        """Blocks. Raises: CorruptLog at a batch that is not what was written; StorageFailure."""
+        try:
+            start = self._start if self._index is None else self._indexed_start()
+            self._read(start)
+        except CorruptLog:
+            if not self.stale:
+                raise
+
+    def _indexed_start(self) -> Position:
+        """Where the index says that a batch begins, if the log agrees; the start of the segment otherwise."""
+        assert self._index is not None
+        try:
+            indexed, position, _ = self._index.lookup(self._offset)
+            if indexed < self.segment.base_offset:
+                return 0
+            _, header, _ = next(iter_checked(self._file, position, self._size_bytes, 0))
+            if header.last_offset == indexed:
+                return position
+        except (CorruptLog, StopIteration):
+            pass
+        # Either the index or the batch is damaged; reading all from the start tells which.
+        self.index_is_wrong = True
+        return 0
+
+    def _read(self, position: Position) -> None:
+        first: BatchSpan | None = None
+        checked_from = end = position
+        due = self.segment.base_offset
+        read_ahead = max(self._max_bytes, 1 << 16)
+        for at, header, _ in iter_checked(self._file, position, self._size_bytes, due, read_ahead):
+            if header.base_offset >= self._upper:
+                break
+            size = header.size_bytes
+            if header.last_offset >= self._offset:
+                if first is None:
+                    if size > self._max_bytes and not self._min_one:
+                        break
+                    first = BatchSpan(at, size, header.base_offset, header.last_offset)
+                elif at + size - first.position > self._max_bytes:
+                    break
+                self.next_offset = header.last_offset + 1
+            end = at + size
+        self.checked = (checked_from, end)
+        if first is not None:
+            self.region = FileRegion(self._file, first.position, end - first.position)

@@ -1,0 +1,72 @@
+"""Making a log durable up to an offset: a plan for the thread pool.
+
+`Log.flush_plan` captures on the loop what has to reach the disk; `run` blocks in the pool; `Log.flushed` on the
+loop then moves the recovery point. Everything that waits for an offset below `up_to` may go on: one fsync serves
+them all.
+
+What must be on disk before the recovery point passes an offset, since recovery will not look below it:
+the batches; for each segment that ends there its indexes and the producer snapshot behind it; the leader epochs;
+and the names of all those files. The indexes of the segment that holds the recovery point are not among them:
+recovery makes them anew.
+
+A failed sync is never tried again: the kernel may have dropped the dirty pages and would report success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocol.types import LeaderEpoch, Offset
+from storage.checkpoint import LEADER_EPOCHS, write_leader_epochs
+from storage.fs import File, FileSystem
+
+
+class FlushPlan:
+    """What to sync so that everything below `up_to` survives a power failure."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        directory: str,
+        *,
+        up_to: Offset,
+        truncations: int,
+        files: list[File],
+        leader_epochs: Sequence[tuple[LeaderEpoch, Offset]] | None,
+        directory_changes: int | None,
+    ) -> None:
+        self.up_to = up_to
+        self.truncations = truncations
+        """How often the log was truncated when this was made; after another the plan says nothing any more."""
+        self.leader_epochs = leader_epochs
+        self.directory_changes = directory_changes
+        """How many changes of names are durable afterwards; None: all were already."""
+        self._fs = fs
+        self._directory = directory
+        self.files = files
+
+    def run(self) -> None:
+        """Blocks. Raises: StorageFailure; then nothing may be assumed to be on disk."""
+        for file in self.files:
+            file.sync()
+        if self.leader_epochs is not None:
+            write_leader_epochs(self._fs, f"{self._directory}/{LEADER_EPOCHS}", self.leader_epochs)
+        if self.directory_changes is not None:
+            self._fs.sync_dir(self._directory)
+
+
+class DeletePlan:
+    """Files that were renamed out of the log and are to be removed after a while, for readers' sake."""
+
+    def __init__(self, fs: FileSystem, directory: str, paths: Sequence[str], not_before_ms: int) -> None:
+        self.paths = paths
+        self.not_before_ms = not_before_ms
+        """When `run` is due."""
+        self._fs = fs
+        self._directory = directory
+
+    def run(self) -> None:
+        """Blocks. Raises: StorageFailure; what is left over is removed when the log is opened again."""
+        self._fs.sync_dir(self._directory)  # first the names: a removal must not overtake its rename
+        for path in self.paths:
+            self._fs.remove(path)

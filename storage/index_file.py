@@ -1,0 +1,150 @@
+"""Array of fixed-size ascending entries in a file: what the offset index and the time index share.
+
+The file is not held open and not memory-mapped. Entries that were appended since the last `write_out` wait in
+memory (the tail, bounded by the owner who spills it); older ones are read back from the file when a lookup
+needs them. No checksum: the owner checks what an entry says against the log, and after a crash the index is
+rebuilt from it.
+
+Invariant: entry i lies in the file when i < `_written`, else in the tail; `entries` counts both.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Self
+
+from storage.errors import CorruptLog
+from storage.fs import File, FileSystem, OpenMode
+
+_PAGE_ENTRIES = 512
+"""Read that many entries at once: a bisection ends in one page instead of nine single reads."""
+
+WRITE_OUT_ENTRIES = 512
+"""Spill the tail at this length: 4 to 6 KB of memory per index, one write per 2 MB of log."""
+
+
+class IndexFile:
+    """Entries of two integer columns, both ascending."""
+
+    ENTRY = Struct("")
+
+    __slots__ = ("_fs", "_tail", "_written", "base_offset", "entries", "path")
+
+    def __init__(self, fs: FileSystem, path: str, base_offset: int, written: int = 0) -> None:
+        """`written` is the number of entries that the file holds."""
+        self._fs = fs
+        self.path = path
+        self.base_offset = base_offset
+        self._written = written
+        self._tail = bytearray()
+        self.entries = written
+
+    @classmethod
+    def open(cls, fs: FileSystem, path: str, base_offset: int) -> Self:
+        """The index over an existing file; a torn last entry is not counted. Raises: StorageFailure."""
+        return cls(fs, path, base_offset, fs.size(path) // cls.ENTRY.size)
+
+    def is_whole(self) -> bool:
+        """Whether the file holds whole entries only. Raises: StorageFailure."""
+        return self._fs.size(self.path) == self._written * self.ENTRY.size
+
+    def create(self) -> None:
+        """Makes the file, empty. Raises: StorageFailure."""
+        self._fs.open(self.path, OpenMode.CREATE)
+
+    @property
+    def tail_entries(self) -> int:
+        """How many entries wait in memory."""
+        return self.entries - self._written
+
+    def write_out(self) -> None:
+        """Moves the tail into the file, not synced. Raises: StorageFailure, with nothing changed."""
+        if not self._tail:
+            return
+        size = self.ENTRY.size
+        file = self._fs.open(self.path, OpenMode.APPEND)
+        if file.size() != self._written * size:
+            file.truncate(self._written * size)
+        file.append(self._tail)
+        self._written += len(self._tail) // size
+        self._tail = bytearray()
+
+    def frozen(self) -> Self:
+        """A copy for lookups on another thread while this one grows."""
+        copy = type(self)(self._fs, self.path, self.base_offset, self._written)
+        copy._tail = bytearray(self._tail)
+        copy.entries = self.entries
+        return copy
+
+    def reset(self) -> None:
+        """Drops every entry, in memory and in the file. Raises: StorageFailure."""
+        self._fs.open(self.path, OpenMode.CREATE)
+        self._tail = bytearray()
+        self._written = self.entries = 0
+
+    def is_resident(self) -> bool:
+        """Whether a lookup would not wait for the disk. Raises: StorageFailure."""
+        if not self._written:
+            return True
+        file = self._fs.open(self.path, OpenMode.READ)
+        return file.is_resident(0, self._written * self.ENTRY.size)
+
+    def _row(self, index: int) -> tuple[int, int]:
+        """Entry number `index` as it is stored. Raises: CorruptLog, StorageFailure."""
+        if index >= self._written:
+            row = self.ENTRY.unpack_from(self._tail, (index - self._written) * self.ENTRY.size)
+        else:
+            row = self.ENTRY.unpack(self._read(self._fs.open(self.path, OpenMode.READ), index, 1))
+        return row[0], row[1]
+
+    def _count_not_above(self, column: int, value: int) -> int:
+        """How many entries have `column` <= `value`: they are the first ones. Raises: StorageFailure."""
+        tail = self._tail
+        unpack = self.ENTRY.unpack_from
+        if tail and unpack(tail, 0)[column] <= value:
+            in_tail = _bisect(tail, self.ENTRY, len(tail) // self.ENTRY.size, column, value)
+            return self._written + in_tail
+        return self._count_written_not_above(column, value) if self._written else 0
+
+    def _count_written_not_above(self, column: int, value: int) -> int:
+        file = self._fs.open(self.path, OpenMode.READ)
+        low, high = 0, self._written
+        while high - low > _PAGE_ENTRIES:
+            middle = (low + high) // 2
+            if self.ENTRY.unpack(self._read(file, middle, 1))[column] <= value:
+                low = middle + 1
+            else:
+                high = middle
+        return low + _bisect(self._read(file, low, high - low), self.ENTRY, high - low, column, value)
+
+    def _read(self, file: File, index: int, count: int) -> bytes:
+        size = self.ENTRY.size
+        data = file.read_at(index * size, count * size)
+        if len(data) != count * size:
+            raise CorruptLog(self.path, index * size, f"ends before {self._written} entries")
+        return data
+
+    def _truncate_entries(self, count: int) -> None:
+        """Keeps the first `count` entries. Raises: StorageFailure."""
+        if count >= self.entries:
+            return
+        size = self.ENTRY.size
+        if count < self._written:
+            self._fs.open(self.path, OpenMode.APPEND).truncate(count * size)
+            self._written = count
+        del self._tail[(count - self._written) * size :]
+        self.entries = count
+
+
+def _bisect(data: bytes | bytearray, entry: Struct, count: int, column: int, value: int) -> int:
+    """How many of the `count` entries in `data` have `column` <= `value`."""
+    unpack = entry.unpack_from
+    size = entry.size
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if unpack(data, middle * size)[column] <= value:
+            low = middle + 1
+        else:
+            high = middle
+    return low

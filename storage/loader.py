@@ -1,0 +1,364 @@
+"""Opening a log: believe what a clean stop vouches for, check and repair what a crash may have left.
+
+After a clean stop nothing is scanned: sizes and last index entries must fit, the tail of the active segment is
+walked header by header, and the producer state comes from its snapshot.
+
+After an unclean stop everything from the start of the segment that holds the recovery point is read and checked
+bit by bit. A batch that is not sound
+
+- at or above the recovery point is the *tail*: disks write back in any order, so holes and torn batches are the
+  normal picture after a power failure. The log is cut there; what is cut off is kept in files beside it (.cut).
+- below the recovery point is *rot*: it had been on disk. Nothing is cut, CorruptLog is raised, and the partition
+  stays offline, since good data may lie behind it.
+
+Indexes, transaction indexes, snapshots and leader epochs that are missing or damaged are made anew from the log:
+none of them is ever a reason to refuse. What was done is returned, not logged.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from protocol.records import BatchHeader
+from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs, TopicPartition
+from storage.batch_scan import iter_checked, iter_spans
+from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs
+from storage.config import LogConfig
+from storage.errors import CorruptLog, MalformedFile
+from storage.fs import FileSystem, OpenMode
+from storage.leader_epochs import LeaderEpochCache
+from storage.leftovers import base_offset_of, settle
+from storage.log import Log
+from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
+from storage.producer_replay import replay_batch
+from storage.producer_state import ProducerStateManager
+from storage.segment import LOG_SUFFIX, Segment, file_stem
+from storage.segment_recovery import CUT_SUFFIX, SegmentScan, keep_aside, rebuild_segment
+from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
+
+_UNINDEXED_BYTES_MAX = 16 << 20
+"""More than this behind the last index entry means that entries were lost. A batch may be large, and a follower
+of Kafka's makes one entry per fetch, so a little says nothing."""
+
+
+@dataclass(slots=True)
+class RecoveryReport:
+    """What opening a log found and did."""
+
+    topic_partition: TopicPartition
+    clean: bool
+    segments: int = 0
+    scanned_segments: int = 0
+    scanned_bytes: int = 0
+    rebuilt_segments: list[Offset] = field(default_factory=list)
+    """Base offsets of segments below the recovery point whose indexes had to be made anew."""
+    cut_offset: Offset = -1
+    """Where the log was cut, and now ends; -1 when it was not."""
+    cut_bytes: int = 0
+    cut_files: list[str] = field(default_factory=list)
+    """Where the bytes that were cut off are kept."""
+    cut_reason: str = ""
+
+
+def load_log(
+    fs: FileSystem,
+    directory: str,
+    topic_partition: TopicPartition,
+    config: LogConfig,
+    *,
+    topic_id: bytes = ZERO_UUID,
+    recovery_point: Offset,
+    log_start_offset: Offset,
+    clean: bool,
+    now_ms: TimestampMs,
+    producer_expiration_ms: int = 86_400_000,
+) -> tuple[Log, RecoveryReport]:
+    """Opens the log in `directory`, which exists; offsets are those checkpointed, 0 where there is none.
+
+    Blocks. Raises: CorruptLog when bytes below the recovery point are damaged or missing; StorageFailure.
+    """
+    loading = _Loading(
+        fs, directory, topic_partition, config, recovery_point=recovery_point, clean=clean, now_ms=now_ms
+    )
+    loading.open_segments(producer_expiration_ms)
+    log_end_offset = loading.find_end(log_start_offset)
+    if log_end_offset < recovery_point:
+        raise CorruptLog(
+            directory,
+            -1,
+            f"the log ends at offset {log_end_offset}, below its recovery point {recovery_point}",
+        )
+    log_end_offset = loading.ensure_active(log_start_offset, log_end_offset)
+    log_start_offset = max(log_start_offset, loading.segments[0].base_offset)
+    loading.epochs.truncate_from_end(log_end_offset)
+    loading.epochs.truncate_from_start(log_start_offset)
+    log = Log(
+        fs,
+        directory,
+        topic_partition,
+        config,
+        topic_id=topic_id,
+        segments=loading.segments,
+        log_start_offset=log_start_offset,
+        log_end_offset=log_end_offset,
+        recovery_point=log_end_offset if clean else recovery_point,
+        leader_epochs=loading.epochs,
+        producers=loading.producers,
+        names_are_durable=clean,
+    )
+    return log, loading.report
+
+
+class _Loading:
+    """The parts of a log while they are put together."""
+
+    producers: ProducerStateManager
+    epochs: LeaderEpochCache
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        directory: str,
+        topic_partition: TopicPartition,
+        config: LogConfig,
+        *,
+        recovery_point: Offset,
+        clean: bool,
+        now_ms: TimestampMs,
+    ) -> None:
+        self._fs = fs
+        self._directory = directory
+        self._config = config
+        self._recovery_point = recovery_point
+        self._now_ms = now_ms
+        self._epochs_are_lost = False
+        self.segments: list[Segment] = []
+        self.report = RecoveryReport(topic_partition, clean)
+
+    def open_segments(self, producer_expiration_ms: int) -> None:
+        """Settles leftovers and opens what there is, without a look inside."""
+        fs, directory = self._fs, self._directory
+        names = settle(fs, directory, fs.listdir(directory))
+        present = frozenset(names)
+        self.producers = ProducerStateManager(
+            fs, directory, expiration_ms=producer_expiration_ms, file_names=names
+        )
+        self.epochs = LeaderEpochCache(self._read_epochs() if LEADER_EPOCHS in present else ())
+        bases = sorted(
+            offset
+            for name in names
+            if name.endswith(LOG_SUFFIX) and (offset := base_offset_of(name)) is not None
+        )
+        for base_offset in bases:
+            stem = file_stem(base_offset)
+            for suffix in (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX):
+                if stem + suffix not in present:
+                    fs.open(f"{directory}/{stem}{suffix}", OpenMode.CREATE)
+            size = fs.size(f"{directory}/{stem}{LOG_SUFFIX}")
+            self.segments.append(Segment.open(fs, directory, base_offset, size, self._now_ms))
+        self.producers.remove_stray_snapshots(bases)
+        self.report.segments = len(bases)
+
+    def _read_epochs(self) -> list[tuple[LeaderEpoch, Offset]]:
+        try:
+            return read_leader_epochs(self._fs, f"{self._directory}/{LEADER_EPOCHS}")
+        except MalformedFile:
+            self._epochs_are_lost = True
+            return []
+
+    def find_end(self, log_start_offset: Offset) -> Offset:
+        """Checks and repairs as far as needed; returns the log end offset, with the producer state at it."""
+        scan_from = self._first_to_scan()
+        end = self._trust(scan_from, log_start_offset)
+        until = self.segments[scan_from].base_offset if scan_from < len(self.segments) else end
+        self._restore_producers(until)
+        if scan_from < len(self.segments):
+            end = self._scan_rest(scan_from)
+            self.producers.take_snapshot(end)
+        return end
+
+    def _first_to_scan(self) -> int:
+        """Number of the first segment that must be read as a whole, and all behind it; their count for none."""
+        first = len(self.segments)
+        if not self.report.clean:
+            bases = [segment.base_offset for segment in self.segments]
+            first = max(bisect_right(bases, self._recovery_point) - 1, 0)
+        if self._epochs_are_lost:
+            return 0
+        for index, segment in enumerate(self.segments[:first]):
+            try:
+                segment.txn_index.sanity_check()
+            except CorruptLog:
+                return index  # it follows from all producer state since
+        return first
+
+    # -- what is believed --------------------------------------------------------------------------------
+
+    def _trust(self, count: int, log_start_offset: Offset) -> Offset:
+        """Looks over the first `count` segments without reading them; returns where the last of them ends, if
+        that is the last of all.
+        """
+        end = log_start_offset
+        for index, segment in enumerate(self.segments[:count]):
+            walked: Offset | None = -1
+            if not _indexes_fit(segment):
+                walked = None
+            elif index == len(self.segments) - 1:
+                walked = _walk_to_end(segment)
+            end = self._rebuild_indexes(segment) if walked is None else walked
+        return end
+
+    def _rebuild_indexes(self, segment: Segment) -> Offset:
+        """Makes offset and time index anew of a segment that should be sound all through; returns its end."""
+        scan = rebuild_segment(
+            segment,
+            next_offset=segment.base_offset,
+            index_interval_bytes=self._config.index_interval_bytes,
+            on_batch=None,
+        )
+        if scan.damage is not None:
+            raise scan.damage
+        for path in (segment.offset_index.path, segment.time_index.path):
+            self._fs.open(path, OpenMode.READ).sync()
+        self.report.rebuilt_segments.append(segment.base_offset)
+        return scan.next_offset
+
+    def _restore_producers(self, until: Offset) -> None:
+        """Brings the producer state to what it was when the log ended at `until`."""
+        had_snapshots = bool(self.producers.snapshot_offsets)
+        replay_from = self.producers.reload(until, self._now_ms)
+        if replay_from is None:
+            # A clean stop leaves a snapshot; where there is none at all, no producer ever had an id.
+            replay_from = until if self.report.clean and not had_snapshots else 0
+        for segment in self.segments:
+            if segment.base_offset >= until or replay_from >= until:
+                break
+            for _, header, batch in iter_checked(segment.file, 0, segment.size_bytes, segment.base_offset):
+                if replay_from <= header.base_offset < until:
+                    replay_batch(self.producers, header, batch)
+
+    # -- what is checked ---------------------------------------------------------------------------------
+
+    def _scan_rest(self, first: int) -> Offset:
+        """Checks the segments from number `first` on, and cuts the log at damage in its tail."""
+        end = self.segments[first].base_offset
+        for index in range(first, len(self.segments)):
+            segment = self.segments[index]
+            if index > first and self._does_not_follow(segment, end):
+                self._cut(index, 0, end, f"offset {segment.base_offset} where {end} was due")
+                break
+            self.producers.take_snapshot(segment.base_offset)
+            scan = self._scan(segment, max(end, segment.base_offset))
+            end = scan.next_offset
+            if scan.damage is not None:
+                if end < self._recovery_point:
+                    raise scan.damage
+                self._cut(index, scan.end, end, scan.damage.reason)
+                break
+        return end
+
+    def _does_not_follow(self, segment: Segment, end: Offset) -> bool:
+        """Whether what lies before `segment` ends at another offset than it begins with: a file was lost. What
+        a cleaner or a leader's cleaner took out leaves gaps, too.
+        """
+        return segment.base_offset < end or (segment.base_offset > end and not self._config.compacts)
+
+    def _scan(self, segment: Segment, next_offset: Offset) -> SegmentScan:
+        self.report.scanned_segments += 1
+        self.report.scanned_bytes += segment.size_bytes
+        segment.txn_index.reset()
+        return rebuild_segment(
+            segment,
+            next_offset=next_offset,
+            index_interval_bytes=self._config.index_interval_bytes,
+            on_batch=self._note_batch,
+        )
+
+    def _note_batch(self, segment: Segment, header: BatchHeader, batch: memoryview) -> None:
+        if header.leader_epoch > self.epochs.latest:
+            self.epochs.assign(header.leader_epoch, header.base_offset)
+        aborted = replay_batch(self.producers, header, batch)
+        if aborted is not None:
+            segment.txn_index.append(aborted)
+
+    def _cut(self, index: int, position: Position, end: Offset, reason: str) -> None:
+        """Ends the log at `position` of segment number `index`; keeps what is cut off in files beside it.
+
+        The copy is durable before the log gets shorter, and later segments go from the last to the first: a
+        crash in between finds the same damage again, or no gap.
+        """
+        fs, report = self._fs, self.report
+        if end < self._recovery_point:
+            raise CorruptLog(self.segments[index].path, position, reason)
+        report.cut_offset, report.cut_reason = end, reason
+        keep = index if position == 0 and index > 0 else index + 1
+        if keep > index:
+            segment = self.segments[index]
+            report.cut_bytes += segment.file.size() - position
+            report.cut_files.append(keep_aside(fs, segment.path, position))
+        for segment in reversed(self.segments[keep:]):
+            kept_path = f"{segment.path}.0{CUT_SUFFIX}"
+            report.cut_bytes += fs.size(segment.path)
+            report.cut_files.append(kept_path)
+            segment.close()
+            fs.rename(segment.path, kept_path)
+            for path in segment.paths[1:]:
+                fs.remove(path)
+        fs.sync_dir(self._directory)
+        if keep > index:
+            self.segments[index].file.truncate(position)
+        del self.segments[keep:]
+
+    def ensure_active(self, log_start_offset: Offset, log_end_offset: Offset) -> Offset:
+        """Sees to an active segment, and that the log does not end below its start; returns where it ends."""
+        if self.segments and log_end_offset < log_start_offset:
+            for segment in self.segments:
+                segment.close()
+                for path in segment.paths:
+                    self._fs.remove(path)
+            self.segments.clear()
+            self.producers.reset()
+            self.epochs.clear()
+        if self.segments:
+            self.segments[-1].load_active()
+            return log_end_offset
+        segment = Segment(self._fs, self._directory, log_start_offset, self._now_ms)
+        if log_start_offset:  # a name that carries the offset; one at 0 can wait for the first batch
+            segment.create_files()
+        self.segments.append(segment)
+        return log_start_offset
+
+
+def _indexes_fit(segment: Segment) -> bool:
+    """Whether the indexes can be those of the segment, by their sizes and last entries."""
+    offset_index, time_index = segment.offset_index, segment.time_index
+    if not (offset_index.is_whole() and time_index.is_whole()):
+        return False
+    indexed_to = 0
+    if offset_index.entries:
+        last_offset, indexed_to = offset_index.entry(offset_index.entries - 1)
+        if last_offset < segment.base_offset or not 0 <= indexed_to < segment.size_bytes:
+            return False
+    timestamp_ms, offset = time_index.last_entry()
+    if time_index.entries and (timestamp_ms < 0 or offset < segment.base_offset):
+        return False
+    return segment.size_bytes - indexed_to <= _UNINDEXED_BYTES_MAX
+
+
+def _walk_to_end(segment: Segment) -> Offset | None:
+    """Where the segment ends, by its headers from the last index entry on; None when they do not fit."""
+    end = segment.base_offset
+    if not segment.size_bytes:
+        return end
+    indexed, position = segment.base_offset - 1, 0
+    if segment.offset_index.entries:
+        indexed, position = segment.offset_index.entry(segment.offset_index.entries - 1)
+    try:
+        for span in iter_spans(segment.file, position, segment.size_bytes):
+            if span.position == position and indexed >= segment.base_offset and span.last_offset != indexed:
+                return None
+            end = span.last_offset + 1
+    except CorruptLog:
+        return None
+    return end

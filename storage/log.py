@@ -1,0 +1,797 @@
+"""One partition's log: append, read, roll, truncate over its segments.
+
+Not here: recovery (loader.py), what retention decides (retention.py), the high watermark (replication).
+
+    log_start_offset    recovery_point            log_end_offset
+         |                 |                         |
+         v   on disk       v   perhaps not yet       v  offset of the next record
+    [ segment 0 ][ segment 1 ][ segment 2, active ...
+
+Invariants:
+- There is always an active segment, the last one. Segments ascend; each reaches to the next one's base offset.
+- recovery_point <= log_end_offset and log_start_offset <= log_end_offset.
+- State changes only after the write succeeded: an append that raises leaves log, indexes, producers and epochs
+  as they were.
+- No segment is deleted before everything behind it is on disk: no crash can empty a log.
+
+Only truncating and closing wait for the disk. All else that must is handed out as a plan (`FlushPlan`,
+`ColdRead`, `TimestampLookup`, `DeletePlan`): `run` belongs in a thread pool, everything here on one thread.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_right
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from protocol.control_records import read_end_txn_marker
+from protocol.crc import crc32c
+from protocol.errors import BrokerError, ErrorCode
+from protocol.record_validation import check_batch
+from protocol.records import (
+    ATTRIBUTES_POSITION,
+    CONTROL_BIT,
+    HEADER,
+    HEADER_SIZE,
+    LOG_OVERHEAD,
+    MAGIC,
+    TRANSACTIONAL_BIT,
+    BatchHeader,
+    iter_batches,
+)
+from protocol.types import (
+    ZERO_UUID,
+    Buffer,
+    LeaderEpoch,
+    Offset,
+    ProducerEpoch,
+    ProducerId,
+    TimestampMs,
+    TopicPartition,
+)
+from storage.append_checks import AppendRules
+from storage.batch_scan import iter_checked
+from storage.cold_read import ColdRead, Generation
+from storage.config import LOG_APPEND_TIME, LogConfig
+from storage.errors import OffsetOutOfRange, StorageFailure
+from storage.flush import DeletePlan, FlushPlan
+from storage.fs import File, OpenMode
+from storage.leader_epochs import LeaderEpochCache
+from storage.producer_replay import replay_batch
+from storage.producer_state import ProducerStateManager
+from storage.region import FileRegion
+from storage.retention import SegmentFacts, count_expired
+from storage.segment import DELETED_SUFFIX, UNKNOWN, Segment
+from storage.timestamp_lookup import TimestampLookup, TimestampOffset
+
+if TYPE_CHECKING:
+    from storage.fs import FileSystem
+
+_HEADER_UNPACK = HEADER.unpack_from
+_PLACE = Struct(">qii").pack_into  # base offset, batch length, leader epoch: what the log assigns, in one go
+
+_ORDINARY_ATTRIBUTES = frozenset(codec | txn for codec in range(5) for txn in (0, TRANSACTIONAL_BIT))
+"""Attributes that need no second look: a codec that exists, and perhaps transactional."""
+
+_SEQUENCE_MASK = 0x7FFFFFFF
+_NO_TIMESTAMP = -1
+
+
+class AppendOrigin(enum.Enum):
+    """Who appends, which decides what is checked."""
+
+    CLIENT = "client"
+    """A producer: every check."""
+    COORDINATOR = "coordinator"
+    """A coordinator of this node: batches without sequences, and transaction markers."""
+    RAFT_LEADER = "raft leader"
+    """The metadata log's owner."""
+    REPLICATION = "replication"
+    """A follower; see `Log.append_replica`."""
+
+
+class LogStartOffsetReason(enum.Enum):
+    """Why the log start offset moved."""
+
+    SEGMENT_DELETION = "segment deletion"
+    CLIENT_RECORD_DELETION = "client delete records request"
+    LEADER_OFFSET_INCREMENTED = "leader offset increment"
+
+
+class AppendResult:
+    """What became of one batch. Offsets inclusive; -1 for what does not apply."""
+
+    __slots__ = ("base_offset", "duplicate", "flush_to", "last_offset", "log_append_time", "max_timestamp")
+
+    def __init__(  # noqa: PLR0917 - one is made for every batch, and keywords cost
+        self,
+        base_offset: Offset,
+        last_offset: Offset,
+        max_timestamp: TimestampMs,
+        log_append_time: TimestampMs,
+        duplicate: bool,
+        flush_to: Offset,
+    ) -> None:
+        self.base_offset = base_offset
+        self.last_offset = last_offset
+        self.max_timestamp = max_timestamp
+        self.log_append_time = log_append_time
+        """-1 where records keep their own time."""
+        self.duplicate = duplicate
+        """The batch had been written before: nothing was written, the offsets are the original ones."""
+        self.flush_to = flush_to
+        """The answer must wait until `recovery_point` is at least this; -1: it need not wait."""
+
+
+class ReadResult:
+    """What a read found: a region, or nothing (both None), or a plan that must run first."""
+
+    __slots__ = ("cold", "next_offset", "region")
+
+    def __init__(self, region: FileRegion | None, next_offset: Offset, cold: ColdRead | None = None) -> None:
+        self.region = region
+        """Whole batches; the first may begin below the offset asked for."""
+        self.next_offset = next_offset
+        """Offset behind the region."""
+        self.cold = cold
+        """Run it in the pool, then pass it to `Log.finish_read`."""
+
+
+class Log:
+    """The log of one replica."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        directory: str,
+        topic_partition: TopicPartition,
+        config: LogConfig,
+        *,
+        topic_id: bytes = ZERO_UUID,
+        segments: list[Segment],
+        log_start_offset: Offset,
+        log_end_offset: Offset,
+        recovery_point: Offset,
+        leader_epochs: LeaderEpochCache,
+        producers: ProducerStateManager,
+        names_are_durable: bool,
+    ) -> None:
+        """Takes over loaded parts; see `storage.loader` for how to open a log."""
+        self.topic_partition = topic_partition
+        self.directory = directory
+        self.topic_id = topic_id
+        self.log_start_offset = log_start_offset
+        """First offset a client may read."""
+        self.log_end_offset = log_end_offset
+        """Offset of the next record."""
+        self.recovery_point = recovery_point
+        """Everything below is on stable storage; recovery begins here."""
+        self.size_bytes = sum(segment.size_bytes for segment in segments)
+        self.leader_epochs = leader_epochs
+        self.producers = producers
+        self._fs = fs
+        self._segments = segments
+        self._base_offsets = [segment.base_offset for segment in segments]
+        self._active = segments[-1]
+        self._generation = Generation()
+        self._truncations = 0
+        self._unsynced_snapshots: list[tuple[Offset, File]] = []
+        self._unsaved_epochs: list[tuple[LeaderEpoch, Offset]] | None = None
+        self._directory_changes = 0 if names_are_durable else 1
+        """Names made or changed so far; `_directory_synced` of them are durable."""
+        self._directory_synced = 0
+        self.configure(config)
+
+    def configure(self, config: LogConfig) -> None:
+        """Takes up new settings; they hold from the next append on."""
+        self.config = config
+        self._rules = rules = AppendRules(config)
+        self._header_is_enough = rules.header_is_enough
+        self._timestamp_before_max_ms = rules.timestamp_before_max_ms
+        self._timestamp_after_max_ms = rules.timestamp_after_max_ms
+        self._max_message_bytes = config.max_message_bytes
+        self._segment_bytes = config.segment_bytes
+        self._index_interval_bytes = config.index_interval_bytes
+        self._flush_messages = config.flush_messages
+        self._stamps_time = config.message_timestamp_type == LOG_APPEND_TIME
+        self._set_roll_time(self._active)
+
+    def __repr__(self) -> str:
+        return f"Log({self.topic_partition}, [{self.log_start_offset}, {self.log_end_offset}))"
+
+    @property
+    def flushed_end_offset(self) -> Offset:
+        """Another word for `recovery_point`."""
+        return self.recovery_point
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """All segments, oldest first."""
+        return tuple(self._segments)
+
+    # -- append ------------------------------------------------------------------------------------------
+
+    def append(  # noqa: PLR0912 - the hot path, flat and in the order that things must happen
+        self,
+        batch: bytearray | memoryview,
+        *,
+        leader_epoch: LeaderEpoch,
+        now_ms: TimestampMs,
+        origin: AppendOrigin = AppendOrigin.CLIENT,
+    ) -> AppendResult:
+        """Writes one batch at the end of the log, with the next offsets and `leader_epoch` set in place.
+
+        `batch` must be writable; what it holds afterwards is what was written, unless the topic demanded
+        another codec. After a refusal it may be offered again as it is; after a failure its base offset is set.
+        Raises: BrokerError INVALID_RECORD, MESSAGE_TOO_LARGE, CORRUPT_MESSAGE, INVALID_TIMESTAMP (with record
+        errors), RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, or a refusal of the producer state;
+        StorageFailure.
+        """
+        size = len(batch)
+        if size < HEADER_SIZE:
+            check_batch(batch)  # raises
+        (
+            given_offset,
+            length,
+            _,
+            magic,
+            crc,
+            attributes,
+            last_offset_delta,
+            base_timestamp,
+            max_timestamp,
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            record_count,
+        ) = _HEADER_UNPACK(batch)
+        if (
+            not self._header_is_enough
+            or origin is not AppendOrigin.CLIENT
+            or attributes not in _ORDINARY_ATTRIBUTES
+            or length + LOG_OVERHEAD != size
+            or magic != MAGIC
+            or given_offset != 0
+            or size > self._max_message_bytes
+            or last_offset_delta + 1 != record_count
+            or record_count <= 0
+            or (producer_id >= 0 and base_sequence < 0)
+            or max_timestamp > now_ms + self._timestamp_after_max_ms
+            or base_timestamp < now_ms - self._timestamp_before_max_ms
+            or crc32c(memoryview(batch)[ATTRIBUTES_POSITION:], 0) != crc
+        ):
+            batch, header = self._rules.examine(batch, now_ms, from_client=origin is AppendOrigin.CLIENT)
+            size = len(batch)
+            length = header.batch_length
+            attributes = header.attributes
+            last_offset_delta = header.last_offset_delta
+            max_timestamp = header.max_timestamp
+
+        base_offset = self.log_end_offset
+        last_offset = base_offset + last_offset_delta
+        if producer_id >= 0:
+            if attributes & CONTROL_BIT or origin is not AppendOrigin.CLIENT:
+                self._check_coordinator(producer_id, producer_epoch, attributes, batch)
+                last_sequence = -1
+            else:
+                last_sequence = (base_sequence + last_offset_delta) & _SEQUENCE_MASK
+                written = self.producers.check(
+                    producer_id,
+                    producer_epoch,
+                    base_sequence,
+                    last_sequence,
+                    attributes & TRANSACTIONAL_BIT != 0,
+                )
+                if written is not None:
+                    return self._duplicate(written.first_offset, written.last_offset, written.timestamp_ms)
+
+        segment = self._active
+        if (
+            segment.size_bytes + size > self._segment_bytes
+            or max_timestamp > segment.roll_above_timestamp
+            or now_ms > segment.roll_above_now
+            or last_offset > segment.offset_max
+        ):
+            segment = self._segment_for(size, now_ms)
+        _PLACE(batch, 0, base_offset, length, leader_epoch)
+        position = (segment.file_if_open or self._open_active()).append(batch)
+
+        # The batch is in the log: from here on nothing may fail.
+        if segment.note_append(position, size, last_offset, max_timestamp, self._index_interval_bytes):
+            self._note_index_growth(segment)
+        if position == 0:
+            segment.first_timestamp = max_timestamp
+            segment.created_ms = now_ms
+            self._set_roll_time(segment)
+        if leader_epoch != self.leader_epochs.latest and leader_epoch >= 0:
+            self.leader_epochs.assign(leader_epoch, base_offset)
+        self.log_end_offset = end_offset = last_offset + 1
+        self.size_bytes += size
+        if producer_id >= 0:
+            if attributes & CONTROL_BIT:
+                self._note_marker(segment, batch)
+            else:
+                self.producers.update(
+                    producer_id,
+                    producer_epoch,
+                    base_sequence,
+                    last_sequence,
+                    base_offset,
+                    last_offset,
+                    max_timestamp,
+                    attributes & TRANSACTIONAL_BIT != 0,
+                )
+        return AppendResult(
+            base_offset,
+            last_offset,
+            max_timestamp,
+            max_timestamp if self._stamps_time else _NO_TIMESTAMP,
+            False,
+            end_offset if end_offset - self.recovery_point >= self._flush_messages else -1,
+        )
+
+    def append_replica(self, batches: Buffer) -> None:
+        """Writes the batches that a leader sent, as they are; a batch cut off at the end is left out.
+
+        Raises: BrokerError CORRUPT_MESSAGE or INVALID_RECORD with nothing written; OffsetOutOfRange for a
+        first offset below the log end; StorageFailure, perhaps with some of the batches written.
+        """
+        checked: list[tuple[BatchHeader, memoryview]] = []
+        due = self.log_end_offset
+        for batch in iter_batches(batches):
+            header = check_batch(batch)
+            if header.base_offset < due:
+                raise OffsetOutOfRange(header.base_offset, self.log_start_offset, due)
+            due = header.last_offset + 1
+            checked.append((header, batch))
+        for header, batch in checked:
+            self._append_verbatim(header, batch)
+
+    def _append_verbatim(self, header: BatchHeader, batch: memoryview) -> None:
+        segment = self._active
+        size = len(batch)
+        last_offset = header.last_offset
+        if (
+            segment.size_bytes + size > self._segment_bytes
+            or header.max_timestamp > segment.roll_above_timestamp
+            or last_offset > segment.offset_max
+        ) and segment.size_bytes:
+            segment = self._roll(header.base_offset, _NO_TIMESTAMP)
+        position = (segment.file_if_open or self._open_active()).append(batch)
+        if segment.note_append(position, size, last_offset, header.max_timestamp, self._index_interval_bytes):
+            self._note_index_growth(segment)
+        if position == 0:
+            segment.first_timestamp = header.max_timestamp
+            self._set_roll_time(segment)
+        if header.leader_epoch > self.leader_epochs.latest:
+            self.leader_epochs.assign(header.leader_epoch, header.base_offset)
+        self.log_end_offset = last_offset + 1
+        self.size_bytes += size
+        aborted = replay_batch(self.producers, header, batch)
+        if aborted is not None:
+            segment.txn_index.append(aborted)
+
+    def _duplicate(self, first: Offset, last: Offset, timestamp_ms: TimestampMs) -> AppendResult:
+        end_offset = self.log_end_offset
+        return AppendResult(
+            first,
+            last,
+            timestamp_ms,
+            timestamp_ms if self._stamps_time else _NO_TIMESTAMP,
+            True,
+            end_offset if end_offset - self.recovery_point >= self._flush_messages else -1,
+        )
+
+    def _check_coordinator(
+        self, producer_id: ProducerId, epoch: ProducerEpoch, attributes: int, batch: Buffer
+    ) -> None:
+        if not attributes & CONTROL_BIT:
+            self.producers.check_coordinator(producer_id, epoch, attributes & TRANSACTIONAL_BIT != 0)
+            return
+        marker = read_end_txn_marker(batch)
+        if marker is not None:
+            self.producers.check_marker(producer_id, epoch, marker.coordinator_epoch, 0)
+
+    def _note_marker(self, segment: Segment, batch: Buffer) -> None:
+        aborted = replay_batch(self.producers, BatchHeader._make(_HEADER_UNPACK(batch)), batch)
+        if aborted is not None:
+            segment.txn_index.append(aborted)
+
+    def _note_index_growth(self, segment: Segment) -> None:
+        entries_max = self.config.segment_index_bytes
+        offset_index, time_index = segment.offset_index, segment.time_index
+        if (
+            offset_index.entries >= entries_max // offset_index.ENTRY.size
+            or time_index.entries >= entries_max // time_index.ENTRY.size - 1  # one is kept for rolling
+        ):
+            segment.offset_max = -1
+        if segment.indexes_need_writing:
+            try:
+                segment.write_indexes()
+            except StorageFailure as failure:
+                if failure.fatal:  # a full disk only means that the entries wait in memory a while longer
+                    raise
+
+    # -- segments ----------------------------------------------------------------------------------------
+
+    def roll(self, now_ms: TimestampMs) -> None:
+        """Starts a new active segment, unless the one there is empty. Raises: StorageFailure, with nothing
+        changed.
+        """
+        if self._active.size_bytes:
+            self._roll(self.log_end_offset, now_ms)
+
+    def _segment_for(self, size: int, now_ms: TimestampMs) -> Segment:
+        """The segment for a batch that the active one is not to take."""
+        if size > self._segment_bytes:
+            raise BrokerError(
+                ErrorCode.RECORD_LIST_TOO_LARGE,
+                f"The batch has {size} bytes, more than a segment of {self._segment_bytes}.",
+            )
+        return self._roll(self.log_end_offset, now_ms)
+
+    def _roll(self, base_offset: Offset, now_ms: TimestampMs) -> Segment:
+        snapshot = self.producers.take_snapshot(base_offset)
+        if snapshot is not None:
+            self._unsynced_snapshots.append((base_offset, self._fs.open(snapshot, OpenMode.READ)))
+        self._active.finish_time_index()
+        segment = Segment(self._fs, self.directory, base_offset, now_ms)
+        segment.create_files()
+        self._directory_changes += 1
+        self._segments.append(segment)
+        self._base_offsets.append(base_offset)
+        self._active = segment
+        return segment
+
+    def _open_active(self) -> File:
+        """The active segment's file; a log that starts at offset 0 has none before its first batch."""
+        segment = self._active
+        if not segment.size_bytes:
+            segment.create_files()
+            self._directory_changes += 1
+        return segment.file
+
+    def _set_roll_time(self, segment: Segment) -> None:
+        if segment.size_bytes:
+            jitter_max = self.config.segment_jitter_ms
+            # Spread by name instead of by chance, so that a simulation replays.
+            jitter = crc32c(segment.path.encode(), 0) % jitter_max if jitter_max > 0 else 0
+            segment.set_roll_time(self.config.segment_ms - jitter)
+
+    def close_idle_files(self) -> None:
+        """Lets go of the files of all segments but the active one; they open again on use."""
+        for segment in self._segments[:-1]:
+            segment.close()
+
+    # -- read --------------------------------------------------------------------------------------------
+
+    def read(self, offset: Offset, max_bytes: int, upper: Offset, *, min_one: bool = True) -> ReadResult:
+        """Finds the batches from `offset` up to `upper` (exclusive), at most `max_bytes`, in one segment.
+
+        With `min_one` the first batch comes whole even if it is larger. `upper` must begin a batch or be the
+        log end. Raises: OffsetOutOfRange; StorageFailure.
+        """
+        log_end_offset = self.log_end_offset
+        if not self.log_start_offset <= offset <= log_end_offset:
+            raise OffsetOutOfRange(offset, self.log_start_offset, log_end_offset)
+        if offset >= upper or offset == log_end_offset:
+            return ReadResult(None, offset)
+        index = bisect_right(self._base_offsets, offset) - 1
+        while True:
+            segment = self._segments[index]
+            index += 1
+            is_active = segment is self._active
+            end_offset = log_end_offset if is_active else self._base_offsets[index]
+            result = self._read_segment(
+                segment, offset, max_bytes, min(upper, end_offset), end_offset, min_one
+            )
+            if result is not None:
+                return result
+            if is_active or end_offset >= upper:
+                return ReadResult(None, offset)
+
+    def _read_segment(  # noqa: PLR0917 - hot, and private
+        self,
+        segment: Segment,
+        offset: Offset,
+        max_bytes: int,
+        upper: Offset,
+        end_offset: Offset,
+        min_one: bool,
+    ) -> ReadResult | None:
+        """The part of `read` in one segment; None when it holds nothing at or above `offset`."""
+        start = segment.find(offset)
+        if start == segment.size_bytes:
+            return None
+        if start != UNKNOWN:
+            bound = segment.size_bytes if upper >= end_offset else segment.find(upper)
+            if bound != UNKNOWN:
+                next_offset = upper
+                readable = segment.is_readable(start, min(bound, start + max_bytes))
+                if readable and bound - start > max_bytes:
+                    bound, next_offset = segment.cut(start, start + max_bytes)
+                    readable = bound != UNKNOWN and segment.is_readable(start, bound)
+                if readable:
+                    if bound - start > max_bytes and not min_one:
+                        return ReadResult(None, offset)
+                    segment.add_hint(next_offset, bound)
+                    return ReadResult(FileRegion(segment.file, start, bound - start), next_offset)
+        cold = ColdRead(
+            segment,
+            self._generation,
+            offset=offset,
+            start=start,
+            upper=upper,
+            max_bytes=max_bytes,
+            min_one=min_one,
+        )
+        return ReadResult(None, offset, cold)
+
+    def finish_read(self, cold: ColdRead) -> ReadResult:
+        """Takes note of what a plan that has run without an error checked; returns what it read.
+
+        Nothing when the log was truncated meanwhile: the reader asks again. Raises: StorageFailure.
+        """
+        if cold.stale:
+            return ReadResult(None, cold.next_offset)
+        segment = cold.segment
+        segment.checked.add(*cold.checked)
+        if cold.index_is_wrong:
+            segment.offset_index.reset()
+        if cold.region is not None:
+            segment.add_hint(cold.next_offset, cold.region.position + cold.region.size)
+        return ReadResult(cold.region, cold.next_offset)
+
+    def aborted_transactions(self, start: Offset, end: Offset) -> list[tuple[ProducerId, Offset]]:
+        """(producer id, first offset) of each aborted transaction with records in [start, end).
+
+        Raises: CorruptLog, StorageFailure.
+        """
+        found: list[tuple[ProducerId, Offset]] = []
+        for segment in self._segments[max(bisect_right(self._base_offsets, start) - 1, 0) :]:
+            aborted, complete = segment.txn_index.lookup(start, end)
+            found += [(txn.producer_id, txn.first_offset) for txn in aborted]
+            if complete:
+                break
+        return found
+
+    @property
+    def first_unstable_offset(self) -> Offset | None:
+        """First offset of the oldest transaction whose outcome is not yet replicated; None without any."""
+        first = self.producers.first_unstable_offset
+        return None if first is None else max(first, self.log_start_offset)
+
+    def earliest(self) -> TimestampOffset:
+        """The log start offset with its epoch; no timestamp."""
+        return TimestampOffset(
+            _NO_TIMESTAMP, self.log_start_offset, self.leader_epochs.epoch_at(self.log_start_offset)
+        )
+
+    def latest(self) -> TimestampOffset:
+        """The log end offset with the newest epoch; no timestamp."""
+        return TimestampOffset(_NO_TIMESTAMP, self.log_end_offset, self.leader_epochs.latest)
+
+    def lookup_timestamp(self, timestamp_ms: TimestampMs) -> TimestampLookup:
+        """A plan that finds the first record at or after `timestamp_ms`."""
+        return self._lookup(timestamp_ms)
+
+    def max_timestamp(self) -> TimestampLookup:
+        """A plan that finds the first record with the largest timestamp."""
+        return self._lookup(None)
+
+    def _lookup(self, target_ms: TimestampMs | None) -> TimestampLookup:
+        start = self.log_start_offset
+        first = max(bisect_right(self._base_offsets, start) - 1, 0)
+        return TimestampLookup(
+            self._fs, self._segments[first:], self._generation, target_ms=target_ms, start_offset=start
+        )
+
+    # -- flush -------------------------------------------------------------------------------------------
+
+    @property
+    def needs_flush(self) -> bool:
+        """Whether an inactive segment is not on disk yet: rolling leaves one behind, and nothing but a flush
+        makes it eligible for deletion.
+        """
+        return self.recovery_point < self._active.base_offset
+
+    def flush_plan(self, up_to: Offset | None = None) -> FlushPlan:
+        """A plan that makes everything below `up_to` durable, by default all that was appended so far.
+
+        Raises: StorageFailure.
+        """
+        end = self.log_end_offset if up_to is None else min(up_to, self.log_end_offset)
+        files: list[File] = []
+        first = max(bisect_right(self._base_offsets, self.recovery_point) - 1, 0)
+        for segment in self._segments[first:]:
+            if segment.base_offset < end and segment.size_bytes:
+                files.append(segment.file)
+            if segment is not self._active and segment.base_offset < end:
+                files += self._index_files(segment)
+        files += [file for offset, file in self._unsynced_snapshots if offset <= end]
+        epochs = self.leader_epochs.take_unsaved()
+        if epochs is not None:
+            self._unsaved_epochs = epochs
+        changes = self._directory_changes
+        return FlushPlan(
+            self._fs,
+            self.directory,
+            up_to=end,
+            truncations=self._truncations,
+            files=files,
+            leader_epochs=self._unsaved_epochs,
+            directory_changes=changes if changes != self._directory_synced else None,
+        )
+
+    def _index_files(self, segment: Segment) -> list[File]:
+        """The index files of an inactive segment, complete and ready to be synced."""
+        segment.write_indexes()
+        paths = [segment.offset_index.path, segment.time_index.path]
+        if segment.txn_index.entries:
+            paths.append(segment.txn_index.path)
+        return [self._fs.open(path, OpenMode.READ) for path in paths]
+
+    def flushed(self, plan: FlushPlan) -> None:
+        """Moves the recovery point after `plan` has run without an error."""
+        if plan.leader_epochs is self._unsaved_epochs:
+            self._unsaved_epochs = None
+        if plan.directory_changes is not None:
+            self._directory_synced = max(self._directory_synced, plan.directory_changes)
+        if plan.truncations == self._truncations:
+            self.recovery_point = max(self.recovery_point, plan.up_to)
+            self._unsynced_snapshots = [s for s in self._unsynced_snapshots if s[0] > plan.up_to]
+
+    def prepare_close(self) -> FlushPlan:
+        """Completes the files of a log that takes no more appends; returns the plan that makes them durable.
+
+        After that plan and `flushed`, a clean stop may be claimed. Raises: StorageFailure.
+        """
+        active = self._active
+        active.finish_time_index()
+        active.write_indexes()
+        snapshot = self.producers.take_snapshot(self.log_end_offset)
+        if snapshot is not None:
+            self._directory_changes += 1
+            file = self._fs.open(snapshot, OpenMode.READ)
+            self._unsynced_snapshots.append((self.log_end_offset, file))
+        plan = self.flush_plan()
+        if active.size_bytes and plan.files:
+            plan.files += self._index_files(active)
+        return plan
+
+    def close(self) -> None:
+        """`prepare_close` and its plan at once, then lets go of all files. Blocks. Raises: StorageFailure."""
+        plan = self.prepare_close()
+        plan.run()
+        self.flushed(plan)
+        self.release()
+
+    def release(self) -> None:
+        """Lets go of all files, whatever their state: for a log that was closed, deleted or has failed."""
+        for segment in self._segments:
+            segment.close()
+
+    # -- deletion and truncation ---------------------------------------------------------------------------
+
+    def advance_log_start_offset(self, offset: Offset, reason: LogStartOffsetReason) -> bool:
+        """Moves the log start offset up, never down; returns whether it moved. Raises: OffsetOutOfRange beyond
+        the log end.
+        """
+        if offset > self.log_end_offset:
+            raise OffsetOutOfRange(offset, self.log_start_offset, self.log_end_offset)
+        if offset <= self.log_start_offset:
+            return False
+        self.log_start_offset = offset
+        self.leader_epochs.truncate_from_start(offset)
+        return True
+
+    def delete_old_segments(self, now_ms: TimestampMs, high_watermark: Offset) -> DeletePlan | None:
+        """Takes the segments that outlived their retention out of the log; None when there are none.
+
+        Their files are renamed at once and removed by the plan. When the active segment is due as well, it is
+        rolled, and goes once that is flushed. Raises: StorageFailure.
+        """
+        count = count_expired(
+            self._segment_facts(),
+            self.config,
+            now_ms=now_ms,
+            log_start_offset=self.log_start_offset,
+            high_watermark=high_watermark,
+        )
+        if count == len(self._segments):
+            self.roll(now_ms)
+        # What is left must be able to carry the log's offsets over a crash on its own.
+        while count and self._base_offsets[count] > self.recovery_point:
+            count -= 1
+        if not count:
+            return None
+        self.advance_log_start_offset(self._base_offsets[count], LogStartOffsetReason.SEGMENT_DELETION)
+        return self._delete_segments(0, count, now_ms)
+
+    def _segment_facts(self) -> list[SegmentFacts]:
+        ends = [*self._base_offsets[1:], self.log_end_offset]
+        facts = []
+        for segment, end in zip(self._segments, ends, strict=True):
+            is_active = segment is self._active
+            largest = segment.largest_timestamp()
+            if largest < 0:
+                largest = segment.created_ms if not segment.size_bytes else self._fs.mtime_ms(segment.path)
+            facts.append(SegmentFacts(end, segment.size_bytes, largest, is_active))
+        return facts
+
+    def _delete_segments(self, first: int, stop: int, now_ms: TimestampMs) -> DeletePlan:
+        """Takes segments number [first, stop) and the snapshots at their base offsets out of the log."""
+        removed = self._segments[first:stop]
+        del self._segments[first:stop], self._base_offsets[first:stop]
+        self._generation.number += 1
+        paths: list[str] = []
+        for segment in reversed(removed):  # the newest first: a crash between two leaves no gap behind
+            self.size_bytes -= segment.size_bytes
+            segment.close()
+            paths += [path for path in segment.paths if self._fs.exists(path)]
+            snapshot = self.producers.detach_snapshot(segment.base_offset)
+            if snapshot is not None:
+                paths.append(snapshot)
+        for path in paths:
+            self._fs.rename(path, path + DELETED_SUFFIX)
+        self._directory_changes += 1
+        gone = [path + DELETED_SUFFIX for path in paths]
+        return DeletePlan(self._fs, self.directory, gone, now_ms + self.config.file_delete_delay_ms)
+
+    def truncate_to(self, offset: Offset, now_ms: TimestampMs) -> DeletePlan | None:
+        """Removes every batch that reaches `offset`, which becomes the log end; waits for the disk.
+
+        Returns the plan that removes the files of whole segments, if any. Raises: CorruptLog, StorageFailure.
+        """
+        if offset >= self.log_end_offset:
+            return None
+        if offset < self._base_offsets[0]:
+            return self.truncate_fully_and_start_at(offset, now_ms)
+        self._generation.number += 1
+        self._truncations += 1
+        kept = bisect_right(self._base_offsets, offset)
+        plan = (
+            self._delete_segments(kept, len(self._segments), now_ms) if kept < len(self._segments) else None
+        )
+        self._active = active = self._segments[-1]
+        self.size_bytes -= active.size_bytes
+        if active.size_bytes:
+            active.truncate_to(offset)
+        self.size_bytes += active.size_bytes
+        self._set_roll_time(active)
+        self.log_end_offset = offset
+        self.recovery_point = min(self.recovery_point, offset)
+        self.log_start_offset = min(self.log_start_offset, offset)
+        self._unsynced_snapshots = [s for s in self._unsynced_snapshots if s[0] <= offset]
+        self.leader_epochs.truncate_from_end(offset)
+        self._reload_producers(now_ms)
+        return plan
+
+    def truncate_fully_and_start_at(self, offset: Offset, now_ms: TimestampMs) -> DeletePlan:
+        """Drops everything; the log is empty and its next record gets `offset`. Raises: StorageFailure."""
+        self._truncations += 1
+        plan = self._delete_segments(0, len(self._segments), now_ms)
+        self.producers.reset()
+        self.leader_epochs.clear()
+        self._unsynced_snapshots.clear()
+        segment = Segment(self._fs, self.directory, offset, now_ms)
+        segment.create_files()
+        self._directory_changes += 1
+        self._segments.append(segment)
+        self._base_offsets.append(offset)
+        self._active = segment
+        self.log_start_offset = self.log_end_offset = self.recovery_point = offset
+        return plan
+
+    def _reload_producers(self, now_ms: TimestampMs) -> None:
+        """Makes the producer state that of the log as it is now."""
+        start = self.producers.reload(self.log_end_offset, now_ms)
+        replay_from = max(start or 0, self.log_start_offset)
+        for index in range(max(bisect_right(self._base_offsets, replay_from) - 1, 0), len(self._segments)):
+            segment = self._segments[index]
+            if not segment.size_bytes:
+                continue
+            for _, header, batch in iter_checked(segment.file, 0, segment.size_bytes, segment.base_offset):
+                if header.base_offset >= replay_from:
+                    replay_batch(self.producers, header, batch)

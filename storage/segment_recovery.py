@@ -1,0 +1,87 @@
+"""Reading a segment from its first byte to its last: checks every batch, makes the indexes anew.
+
+What is damaged is only found here, with its place; what to do about it is the loader's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from protocol.errors import BrokerError
+from protocol.records import BatchHeader
+from protocol.types import Offset, Position
+from storage.batch_scan import iter_checked
+from storage.errors import CorruptLog
+from storage.fs import FileSystem, OpenMode
+from storage.segment import Segment
+
+_COPY_CHUNK = 1 << 20
+
+CUT_SUFFIX = ".cut"
+"""Ends the name of a file that keeps bytes which recovery took out of a log."""
+
+
+class SegmentScan(NamedTuple):
+    """What a scan found: sound batches up to a position, and perhaps damage there."""
+
+    next_offset: Offset
+    """Offset behind the last sound batch; the one that was due at first where there is none."""
+    end: Position
+    """Where the last sound batch ends."""
+    damage: CorruptLog | None
+
+
+def rebuild_segment(
+    segment: Segment,
+    *,
+    next_offset: Offset,
+    index_interval_bytes: int,
+    on_batch: Callable[[Segment, BatchHeader, memoryview], None] | None,
+) -> SegmentScan:
+    """Checks every batch, passes it to `on_batch`, and makes offset and time index anew from the sound ones.
+
+    `next_offset` is the least offset that may come first. Afterwards `segment.size_bytes` ends with the last
+    sound batch, and all below counts as checked; the file itself is not changed.
+    Raises: StorageFailure.
+    """
+    file = segment.file
+    size = segment.size_bytes
+    segment.offset_index.reset()
+    segment.time_index.reset()
+    segment.forget()
+    damage: CorruptLog | None = None
+    try:
+        for position, header, batch in iter_checked(file, 0, size, max(next_offset, segment.base_offset)):
+            if header.last_offset > segment.offset_max:
+                raise CorruptLog(file.name, position, f"offset {header.last_offset} is too far up")
+            if on_batch is not None:
+                on_batch(segment, header, batch)
+            next_offset = header.last_offset + 1
+            segment.note_append(
+                position, len(batch), header.last_offset, header.max_timestamp, index_interval_bytes
+            )
+            if segment.indexes_need_writing:
+                segment.write_indexes()
+    except CorruptLog as error:
+        damage = error
+    except BrokerError as error:  # a transaction marker that says nothing
+        damage = CorruptLog(file.name, segment.size_bytes, str(error))
+    segment.finish_time_index()
+    segment.write_indexes()
+    segment.checked.add(0, segment.size_bytes)
+    return SegmentScan(next_offset, segment.size_bytes, damage)
+
+
+def keep_aside(fs: FileSystem, path: str, position: Position) -> str:
+    """Copies the file from `position` on to a file beside it, durably; returns its path. Raises:
+    StorageFailure.
+    """
+    source = fs.open(path, OpenMode.READ)
+    kept_path = f"{path}.{position}{CUT_SUFFIX}"
+    kept = fs.open(kept_path, OpenMode.CREATE)
+    while data := source.read_at(position, _COPY_CHUNK):
+        kept.append(data)
+        position += len(data)
+    kept.sync()
+    return kept_path
