@@ -57,6 +57,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m logd.config_help
+	$(BIN)/python -m tools.file_map
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache logd-data

@@ -1,0 +1,60 @@
+"""Writes the file map of docs/ARCHITECTURE.md from the first sentence of each module: `python -m tools.file_map`.
+
+A test fails when the map is not what this would write.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "docs" / "ARCHITECTURE.md"
+_BEGIN = "<!-- file map: written by `make docs` -->\n"
+_END = "<!-- end of file map -->\n"
+# Folder, what it is for, and whether its modules are named one by one.
+_FOLDERS = (
+    ("protocol", "bytes and typed values; no IO", True),
+    ("protocol/schema", "the message schemas and the generator", True),
+    ("protocol/messages", "generated: one module per API", False),
+    ("storage", "one partition's bytes on disk; knows nothing of peers", True),
+    ("replication", "who leads, what is committed, cluster metadata; no IO", True),
+    ("logd", "the process: sockets, handlers, wiring, command line", True),
+    ("logd/config", "the configuration table and where values come from", True),
+    ("logd/handlers", "what each API means", True),
+    ("bench", "measurements, and `make run`", True),
+    ("tools", "for working on the project", True),
+)
+
+
+def render() -> str:
+    rows = []
+    for folder, purpose, one_by_one in _FOLDERS:
+        rows.append(f"\n### `{folder}/`: {purpose}\n\n")
+        if one_by_one:
+            modules = sorted(path for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py")
+            rows += [f"- `{path.name}`: {_first_sentence(path)}\n" for path in modules]
+    return "".join(rows)
+
+
+def replaced(text: str) -> str:
+    before, rest = text.split(_BEGIN)
+    after = rest.split(_END)[1]
+    return f"{before}{_BEGIN}{render()}{_END}{after}"
+
+
+def _first_sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(docstring.split("\n\n", maxsplit=1)[0].split())
+    return paragraph.split(". ", maxsplit=1)[0].rstrip(".")
+
+
+def main() -> int:
+    DOCUMENT.write_text(replaced(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(f"wrote {DOCUMENT}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
