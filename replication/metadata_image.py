@@ -134,6 +134,21 @@ class MetadataImage:
         """Return the brokers that clients may be sent to, by node id."""
         return [self.brokers[node] for node in sorted(self.brokers) if not self.brokers[node].fenced]
 
+    def copy(self) -> MetadataImage:
+        """Return an image of the present that later records do not change."""
+        copy = MetadataImage()
+        for topic in self.topics.values():
+            twin = Topic(topic.name, topic.topic_id)
+            twin.partitions = dict(topic.partitions)
+            copy.topics[twin.name] = copy.topics_by_id[twin.topic_id] = twin
+        copy.brokers = dict(self.brokers)
+        copy.features = dict(self.features)
+        copy.next_producer_id = self.next_producer_id
+        copy.offset = self.offset
+        copy._configs = {resource: dict(settings) for resource, settings in self._configs.items()}
+        copy._names_by_collision_key = dict(self._names_by_collision_key)
+        return copy
+
     def replay(self, offset: Offset, record: Message, delta: MetadataDelta) -> None:
         """Take in the record at `offset`; `delta` learns what it changed.
 

@@ -1,0 +1,83 @@
+"""A metadata store on any file system, for tests: opens it, submits commands, closes or abandons it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from logd.metadata_log import SNAPSHOT_AFTER_BYTES, MetadataLog, Shell
+from logd.metadata_recovery import recover_metadata
+from logd.topic_settings import topic_configs_problem
+from replication.controller import Controller
+from replication.metadata_commands import RegisterBroker
+from storage.fs import FileSystem
+from tests.support.metadata_world import CountingEntropy, registration
+
+T = TypeVar("T")
+
+NODE_ID = 1
+
+
+class SeededEntropy(CountingEntropy):
+    """Ids that no other instance of another seed gives."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def uuid(self) -> bytes:
+        self.drawn += 1
+        return self._seed.to_bytes(6, "big") + b"\0\0\0\0" + self.drawn.to_bytes(6, "big")
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+async def run_inline(work: Callable[[], T]) -> T:
+    """Stand in for the pool: let others run, do the work, let others run."""
+    await asyncio.sleep(0)
+    result = work()
+    await asyncio.sleep(0)
+    return result
+
+
+def open_store(
+    fs: FileSystem,
+    data_dir: str = "/data",
+    *,
+    clean: bool = False,
+    seed: int = 0,
+    clock: Clock | None = None,
+    run_blocking: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]] = run_inline,
+    failures: list[Exception] | None = None,
+    snapshot_after_bytes: int = SNAPSHOT_AFTER_BYTES,
+) -> MetadataLog:
+    """Recover the store in `data_dir`; no broker is registered in this incarnation yet."""
+    clock = clock or Clock()
+    fs.mkdir(data_dir)
+    recovered = recover_metadata(fs, data_dir, node_id=NODE_ID, clean=clean, now_ms=clock())
+    controller = Controller(
+        recovered.image, partitions=1, replication_factor=1, check_configs=topic_configs_problem
+    )
+    shell = Shell(
+        run_blocking=run_blocking,
+        now_ms=clock,
+        entropy=SeededEntropy(seed),
+        on_failure=[].append if failures is None else failures.append,
+    )
+    return MetadataLog(fs, recovered, controller, shell, snapshot_after_bytes=snapshot_after_bytes)
+
+
+async def start_store(fs: FileSystem, data_dir: str = "/data", **options: Any) -> MetadataLog:
+    """Open the store and register its broker, as a start does."""
+    store = open_store(fs, data_dir, **options)
+    await store.submit(RegisterBroker(registration(NODE_ID)))
+    return store
