@@ -20,6 +20,7 @@ help:
 	@echo "make clean      remove what was made"
 
 setup: $(STAMP)
+	@:
 
 $(STAMP): pyproject.toml tools/find_python.sh
 	@python=$$(tools/find_python.sh "$(PYTHON)") || exit 1; \
