@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     broker: Broker | None = None
     try:
         broker = Broker(directory, _DEFAULT_PORT if options.port is None else options.port)
-        lines = _repeat(read_lines(), options.records)
+        lines = repeat(read_lines(), options.records)
         load(broker.bootstrap, lines)
         asyncio.run(read_back(broker.bootstrap, lines))
         _say(f"same bytes, same order: {len(lines):,} records in {PARTITIONS} partitions")
@@ -178,7 +178,7 @@ async def read_back(bootstrap: str, lines: Sequence[bytes]) -> None:
         consumer.assign(partitions)
         for partition in partitions:
             consumer.seek(partition, 0)
-        expected = {partition: _lines_of(partition.partition, lines) for partition in partitions}
+        expected = {partition: lines_of(partition.partition, lines) for partition in partitions}
         offsets = dict.fromkeys(partitions, 0)
         progress = Progress("read", len(lines))
         records = size = 0
@@ -187,7 +187,7 @@ async def read_back(bootstrap: str, lines: Sequence[bytes]) -> None:
             if not fetched:
                 raise Mismatch(f"{len(lines) - records:,} records are missing")
             for partition, batch in fetched.items():
-                size += _compare(partition.partition, batch, expected[partition], offsets[partition])
+                size += compare(partition.partition, batch, expected[partition], offsets[partition])
                 offsets[partition] += len(batch)
                 records += len(batch)
             progress.update(records, size)
@@ -201,7 +201,7 @@ async def read_back(bootstrap: str, lines: Sequence[bytes]) -> None:
         await consumer.stop()
 
 
-def _compare(partition: int, batch: Sequence[object], expected: Iterator[bytes], offset: int) -> int:
+def compare(partition: int, batch: Sequence[object], expected: Iterator[bytes], offset: int) -> int:
     """Bytes compared. `offset` is the one that the first record must have."""
     size = 0
     for position, record in enumerate(batch, offset):
@@ -219,13 +219,13 @@ def partition_of(index: int) -> int:
     return index // _RUN_LENGTH % PARTITIONS
 
 
-def _lines_of(partition: int, lines: Sequence[bytes]) -> Iterator[bytes]:
+def lines_of(partition: int, lines: Sequence[bytes]) -> Iterator[bytes]:
     """The lines that went to a partition, in order."""
     for start in range(partition * _RUN_LENGTH, len(lines), PARTITIONS * _RUN_LENGTH):
         yield from lines[start : start + _RUN_LENGTH]
 
 
-def _repeat(lines: list[bytes], at_least: int) -> list[bytes]:
+def repeat(lines: list[bytes], at_least: int) -> list[bytes]:
     """The lines, whole, as often as it takes to make at least so many records; fewer only if fewer are asked for."""
     if at_least < len(lines):
         return lines[:at_least]

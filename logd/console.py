@@ -13,6 +13,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def warn(line: str) -> None:
+def warn(message: str) -> None:
+    """One line, whatever the message quotes."""
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
     sys.stderr.write(f"logd: {line}\n")
     sys.stderr.flush()

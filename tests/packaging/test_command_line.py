@@ -72,6 +72,7 @@ def test_help_pages() -> None:
         (["serve", "-X", "num.partitions=one"], "whole number"),
         (["serve", "-X", "listeners=9092"], "NAME://HOST:PORT"),
         (["serve", "-X", "zookeeper.connect=h"], "ZooKeeper"),
+        (["serve", "-X", "two\nlines=1"], "two\\nlines"),
         (["serve", "--config", "missing.properties"], "missing.properties"),
     ],
 )
