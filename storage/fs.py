@@ -84,6 +84,9 @@ class Lock(Protocol):
 class FileSystem(Protocol):
     """Names, directories, and whole small files."""
 
+    open_files: int
+    """Descriptors that the File objects of this file system hold."""
+
     def open(self, path: str, mode: OpenMode) -> File:
         """Opens `path`. The name of a new file is durable only after `sync_dir` of its parent."""
 

@@ -273,6 +273,7 @@ class FaultyFileSystem:
     def __init__(self, seed: int = 0, now_ms: int = 0) -> None:
         self.seed = seed
         self.now_ms = now_ms
+        self.open_files = 0
         self.operations = 0
         self.before: Callable[[Operation], int | None] | None = None
         self.after: Callable[[Operation], None] | None = None

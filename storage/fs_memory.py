@@ -101,6 +101,7 @@ class MemoryFileSystem:
     """Directories and inodes by absolute path. `now_ms` stamps writes; the owner moves it."""
 
     def __init__(self, now_ms: int = 0) -> None:
+        self.open_files = 0
         self.now_ms = now_ms
         self._files: dict[str, MemoryInode] = {}
         self._directories: set[str] = {"/"}

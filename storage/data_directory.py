@@ -1,0 +1,113 @@
+"""One data directory: its lock, its identity, its checkpoints, and whether it still works.
+
+Not here: what is in the partitions (manager.py, log.py).
+
+Life: `acquire` makes and locks it; `identity` says whose it is, `claim` makes it ours; then it is loaded and serves
+until `fail` takes it offline for good, or `release` gives it back. A directory that failed stays locked: nobody else
+should write to a disk that is breaking.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from storage.checkpoint import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
+from storage.errors import DirectoryLocked, DirectoryRefused, MalformedFile, StorageFailure
+from storage.meta_properties import (
+    META_PROPERTIES,
+    MetaProperties,
+    read_meta_properties,
+    write_meta_properties,
+)
+from storage.offset_checkpoint import OffsetCheckpoint
+
+if TYPE_CHECKING:
+    from storage.fs import FileSystem, Lock
+
+LOCK_FILE = ".lock"
+
+
+class DataDirectory:
+    """The directory at `path`."""
+
+    def __init__(self, fs: FileSystem, path: str) -> None:
+        self.path = path
+        """Absolute, without a slash at the end."""
+        self.failure: str | None = None
+        """Why the directory is offline; None while it is not."""
+        self.recovery_points = OffsetCheckpoint(fs, f"{path}/{RECOVERY_POINTS}")
+        self.log_start_offsets = OffsetCheckpoint(fs, f"{path}/{LOG_START_OFFSETS}")
+        self.high_watermarks = OffsetCheckpoint(fs, f"{path}/{HIGH_WATERMARKS}")
+        self.was_clean = False
+        """Whether the last owner stopped properly: its logs need no recovery."""
+        self._fs = fs
+        self._lock: Lock | None = None
+
+    @property
+    def is_online(self) -> bool:
+        return self.failure is None
+
+    @property
+    def checkpoints(self) -> tuple[OffsetCheckpoint, ...]:
+        """All checkpoints that this package keeps. The cleaner's belongs to the cleaner."""
+        return (self.recovery_points, self.log_start_offsets, self.high_watermarks)
+
+    def acquire(self) -> None:
+        """Makes the directory where it is missing, and locks it. Raises: DirectoryRefused."""
+        try:
+            self._make()
+            self._lock = self._fs.lock(f"{self.path}/{LOCK_FILE}")
+        except DirectoryLocked:
+            raise DirectoryLocked(
+                f"data directory {self.path} is in use by another broker, which holds {self.path}/{LOCK_FILE}: "
+                "stop that broker, or use another directory"
+            ) from None
+        except StorageFailure as failure:
+            raise DirectoryRefused(
+                f"data directory {self.path} cannot be used: {failure.message} ({failure.path}): "
+                "correct its permissions, or use another directory"
+            ) from failure
+
+    def _make(self) -> None:
+        """Makes the directory and its missing parents, and the names of all of them durable."""
+        missing = []
+        path = self.path
+        while not self._fs.exists(path):
+            missing.append(path)
+            path = posixpath.dirname(path)
+        self._fs.mkdir(self.path)
+        for made in reversed(missing):
+            self._fs.sync_dir(posixpath.dirname(made))
+
+    def identity(self) -> MetaProperties | None:
+        """Whose directory it is; None when it is new. Raises: DirectoryRefused, StorageFailure."""
+        try:
+            return read_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}")
+        except MalformedFile as error:
+            raise DirectoryRefused(
+                f"data directory {self.path} is refused, {META_PROPERTIES} is malformed: {error.reason}: "
+                "restore that file, or use another directory"
+            ) from error
+
+    def claim(self, properties: MetaProperties) -> None:
+        """Makes the directory ours, durably. Raises: StorageFailure."""
+        write_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}", properties)
+
+    def read_checkpoints(self, warnings: list[str]) -> None:
+        """Reads all checkpoints. Of a damaged one nothing is believed, with a warning. Raises: StorageFailure."""
+        for checkpoint in self.checkpoints:
+            try:
+                checkpoint.load()
+            except MalformedFile as error:
+                warnings.append(f"{error}; none of its offsets is believed")
+
+    def fail(self, reason: str) -> None:
+        """Takes the directory offline; the first reason stays."""
+        self.failure = self.failure or reason
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
