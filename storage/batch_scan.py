@@ -19,12 +19,11 @@ from protocol.records import (
     LOG_OVERHEAD,
     MAGIC,
     BatchHeader,
-    read_header,
 )
 from storage.errors import CorruptLog
 from storage.fs import File
 
-_SPAN = Struct(">qi4xb4x2xi")  # base offset, length, magic, last offset delta
+_SPAN = Struct(">qi4xb4x2xi8xq")  # base offset, length, magic, last offset delta, max timestamp
 _HEADER_CHUNK = 4096
 """Bytes read at once while walking headers: the default distance between two index entries."""
 _CHECK_CHUNK = 1 << 20
@@ -32,12 +31,13 @@ _CHECK_CHUNK = 1 << 20
 
 
 class BatchSpan(NamedTuple):
-    """Where a batch lies: bytes [position, position + size_bytes), offsets [base_offset, last_offset]."""
+    """A batch at bytes [position, position + size_bytes) with offsets [base_offset, last_offset]."""
 
     position: int
     size_bytes: int
     base_offset: int
     last_offset: int
+    max_timestamp: int
 
 
 def iter_spans(file: File, position: int, end: int) -> Iterator[BatchSpan]:
@@ -51,22 +51,14 @@ def iter_spans(file: File, position: int, end: int) -> Iterator[BatchSpan]:
             chunk_start, chunk_end = position, position + len(chunk)
             if len(chunk) < HEADER_SIZE:
                 raise CorruptLog(file.name, position, "the file ends inside a batch header")
-        base_offset, length, magic, last_offset_delta = unpack(chunk, position - chunk_start)
+        base_offset, length, magic, delta, max_timestamp = unpack(chunk, position - chunk_start)
         size = length + LOG_OVERHEAD
-        if size < HEADER_SIZE or magic != MAGIC or last_offset_delta < 0 or base_offset < 0:
+        if size < HEADER_SIZE or magic != MAGIC or delta < 0 or base_offset < 0:
             raise CorruptLog(file.name, position, "not the header of a record batch")
         if position + size > end:
             raise CorruptLog(file.name, position, f"a batch of {size} bytes reaches beyond byte {end}")
-        yield BatchSpan(position, size, base_offset, base_offset + last_offset_delta)
+        yield BatchSpan(position, size, base_offset, base_offset + delta, max_timestamp)
         position += size
-
-
-def read_max_timestamp(file: File, position: int) -> int:
-    """Max timestamp of the batch at `position`. Raises: CorruptLog, StorageFailure."""
-    data = file.read_at(position, HEADER_SIZE)
-    if len(data) < HEADER_SIZE:
-        raise CorruptLog(file.name, position, "the file ends inside a batch header")
-    return read_header(data).max_timestamp
 
 
 def iter_checked(

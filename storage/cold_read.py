@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.types import Offset, Position
-from storage.batch_scan import BatchSpan, iter_checked
+from storage.batch_scan import iter_checked
 from storage.errors import CorruptLog
 from storage.region import FileRegion
 
@@ -99,7 +99,7 @@ class ColdRead:
         return 0
 
     def _read(self, position: Position) -> None:
-        first: BatchSpan | None = None
+        first = -1
         checked_from = end = position
         due = self.segment.base_offset
         read_ahead = max(self._max_bytes, 1 << 16)
@@ -108,14 +108,14 @@ class ColdRead:
                 break
             size = header.size_bytes
             if header.last_offset >= self._offset:
-                if first is None:
+                if first < 0:
                     if size > self._max_bytes and not self._min_one:
                         break
-                    first = BatchSpan(at, size, header.base_offset, header.last_offset)
-                elif at + size - first.position > self._max_bytes:
+                    first = at
+                elif at + size - first > self._max_bytes:
                     break
                 self.next_offset = header.last_offset + 1
             end = at + size
         self.checked = (checked_from, end)
-        if first is not None:
-            self.region = FileRegion(self._file, first.position, end - first.position)
+        if first >= 0:
+            self.region = FileRegion(self._file, first, end - first)

@@ -6,19 +6,26 @@ them all.
 
 What must be on disk before the recovery point passes an offset, since recovery will not look below it:
 the batches; for each segment that ends there its indexes and the producer snapshot behind it; the leader epochs;
-and the names of all those files. The indexes of the segment that holds the recovery point are not among them:
-recovery makes them anew.
+the names of all those files; and, once, the topic id and the name of the log's own directory. The indexes of the
+active segment are not among them: recovery makes them anew. So a recovery point right at the start of a segment may
+come before the indexes of the one before, if that was rolled after it was flushed; the loader looks at them then.
 
 A failed sync is never tried again: the kernel may have dropped the dirty pages and would report success.
 """
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from protocol.types import LeaderEpoch, Offset
 from storage.checkpoint import LEADER_EPOCHS, write_leader_epochs
-from storage.fs import File, FileSystem
+from storage.fs import File, FileSystem, OpenMode
+from storage.partition_metadata import PARTITION_METADATA
+
+if TYPE_CHECKING:
+    from storage.segment import Segment
 
 
 class FlushPlan:
@@ -32,8 +39,10 @@ class FlushPlan:
         up_to: Offset,
         truncations: int,
         files: list[File],
+        rolled: Sequence[Segment],
         leader_epochs: Sequence[tuple[LeaderEpoch, Offset]] | None,
         directory_changes: int | None,
+        is_first: bool,
     ) -> None:
         self.up_to = up_to
         self.truncations = truncations
@@ -41,9 +50,13 @@ class FlushPlan:
         self.leader_epochs = leader_epochs
         self.directory_changes = directory_changes
         """How many changes of names are durable afterwards; None: all were already."""
+        self.is_first = is_first
+        """Whether the log's own directory, made when the log was created, is not known to be durable."""
+        self.files = files
+        self.rolled = rolled
+        """Inactive segments whose indexes are among `files`."""
         self._fs = fs
         self._directory = directory
-        self.files = files
 
     def run(self) -> None:
         """Blocks. Raises: StorageFailure; then nothing may be assumed to be on disk."""
@@ -53,6 +66,15 @@ class FlushPlan:
             write_leader_epochs(self._fs, f"{self._directory}/{LEADER_EPOCHS}", self.leader_epochs)
         if self.directory_changes is not None:
             self._fs.sync_dir(self._directory)
+        if self.is_first:
+            self._make_birth_durable()
+
+    def _make_birth_durable(self) -> None:
+        """The topic id and the name of the log's directory: creating a log does not wait for either."""
+        metadata = f"{self._directory}/{PARTITION_METADATA}"
+        if self._fs.exists(metadata):
+            self._fs.open(metadata, OpenMode.READ).sync()
+        self._fs.sync_dir(posixpath.dirname(self._directory))
 
 
 class DeletePlan:

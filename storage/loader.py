@@ -105,7 +105,7 @@ def load_log(
         recovery_point=log_end_offset if clean else recovery_point,
         leader_epochs=loading.epochs,
         producers=loading.producers,
-        names_are_durable=clean,
+        was_closed=clean,
     )
     return log, loading.report
 
@@ -196,15 +196,17 @@ class _Loading:
     # -- what is believed --------------------------------------------------------------------------------
 
     def _trust(self, count: int, log_start_offset: Offset) -> Offset:
-        """Looks over the first `count` segments without reading them; returns where the last of them ends, if
-        that is the last of all.
+        """Looks over the first `count` segments without reading them; returns where the last of them ends.
+
+        Of that one the last index entries must agree with the log: it may have been rolled after the flush that
+        moved the recovery point to its end, and its indexes never have reached the disk.
         """
         end = log_start_offset
         for index, segment in enumerate(self.segments[:count]):
             walked: Offset | None = -1
             if not _indexes_fit(segment):
                 walked = None
-            elif index == len(self.segments) - 1:
+            elif index == count - 1:
                 walked = _walk_to_end(segment)
             end = self._rebuild_indexes(segment) if walked is None else walked
         return end
@@ -347,8 +349,9 @@ def _indexes_fit(segment: Segment) -> bool:
 
 
 def _walk_to_end(segment: Segment) -> Offset | None:
-    """Where the segment ends, by its headers from the last index entry on; None when they do not fit."""
+    """Where the segment ends, by its headers from the last index entry on; None when an index does not fit."""
     end = segment.base_offset
+    largest, _ = segment.time_index.last_entry()
     if not segment.size_bytes:
         return end
     indexed, position = segment.base_offset - 1, 0
@@ -357,6 +360,8 @@ def _walk_to_end(segment: Segment) -> Offset | None:
     try:
         for span in iter_spans(segment.file, position, segment.size_bytes):
             if span.position == position and indexed >= segment.base_offset and span.last_offset != indexed:
+                return None
+            if span.max_timestamp > largest:
                 return None
             end = span.last_offset + 1
     except CorruptLog:

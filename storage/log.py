@@ -155,9 +155,11 @@ class Log:
         recovery_point: Offset,
         leader_epochs: LeaderEpochCache,
         producers: ProducerStateManager,
-        names_are_durable: bool,
+        was_closed: bool,
     ) -> None:
-        """Takes over loaded parts; see `storage.loader` for how to open a log."""
+        """Takes over loaded parts; see `storage.loader` for how to open a log. `was_closed` says that all of
+        them are on disk.
+        """
         self.topic_partition = topic_partition
         self.directory = directory
         self.topic_id = topic_id
@@ -177,10 +179,13 @@ class Log:
         self._generation = Generation()
         self._truncations = 0
         self._unsynced_snapshots: list[tuple[Offset, File]] = []
+        self._unsynced_indexes = [] if was_closed else segments[:-1]
+        """Inactive segments whose indexes may not be on disk yet, oldest first."""
         self._unsaved_epochs: list[tuple[LeaderEpoch, Offset]] | None = None
-        self._directory_changes = 0 if names_are_durable else 1
+        self._directory_changes = 0 if was_closed else 1
         """Names made or changed so far; `_directory_synced` of them are durable."""
         self._directory_synced = 0
+        self._was_flushed = was_closed
         self.configure(config)
 
     def configure(self, config: LogConfig) -> None:
@@ -407,11 +412,15 @@ class Log:
         ):
             segment.offset_max = -1
         if segment.indexes_need_writing:
-            try:
-                segment.write_indexes()
-            except StorageFailure as failure:
-                if failure.fatal:  # a full disk only means that the entries wait in memory a while longer
-                    raise
+            self._write_indexes(segment)
+
+    @staticmethod
+    def _write_indexes(segment: Segment) -> None:
+        try:
+            segment.write_indexes()
+        except StorageFailure as failure:
+            if failure.fatal:  # a full disk only means that the entries wait in memory a while longer
+                raise
 
     # -- segments ----------------------------------------------------------------------------------------
 
@@ -435,10 +444,13 @@ class Log:
         snapshot = self.producers.take_snapshot(base_offset)
         if snapshot is not None:
             self._unsynced_snapshots.append((base_offset, self._fs.open(snapshot, OpenMode.READ)))
-        self._active.finish_time_index()
+        old = self._active
+        old.finish_time_index()
         segment = Segment(self._fs, self.directory, base_offset, now_ms)
         segment.create_files()
         self._directory_changes += 1
+        self._unsynced_indexes.append(old)
+        self._write_indexes(old)
         self._segments.append(segment)
         self._base_offsets.append(base_offset)
         self._active = segment
@@ -594,7 +606,7 @@ class Log:
         """Whether an inactive segment is not on disk yet: rolling leaves one behind, and nothing but a flush
         makes it eligible for deletion.
         """
-        return self.recovery_point < self._active.base_offset
+        return bool(self._unsynced_indexes) or self.recovery_point < self._active.base_offset
 
     def flush_plan(self, up_to: Offset | None = None) -> FlushPlan:
         """A plan that makes everything below `up_to` durable, by default all that was appended so far.
@@ -607,8 +619,9 @@ class Log:
         for segment in self._segments[first:]:
             if segment.base_offset < end and segment.size_bytes:
                 files.append(segment.file)
-            if segment is not self._active and segment.base_offset < end:
-                files += self._index_files(segment)
+        rolled = [segment for segment in self._unsynced_indexes if segment.base_offset < end]
+        for segment in rolled:
+            files += self._index_files(segment)
         files += [file for offset, file in self._unsynced_snapshots if offset <= end]
         epochs = self.leader_epochs.take_unsaved()
         if epochs is not None:
@@ -620,8 +633,10 @@ class Log:
             up_to=end,
             truncations=self._truncations,
             files=files,
+            rolled=rolled,
             leader_epochs=self._unsaved_epochs,
             directory_changes=changes if changes != self._directory_synced else None,
+            is_first=not self._was_flushed,
         )
 
     def _index_files(self, segment: Segment) -> list[File]:
@@ -636,11 +651,13 @@ class Log:
         """Moves the recovery point after `plan` has run without an error."""
         if plan.leader_epochs is self._unsaved_epochs:
             self._unsaved_epochs = None
+        self._was_flushed = True
         if plan.directory_changes is not None:
             self._directory_synced = max(self._directory_synced, plan.directory_changes)
         if plan.truncations == self._truncations:
             self.recovery_point = max(self.recovery_point, plan.up_to)
             self._unsynced_snapshots = [s for s in self._unsynced_snapshots if s[0] > plan.up_to]
+            self._unsynced_indexes = [s for s in self._unsynced_indexes if s not in plan.rolled]
 
     def prepare_close(self) -> FlushPlan:
         """Completes the files of a log that takes no more appends; returns the plan that makes them durable.
@@ -723,6 +740,7 @@ class Log:
     def _delete_segments(self, first: int, stop: int, now_ms: TimestampMs) -> DeletePlan:
         """Takes segments number [first, stop) and the snapshots at their base offsets out of the log."""
         removed = self._segments[first:stop]
+        self._unsynced_indexes = [s for s in self._unsynced_indexes if s not in removed]
         del self._segments[first:stop], self._base_offsets[first:stop]
         self._generation.number += 1
         paths: list[str] = []
@@ -755,6 +773,7 @@ class Log:
             self._delete_segments(kept, len(self._segments), now_ms) if kept < len(self._segments) else None
         )
         self._active = active = self._segments[-1]
+        self._unsynced_indexes = [s for s in self._unsynced_indexes if s is not active]
         self.size_bytes -= active.size_bytes
         if active.size_bytes:
             active.truncate_to(offset)

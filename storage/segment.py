@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from protocol.records import HEADER_SIZE
 from protocol.types import Offset, Position, TimestampMs
-from storage.batch_scan import iter_spans, read_max_timestamp
+from storage.batch_scan import iter_spans
 from storage.byte_ranges import ByteRanges
 from storage.config import NO_LIMIT
 from storage.errors import CorruptLog
@@ -290,7 +290,7 @@ class Segment:
         self.largest_timestamp()
         self.time_index.maybe_append(NO_TIMESTAMP, self.base_offset)
         if self.size_bytes:
-            self.first_timestamp = read_max_timestamp(self.file, 0)
+            self.first_timestamp = next(iter_spans(self.file, 0, self.size_bytes)).max_timestamp
 
     def forget(self) -> None:
         """Back to an empty segment in memory; the files stay. For who reads the log file from its start."""
@@ -329,9 +329,8 @@ class Segment:
         largest, last_offset = self.time_index.last_entry()
         _, start, _ = self.offset_index.lookup(last_offset)
         for span in iter_spans(self.file, start, self.size_bytes):
-            timestamp = read_max_timestamp(self.file, span.position)
-            if timestamp > largest:
-                largest, last_offset = timestamp, span.last_offset
+            if span.max_timestamp > largest:
+                largest, last_offset = span.max_timestamp, span.last_offset
         self.max_timestamp, self.max_timestamp_offset = largest, last_offset
 
     def close(self) -> None:
