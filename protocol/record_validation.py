@@ -3,13 +3,12 @@
 Three depths, each with its own price:
   `check_batch`           the header and the checksum; every batch, whoever sent it.
   `check_produced_batch`  also what only a client's batch must keep to.
-  `validate_records`      timestamp bounds by the header alone; the records are walked only for a compacted topic
-                          (each needs a key) or under full validation (each must be well-formed, offsets must run
-                          0..n-1). The walk reads varints in place and makes no objects.
+  `validate_records`      timestamp bounds by the header alone. The records are walked under full validation and on
+                          compacted topics, which need keys: each must be well-formed, offsets must run 0..n-1.
+                          Where the header's timestamps are out of bounds they are walked to name those at fault.
 
 Kafka walks every record of every batch; by default this does not, so a batch whose header lies about its records
-is stored, and the lie is found by the reader. A header whose
-timestamps are out of bounds has its records walked, to name the ones at fault.
+is stored, and the lie is found by the reader. Wrong offsets are refused, where Kafka would rebuild the batch.
 
 Not here: sequence numbers (the log's producer state) and the leader's own checks.
 Source: KIP-467 (record errors), KIP-937 (timestamp bounds). Checked against LogValidator.java, DefaultRecord.java
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from protocol.compression import DECOMPRESSED_BYTES_MAX
 from protocol.crc import crc32c
 from protocol.errors import BrokerError, ErrorCode
-from protocol.record_walk import Faults, RecordFault, null_keys, walk_records
+from protocol.record_walk import Faults, RecordFault, walk_records
 from protocol.records import (
     ATTRIBUTES_POSITION,
     CONTROL_BIT,
@@ -147,11 +146,7 @@ def validate_records(
     suspicious = bounded and (
         header.max_timestamp > latest_ms or NO_TIMESTAMP != header.base_timestamp < earliest_ms
     )
-    if not full and not suspicious:
-        if compacted:
-            faults = null_keys(record_bytes(batch, header, max_size), header.record_count)
-            if faults:
-                raise _refusal(faults)
+    if not (full or compacted or suspicious):
         return header.max_timestamp
     if not bounded:
         earliest_ms, latest_ms = _ALL_TIME

@@ -1,8 +1,8 @@
 """Walking the records of a batch without making objects of them: the one place where work is per record.
 
-Both walks take the records uncompressed and report faults of single records as (place in the batch, fault). What
-makes the batch unreadable is raised. The loop of `walk_records` spells out the one- and two-byte varints that
-nearly all of them are: with a function per varint it takes three times as long (bench/micro_records.py).
+Faults of single records are reported as (place in the batch, fault); what makes the batch unreadable is raised. The
+loop spells out the one- and two-byte varints that nearly all of them are: with a function per varint it takes three
+times as long (bench/micro_records.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from protocol.errors import ProtocolViolation
-from protocol.primitives import read_varint, read_varlong
+from protocol.primitives import read_varint
 from protocol.records import NO_TIMESTAMP, malformed_record
 
 if TYPE_CHECKING:
@@ -27,39 +27,10 @@ class RecordFault(Enum):
 
 
 Faults = list[tuple[int, RecordFault]]
+"""Place in the batch, from 0, and what is wrong there."""
 
-_FIELD = "a field does not fit it"
 _END = "its length is not that of its fields"
 _LEFT_OVER = "bytes are left after the last record"
-
-
-def null_keys(body: Buffer, count: int) -> Faults:
-    """Return a fault for each of the `count` records that has no key; only what stands before a value is read.
-
-    Raises: BrokerError INVALID_RECORD when the records cannot be told apart or are not `count`.
-    """
-    faults: Faults = []
-    pos = 0
-    index = 0
-    try:
-        for index in range(count):
-            length, pos = read_varint(body, pos)
-            end = pos + length
-            _, pos = read_varlong(body, pos + 1)
-            _, pos = read_varint(body, pos)
-            key_length, pos = read_varint(body, pos)
-            if key_length < 0:
-                faults.append((index, RecordFault.NULL_KEY))
-            elif key_length > end - pos:
-                raise ValueError(_FIELD)
-            if pos > end:
-                raise ValueError(_END)
-            pos = end
-        if pos != len(body):
-            raise ValueError(_LEFT_OVER)
-    except (IndexError, ValueError, ProtocolViolation) as error:
-        raise malformed_record(index, str(error)) from error
-    return faults
 
 
 def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module head

@@ -216,7 +216,7 @@ def iter_records(batch: Buffer, max_size: int = DECOMPRESSED_BYTES_MAX) -> Itera
     Raises: BrokerError INVALID_RECORD when the records are not well-formed or not as many as stated.
     """
     header = read_header(batch)
-    body = record_bytes(batch, header, max_size)
+    body = bytes(record_bytes(batch, header, max_size))
     append_time = header.max_timestamp if header.is_log_append_time else None
     base_offset = header.base_offset
     base_timestamp = header.base_timestamp
@@ -239,7 +239,7 @@ def malformed_record(index: int, reason: str) -> BrokerError:
 _Headers = tuple[tuple[str, bytes | None], ...]
 
 
-def _read_record(buf: Buffer, pos: int) -> tuple[int, int, bytes | None, bytes | None, _Headers, int]:
+def _read_record(buf: bytes, pos: int) -> tuple[int, int, bytes | None, bytes | None, _Headers, int]:
     """Read one record; raise ValueError or ProtocolViolation where the bytes do not make one."""
     length, pos = read_varint(buf, pos)
     end = pos + length
@@ -264,10 +264,10 @@ def _read_record(buf: Buffer, pos: int) -> tuple[int, int, bytes | None, bytes |
     return timestamp_delta, offset_delta, key, value, tuple(headers), pos
 
 
-def _read_nullable_bytes(buf: Buffer, pos: int, end: int) -> tuple[bytes | None, int]:
+def _read_nullable_bytes(buf: bytes, pos: int, end: int) -> tuple[bytes | None, int]:
     length, pos = read_varint(buf, pos)
     if length < 0:
         return None, pos
     if length > end - pos:
         raise ValueError("a field reaches beyond it")
-    return bytes(buf[pos : pos + length]), pos + length
+    return buf[pos : pos + length], pos + length
