@@ -107,11 +107,11 @@ def test_a_change_of_the_replica_set_keeps_what_followers_reported(held: FakePar
 
 def test_in_a_new_epoch_followers_must_report_again(held: FakePartition) -> None:
     append(held, 10)
-    held.update_follower(2, 10)
+    held.update_follower(2, 12)  # with records of another leader, which it is about to lose
     lead(held, 2, epoch=1)
-    append(held, 1)
+    append(held, 2)
     assert held.high_watermark == 10
-    lead(held, epoch=1, partition_epoch=1, assigned=(1, 2))
+    held.update_follower(2, 11)
     assert held.high_watermark == 11
 
 
