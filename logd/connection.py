@@ -22,6 +22,7 @@ from protocol.errors import ProtocolViolation
 from storage.region import FileRegion
 
 if TYPE_CHECKING:
+    from logd.delayed import DelayedRequest
     from logd.server import Server
 
 log = logging.getLogger("logd.connection")
@@ -63,6 +64,7 @@ class Connection:
         "listener",
         "peer",
         "responses",
+        "waiting",
     )
 
     def __init__(self, server: Server, sock: socket.socket, *, listener: str, peer: str) -> None:
@@ -80,6 +82,8 @@ class Connection:
         #: Bytes of the region at the head of `responses.ready` that are already sent.
         self._region_sent = 0
         self.responses = ResponseQueue()
+        #: Parked requests of this client, to be forgotten when it leaves.
+        self.waiting: set[DelayedRequest] = set()
         self.listener = listener
         self.peer = peer
         self.last_active = server.loop.time()
@@ -281,6 +285,7 @@ class Connection:
         self._sock.close()
         self._server.forget(self)
         self.responses.ready.clear()
+        self.waiting.clear()
 
 
 def _is_bytes(chunk: Chunk) -> bool:

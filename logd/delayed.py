@@ -318,6 +318,12 @@ class DelayedQueue:
         if delayed.complete is not None:
             self._remove(delayed)
 
+    def expire_fetches(self) -> None:
+        """Complete every parked fetch as if its time were up: no more data will come for it."""
+        for _, _, delayed in sorted(self._deadlines):
+            if isinstance(delayed, DelayedFetch):
+                self._expire(delayed)
+
     def expire_all(self) -> None:
         """Complete every parked request as if its time were up: the node is stopping."""
         parked, self._deadlines = self._deadlines, []

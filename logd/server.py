@@ -14,7 +14,7 @@ import errno
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from logd.connection import Connection
@@ -37,6 +37,8 @@ class ServerLimits(NamedTuple):
     request_bytes_max: int
     connections_max: int
     connections_per_ip_max: int
+    #: By address, where it differs from `connections_per_ip_max`.
+    connections_per_ip_overrides: Mapping[str, int]
     idle_ms_max: int
     #: Over all connections; -1 is no bound.
     queued_bytes_max: int
@@ -51,14 +53,18 @@ class Server:
         loop: asyncio.AbstractEventLoop,
         limits: ServerLimits,
         dispatch: Callable[[Connection, memoryview], None],
+        *,
         wake: Callable[[], None],
+        abandoned: Callable[[Connection], None] = lambda _: None,
     ) -> None:
+        """`wake` is called whenever a connection has worked off what it received, `abandoned` when one ends."""
         self.loop = loop
         self.limits = limits
         self.dispatch = dispatch
         self.scratch = ScratchBuffers()
         self.connections: set[Connection] = set()
         self._wake = wake
+        self._abandoned = abandoned
         self._held_bytes = 0
         self._starved: list[Connection] = []
         self._per_ip: Counter[str] = Counter()
@@ -97,8 +103,8 @@ class Server:
         self._accept_again()
         self._schedule_sweep()
 
-    async def stop(self, grace_s: float) -> None:
-        """Close the listeners, let requests in hand finish for `grace_s`, then close every connection."""
+    def refuse_new(self) -> None:
+        """Close the listeners and take no further request; those in hand go on."""
         self._stop_accepting()
         for sock, _ in self._listening:
             sock.close()
@@ -107,6 +113,10 @@ class Server:
             self._sweeper.cancel()
         for connection in tuple(self.connections):
             connection.drain()
+
+    async def stop(self, grace_s: float) -> None:
+        """`refuse_new`, let requests in hand finish for `grace_s`, then close every connection."""
+        self.refuse_new()
         deadline = self.loop.time() + grace_s
         while self.connections and self.loop.time() < deadline:
             await asyncio.sleep(0.005)
@@ -149,7 +159,8 @@ class Server:
             self.loop.call_later(_ACCEPT_REST_S, self._accept_again)
 
     def _welcome(self, client: socket.socket, peer: str, listener: str) -> None:
-        if self._per_ip[peer] >= self.limits.connections_per_ip_max:
+        limits = self.limits
+        if self._per_ip[peer] >= limits.connections_per_ip_overrides.get(peer, limits.connections_per_ip_max):
             log.warning("client refused peer=%s limit=max.connections.per.ip", peer)
             client.close()
             return
@@ -168,6 +179,7 @@ class Server:
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed."""
+        self._abandoned(connection)
         self.connections.discard(connection)
         self._account(connection, 0)
         peer = connection.peer

@@ -13,6 +13,8 @@ class AppendResult(Protocol):
     base_offset: Offset
     last_offset: Offset
     """Inclusive."""
+    log_append_time: TimestampMs
+    """-1 where records keep their own time."""
     duplicate: bool
     """The batch had been written before; the offsets are those of then."""
     flush_to: Offset

@@ -18,7 +18,7 @@ A directory whose disk fails goes offline with all its logs; the others serve on
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -96,6 +96,7 @@ class LogManager:
         paths: Sequence[str],
         *,
         node_id: NodeId,
+        reserved: Collection[str] = (),
         unique_id: Callable[[], bytes] = lambda: os.urandom(_RANDOM_ID_SIZE),
         producer_expiration_ms: int = 86_400_000,
     ) -> None:
@@ -107,6 +108,7 @@ class LogManager:
         """As checkpointed when the directories were opened."""
         self._fs = fs
         self._node_id = node_id
+        self._reserved = frozenset(reserved)
         self._unique_id = unique_id
         self._producer_expiration_ms = producer_expiration_ms
         self._homes: dict[TopicPartition, DataDirectory] = {}
@@ -174,7 +176,7 @@ class LogManager:
     ) -> None:
         for name in self._fs.listdir(directory.path):
             path = f"{directory.path}/{name}"
-            if not self._fs.is_dir(path):
+            if name in self._reserved or not self._fs.is_dir(path):
                 continue
             topic_partition = parse_partition_directory(name)
             if topic_partition is None:

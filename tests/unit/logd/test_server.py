@@ -27,6 +27,7 @@ LIMITS = ServerLimits(
     request_bytes_max=1 << 20,
     connections_max=8,
     connections_per_ip_max=8,
+    connections_per_ip_overrides={},
     idle_ms_max=60_000,
     queued_bytes_max=-1,
     backlog=16,
@@ -46,7 +47,7 @@ class Node:
         self.content = bytes(range(256)) * 8192
         (path / "segment").write_bytes(self.content)
         self.file = RealFileSystem().open(str(path / "segment"), OpenMode.READ)
-        self.server = Server(loop, limits, self.dispatch, lambda: None)
+        self.server = Server(loop, limits, self.dispatch, wake=lambda: None)
         self.address = self.server.bind("TEST", "127.0.0.1", 0)
         self.server.start()
 

@@ -1,0 +1,298 @@
+"""The node: makes the parts, joins them, starts and stops them in the order that their promises need.
+
+Start: lock the data directories → recover the metadata → recover the logs → bind the listeners → register with
+fresh leader epochs → lead → accept clients.
+Stop: refuse new requests, answer those in hand → end chores → sync and close the logs → vouch for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from logd.announce import announce_ready
+from logd.authorisation import Authorise, allow_all
+from logd.delayed import DelayedQueue
+from logd.dispatch import Dispatcher
+from logd.entropy import SystemEntropy
+from logd.errors import StartupError
+from logd.fetch_session import FetchSessionCache
+from logd.flusher import Flusher
+from logd.housekeeping import Housekeeping
+from logd.metadata_files import METADATA_DIRECTORY
+from logd.metadata_log import MetadataLog, Shell
+from logd.metadata_recovery import recover_metadata
+from logd.pool import BlockingPool
+from logd.producer_ids import ProducerIds
+from logd.recovery_report import log_recovery
+from logd.replicas import LocalPartition, Replicas
+from logd.server import Server, ServerLimits
+from logd.topic_settings import topic_configs_problem
+from protocol.errors import BrokerError
+from replication.broker_registration import BrokerRegistration, Endpoint
+from replication.controller import SUPPORTED_FEATURES, Controller
+from replication.metadata_commands import RaiseLeaderEpochs, RegisterBroker
+from replication.metadata_image import UnusableMetadata
+from storage.errors import CorruptLog, DirectoryRefused, StorageError, StorageFailure
+from storage.fs_real import RealFileSystem
+from storage.manager import LogManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from logd.config import BrokerConfig, Listener
+    from logd.connection import Connection
+    from replication.metadata_ports import MetadataStore
+    from storage.fs import FileSystem
+
+T = TypeVar("T")
+
+log = logging.getLogger("logd.broker")
+
+#: How long a stop waits for requests in hand; the rest of its second is for the disk.
+_DRAIN_S: Final = 0.5
+
+
+class Broker:
+    """One node and all its parts. Everything runs on `loop`'s thread but what `pool` is given."""
+
+    def __init__(self, config: BrokerConfig, loop: asyncio.AbstractEventLoop, fs: FileSystem) -> None:
+        self.config = config
+        self.loop = loop
+        self.node_id = config.node_id
+        self.cluster_id = ""
+        self.authorise: Authorise = allow_all
+        self.pool = BlockingPool(loop)
+        self.delayed = DelayedQueue(loop)
+        self.flusher = Flusher(self.pool, self.delayed.partition_moved, self.storage_failed)
+        self.fetch_sessions = FetchSessionCache(
+            self.topic_name, slots=config.max_incremental_fetch_session_cache_slots
+        )
+        self.metadata: MetadataStore
+        self.replicas: Replicas
+        self.producer_ids: ProducerIds
+        self.stopped = asyncio.Event()
+        """Set when the node is to stop."""
+        self._fs = fs
+        self._manager = LogManager(
+            fs,
+            config.log_dirs,
+            node_id=config.node_id,
+            producer_expiration_ms=config.producer_id_expiration_ms,
+            reserved=[METADATA_DIRECTORY],
+        )
+        self._server = Server(
+            loop,
+            _limits(config),
+            Dispatcher(self).dispatch,
+            wake=self._turn_ended,
+            abandoned=self._client_left,
+        )
+        self._moved: set[LocalPartition] = set()
+        self._endpoints: dict[str, tuple[str, int]] = {}
+
+    # What handlers use
+
+    def now_ms(self) -> int:
+        """The wall clock, milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def topic_name(self, topic_id: bytes) -> str | None:
+        """The name of the topic with this id, None when there is none."""
+        topic = self.metadata.image.topics_by_id.get(topic_id)
+        return None if topic is None else topic.name
+
+    def endpoint(self, listener: str) -> tuple[str, int]:
+        """Advertised host and port of a listener."""
+        return self._endpoints[listener]
+
+    def partition(self, topic: str, index: int) -> LocalPartition:
+        """See `Replicas.get`."""
+        return self.replicas.get(topic, index)
+
+    def moved(self, partition: LocalPartition) -> None:
+        """The partition changed: those who wait for it are looked at when the connection's turn ends."""
+        self._moved.add(partition)
+
+    def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
+        """See `Replicas.storage_failed`."""
+        return self.replicas.storage_failed(partition, error)
+
+    async def run_blocking(self, work: Callable[[], T]) -> T:
+        """Run `work` in the pool."""
+        return await self.pool.run(work)
+
+    def _turn_ended(self) -> None:
+        self.flusher.start()
+        while self._moved:
+            self.delayed.partition_moved(self._moved.pop())
+
+    def _client_left(self, connection: Connection) -> None:
+        for parked in tuple(connection.waiting):
+            self.delayed.cancel(parked)
+
+    # Life
+
+    async def start(self) -> list[tuple[str, str, int]]:
+        """Recover, bind, register and serve; returns (listener, advertised host, port) of each listener.
+
+        Raises: StartupError.
+        """
+        try:
+            self._recover()
+        except (DirectoryRefused, CorruptLog, UnusableMetadata, StorageFailure) as error:
+            raise StartupError(str(error)) from error
+        for listener in self.config.listeners:
+            self._endpoints[listener.name] = self._bind(listener)
+        await self._register()
+        self.replicas.lead()
+        self.metadata.watch(self.replicas.follow)
+        self._housekeeping.start()
+        self._server.start()
+        return [(name, host, port) for name, (host, port) in self._endpoints.items()]
+
+    async def stop(self) -> None:
+        """Answer what is in hand, make everything durable and vouch for it."""
+        self._server.refuse_new()
+        self.delayed.expire_fetches()
+        await self._server.stop(_DRAIN_S)
+        self.delayed.expire_all()
+        await self._housekeeping.stop()
+        await self._metadata_log.close()
+        for failure in await self.pool.run(lambda: self._manager.close(self.replicas.high_watermarks)):
+            log.error("not closed cleanly error=%s", failure)
+        self.pool.close()
+
+    def _recover(self) -> None:
+        manager, config = self._manager, self.config
+        self.cluster_id, warnings = manager.open(config.cluster_id)
+        home = manager.directories[0]
+        recovered = recover_metadata(
+            self._fs, home.path, node_id=self.node_id, clean=home.was_clean, now_ms=self.now_ms()
+        )
+        controller = Controller(
+            recovered.image,
+            partitions=config.num_partitions,
+            replication_factor=config.default_replication_factor,
+            check_configs=topic_configs_problem,
+        )
+        shell = Shell(self.run_blocking, self.now_ms, SystemEntropy(), self._metadata_failed)
+        self.metadata = self._metadata_log = MetadataLog(self._fs, recovered, controller, shell)
+        self.producer_ids = ProducerIds(self.metadata, self.node_id)
+        self._housekeeping = Housekeeping(self, manager)
+        self.replicas = Replicas(
+            config,
+            manager,
+            recovered.image,
+            now_ms=self.now_ms,
+            moved=self.delayed.partition_moved,
+            later=self._housekeeping.later,
+        )
+        report = self.replicas.open()
+        log_recovery(report, warnings)
+        for plan in report.plans:
+            self._housekeeping.later(plan)
+
+    def _bind(self, listener: Listener) -> tuple[str, int]:
+        """Raises: StartupError."""
+        try:
+            _, port = self._server.bind(listener.name, listener.host, listener.port)
+        except socket.gaierror:
+            raise StartupError(
+                f"listener {listener.name} names the host {listener.host!r}, which is not known",
+                "use an address of this machine in listeners",
+            ) from None
+        except OSError as error:
+            raise StartupError(
+                f"cannot listen on {listener.host or '*'}:{listener.port} ({listener.name}): {error.strerror}",
+                "stop what uses the port, or choose another with --port; 0 takes a free one",
+            ) from None
+        return listener.advertised_host, listener.advertised_port or port
+
+    async def _register(self) -> None:
+        """Make this incarnation known, and fence what the last one may still have under way.
+
+        Raises: StartupError.
+        """
+        registration = BrokerRegistration(
+            node_id=self.node_id,
+            broker_epoch=-1,
+            incarnation_id=os.urandom(16),
+            endpoints={name: Endpoint(host, port, 0) for name, (host, port) in self._endpoints.items()},
+            features=SUPPORTED_FEATURES,
+            rack=self.config.broker_rack,
+            fenced=True,
+            in_controlled_shutdown=False,
+            log_dirs=(),
+        )
+        try:
+            await asyncio.gather(
+                self.metadata.submit(RegisterBroker(registration)),
+                self.metadata.submit(RaiseLeaderEpochs(self.node_id)),
+            )
+        except BrokerError as error:
+            raise StartupError(f"cannot register this node: {error}") from error
+
+    def _metadata_failed(self, failure: Exception) -> None:
+        """Topics can no longer change; what exists is served on."""
+        if isinstance(failure, StorageFailure):
+            self.replicas.disk_failed(failure)
+
+
+def _limits(config: BrokerConfig) -> ServerLimits:
+    return ServerLimits(
+        request_bytes_max=config.socket_request_max_bytes,
+        connections_max=config.max_connections,
+        connections_per_ip_max=config.max_connections_per_ip,
+        connections_per_ip_overrides=config.max_connections_per_ip_overrides,
+        idle_ms_max=config.connections_max_idle_ms,
+        queued_bytes_max=config.queued_max_request_bytes,
+        backlog=config.socket_listen_backlog_size,
+    )
+
+
+def run(config: BrokerConfig, *, started: float) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. `started`: time.perf_counter() at process start.
+
+    Raises: StartupError.
+    """
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    loop = _new_event_loop()
+    try:
+        return loop.run_until_complete(_serve(config, loop, started))
+    finally:
+        loop.close()
+
+
+async def _serve(config: BrokerConfig, loop: asyncio.AbstractEventLoop, started: float) -> int:
+    broker = Broker(config, loop, RealFileSystem())
+    endpoints = await broker.start()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, broker.stopped.set)
+    announce_ready(config, endpoints, started=started)
+    _tune_interpreter()
+    await broker.stopped.wait()
+    await broker.stop()
+    return 0
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not to be had everywhere
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def _tune_interpreter() -> None:
+    """What is loaded stays for good, and the hot path makes no cycles: let the collector look rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)

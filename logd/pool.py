@@ -1,0 +1,42 @@
+"""A few threads for what would block the event loop: fsync, cold reads, removing files.
+
+Work is handed over as a plain function without arguments and comes back on the loop. Nothing that burns Python time
+belongs here: it would take the interpreter lock from the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+#: Enough for a flush, a checkpoint and two cold reads side by side.
+_THREADS: Final = 4
+
+
+class BlockingPool:
+    """The node's threads. Threads start when work comes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="logd-io")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` on a thread and return what it returns, or raise what it raises."""
+        return await self._loop.run_in_executor(self._executor, work)
+
+    def submit(self, work: Callable[[], T], done: Callable[[Future[T]], None]) -> None:
+        """Run `work` on a thread and call `done` on the loop with its finished future."""
+        future = self._executor.submit(work)
+        future.add_done_callback(lambda finished: self._report(done, finished))
+
+    def close(self) -> None:
+        """Wait for work under way; what is queued still runs."""
+        self._executor.shutdown(wait=True)
+
+    def _report(self, done: Callable[[Future[T]], None], finished: Future[T]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(done, finished)

@@ -1,0 +1,223 @@
+"""The partitions that this node holds: opened and closed as the metadata says, and taken offline when disks fail.
+
+It joins the metadata image, the logs on disk and the leadership of each partition. Not here: what clients ask of a
+partition (handlers), waiting (delayed.py), durable metadata (metadata_log.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+from logd.config import log_config_for
+from protocol.errors import BrokerError, ErrorCode
+from protocol.types import TopicPartition
+from replication.partition import Partition
+from storage.config import LogConfig
+from storage.errors import StorageError, StorageFailure
+from storage.log import Log
+
+if TYPE_CHECKING:
+    from logd.config import BrokerConfig
+    from protocol.types import NodeId, Offset, TimestampMs
+    from replication.metadata_image import MetadataDelta, MetadataImage, Topic
+    from replication.partition_state import PartitionState
+    from storage.manager import LoadReport, LogManager, Plan
+
+log = logging.getLogger("logd.replicas")
+
+LocalPartition: TypeAlias = Partition[Log]
+
+
+class Replicas:
+    """Every partition of which this node holds a replica."""
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        manager: LogManager,
+        image: MetadataImage,
+        *,
+        now_ms: Callable[[], TimestampMs],
+        moved: Callable[[LocalPartition], None],
+        later: Callable[[Plan], None],
+    ) -> None:
+        """`moved` is told of partitions whose state changed, `later` of work for the pool."""
+        self._config = config
+        self._manager = manager
+        self._image = image
+        self._node_id: NodeId = config.node_id
+        self._now_ms = now_ms
+        self._moved = moved
+        self._later = later
+        self._partitions: dict[tuple[str, int], LocalPartition] = {}
+
+    def __iter__(self) -> Iterator[LocalPartition]:
+        return iter(tuple(self._partitions.values()))
+
+    def __len__(self) -> int:
+        return len(self._partitions)
+
+    def get(self, topic: str, index: int) -> LocalPartition:
+        """The partition, whatever its role.
+
+        Raises: BrokerError KAFKA_STORAGE_ERROR when its disk failed, NOT_LEADER_OR_FOLLOWER when other nodes hold
+        it, UNKNOWN_TOPIC_OR_PARTITION when nobody does.
+        """
+        partition = self._partitions.get((topic, index))
+        if partition is None:
+            raise self._absent(topic, index)
+        return partition
+
+    def _absent(self, topic: str, index: int) -> BrokerError:
+        known = self._image.topics.get(topic)
+        state = None if known is None else known.partitions.get(index)
+        if state is None:
+            return BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"{topic}-{index} does not exist.")
+        if self._node_id in state.assigned_replicas:
+            reason = self._manager.failure_of(TopicPartition(topic, index)) or "its log could not be made"
+            return BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"{topic}-{index} is offline: {reason}")
+        return BrokerError(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+
+    @property
+    def high_watermarks(self) -> Mapping[TopicPartition, Offset]:
+        """For the checkpoint."""
+        return {
+            partition.topic_partition: partition.high_watermark for partition in self._partitions.values()
+        }
+
+    # Following the metadata
+
+    def open(self) -> LoadReport:
+        """Open the logs on disk, and make those that a crash kept from being made. Roles come with `lead`.
+
+        Blocks. Raises: DirectoryRefused.
+        """
+        report = self._manager.load(self._config_on_disk, self._now_ms())
+        for topic_partition, opened in self._manager.logs.items():
+            self._add(topic_partition, opened)
+        for topic in self._image.topics.values():
+            self._create_missing(topic)
+        return report
+
+    def lead(self) -> None:
+        """Take up the roles that the metadata gives this node."""
+        for topic in self._image.topics.values():
+            for index, state in topic.partitions.items():
+                self._take_role(topic.name, index, state)
+
+    def follow(self, delta: MetadataDelta) -> None:
+        """Act on a change of the metadata: a watcher of the metadata store."""
+        for topic in delta.deleted_topics:
+            self._delete(topic)
+        for topic in delta.created_topics:
+            self._create_missing(topic)
+            for index, state in topic.partitions.items():
+                self._take_role(topic.name, index, state)
+        for topic, index, state in delta.changed_partitions:
+            self._take_role(topic.name, index, state)
+
+    def _config_on_disk(self, topic_partition: TopicPartition, topic_id: bytes | None) -> LogConfig | None:
+        """Settings for a log found on disk; None when the metadata knows no such partition."""
+        topic = self._image.topics.get(topic_partition.topic)
+        if topic is None or topic_id not in (None, topic.topic_id):
+            return None
+        state = topic.partitions.get(topic_partition.partition)
+        if state is None or self._node_id not in state.assigned_replicas:
+            return None
+        return self._log_config(topic.name)
+
+    def _log_config(self, topic: str) -> LogConfig:
+        return log_config_for(self._image.topic_configs(topic), self._config)
+
+    def _create_missing(self, topic: Topic) -> None:
+        """Make the logs of a topic that are not there yet."""
+        config: LogConfig | None = None
+        for index, state in topic.partitions.items():
+            if (topic.name, index) in self._partitions or self._node_id not in state.assigned_replicas:
+                continue
+            topic_partition = TopicPartition(topic.name, index)
+            config = config or self._log_config(topic.name)
+            try:
+                created = self._manager.create_log(topic_partition, topic.topic_id, config, self._now_ms())
+            except BrokerError as error:
+                log.error("log not made topic=%s partition=%d error=%s", topic.name, index, error)
+            except StorageFailure as failure:
+                log.error("log not made topic=%s partition=%d error=%s", topic.name, index, failure)
+                self.disk_failed(failure)
+            else:
+                self._add(topic_partition, created)
+
+    def _add(self, topic_partition: TopicPartition, opened: Log) -> None:
+        high_watermark = self._manager.high_watermarks.get(topic_partition, 0)
+        self._partitions[topic_partition] = Partition(
+            topic_partition, opened, node_id=self._node_id, high_watermark=high_watermark
+        )
+
+    def _take_role(self, topic: str, index: int, state: PartitionState) -> None:
+        partition = self._partitions.get((topic, index))
+        if partition is None:
+            return
+        if state.leader_id == self._node_id:
+            partition.become_leader(
+                leader_epoch=state.leader_epoch,
+                partition_epoch=state.partition_epoch,
+                assigned_replicas=state.assigned_replicas,
+                in_sync_replicas=state.in_sync_replicas,
+            )
+        else:
+            partition.resign(
+                leader_id=state.leader_id,
+                leader_epoch=state.leader_epoch,
+                partition_epoch=state.partition_epoch,
+            )
+        self._moved(partition)
+
+    def _delete(self, topic: Topic) -> None:
+        for index in topic.partitions:
+            partition = self._partitions.pop((topic.name, index), None)
+            if partition is not None:
+                partition.delete()
+                self._moved(partition)
+            try:
+                plans = self._manager.delete_log(
+                    TopicPartition(topic.name, index), self._now_ms(), self.high_watermarks
+                )
+            except StorageFailure as failure:
+                log.error("log not deleted topic=%s partition=%d error=%s", topic.name, index, failure)
+                self.disk_failed(failure)
+            else:
+                for plan in plans:
+                    self._later(plan)
+
+    # When disks fail
+
+    def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
+        """Draw the consequences of what storage raised for `partition`; return what its client is told."""
+        if isinstance(error, StorageFailure):
+            if error.fatal:
+                log.error("data directory offline %s error=%s", _name(partition), error)
+                self.disk_failed(error)
+            else:
+                log.warning("refused %s error=%s", _name(partition), error)
+        else:
+            log.error("partition offline, its data is damaged %s error=%s", _name(partition), error)
+            self._manager.fail_log(partition.topic_partition, str(error))
+            self._drop(partition.topic_partition)
+        return BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, str(error))
+
+    def disk_failed(self, failure: StorageFailure) -> None:
+        """Take the data directory that `failure` concerns offline, if it is that bad."""
+        for topic_partition in self._manager.fail(failure):
+            self._drop(topic_partition)
+
+    def _drop(self, topic_partition: TopicPartition) -> None:
+        partition = self._partitions.pop(topic_partition, None)
+        if partition is not None:
+            partition.go_offline()
+            self._moved(partition)
+
+
+def _name(partition: LocalPartition) -> str:
+    return f"topic={partition.topic_partition.topic} partition={partition.topic_partition.partition}"
