@@ -103,6 +103,8 @@ class MetadataLog:
         """Runs while there are commands."""
         self._failure: Exception | None = None
         self._snapshot_after_bytes = snapshot_after_bytes
+        self._snapshot_at_bytes = snapshot_after_bytes
+        """Size of the log at which the next snapshot is due."""
         self._snapshot: asyncio.Task[None] | None = None
         self._checkpointed_ms = shell.now_ms()
 
@@ -125,6 +127,11 @@ class MetadataLog:
         for offset, record in enumerate(decision.records, next_offset):
             self.image.replay(offset, record, delta)
         return self.image.brokers[registration.node_id]
+
+    def settle(self) -> None:
+        """Make durable in the background what the start wrote, which the first command would wait for otherwise."""
+        if self._writer is None:
+            self._writer = asyncio.ensure_future(self._write(sync_first=True))
 
     async def submit(self, command: Command) -> Any:
         """See `replication.metadata_ports.MetadataStore.submit`."""
@@ -150,10 +157,12 @@ class MetadataLog:
 
     # -- the writer --------------------------------------------------------------------------------------
 
-    async def _write(self) -> None:
+    async def _write(self, *, sync_first: bool = False) -> None:
         """Work the queue off, one group of commands per sync."""
         group: list[_Appended] = []
         try:
+            if sync_first:
+                await self._sync(group)
             while self._queue:
                 group = self._append_group()
                 if group and await self._sync(group):
@@ -266,12 +275,16 @@ class MetadataLog:
 
     def _maybe_snapshot(self) -> None:
         """Start a snapshot of what was just published, when the log has grown enough."""
-        if (
-            self._snapshot is None
-            and self._failure is None
-            and self._log.size_bytes >= self._snapshot_after_bytes
-        ):
-            snapshot = SnapshotId(self._log.recovery_point, self.epoch)
+        size = self._log.size_bytes
+        if self._snapshot is not None or self._failure is not None or size < self._snapshot_at_bytes:
+            return
+        self._snapshot_at_bytes = size + self._snapshot_after_bytes  # should this one fail
+        snapshot = SnapshotId(self._log.recovery_point, self.epoch)
+        try:
+            self._log.roll(self._shell.now_ms())  # so that the snapshot stands in for whole segments
+        except StorageFailure as failure:
+            self._snapshot_failed(failure)
+        else:
             self._snapshot = asyncio.ensure_future(self._take_snapshot(snapshot, self.image.copy()))
 
     async def _take_snapshot(self, snapshot: SnapshotId, image: MetadataImage) -> None:
@@ -302,6 +315,7 @@ class MetadataLog:
         log.info("metadata snapshot written end_offset=%d epoch=%d", *snapshot)
         self._log.advance_log_start_offset(snapshot.end_offset, LogStartOffsetReason.SEGMENT_DELETION)
         deletion = self._log.delete_old_segments(now_ms, snapshot.end_offset)
+        self._snapshot_at_bytes = self._snapshot_after_bytes
         if deletion is not None:
             await self._shell.run_blocking(deletion.run)
         for older in snapshots_in(self._fs, directory):

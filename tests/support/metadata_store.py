@@ -71,7 +71,7 @@ def open_store(
         run_blocking=run_blocking,
         now_ms=clock,
         entropy=SeededEntropy(seed),
-        on_failure=[].append if failures is None else failures.append,
+        on_failure=(failures if failures is not None else []).append,
     )
     return MetadataLog(fs, recovered, controller, shell, snapshot_after_bytes=snapshot_after_bytes)
 
