@@ -14,6 +14,7 @@ the debugging replica (-2) is answered by the leader only.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from logd.authorisation import Operation, ResourceType
@@ -121,9 +122,7 @@ class _Answers:
         searches = self._searches
         while searches:
             lookups = [_lookup(search) for search in searches]
-            results = await self._broker.run_blocking(
-                lambda lookups=lookups: [_run(plan) for plan in lookups]
-            )
+            results = await self._broker.run_blocking(partial(_run_all, lookups))
             again = []
             for search, lookup, result in zip(searches, lookups, results, strict=True):
                 try:
@@ -197,6 +196,11 @@ def _lookup(search: _Search) -> TimestampLookup:
     log = search.partition.log
     timestamp = search.asked.timestamp
     return log.max_timestamp() if timestamp == MAX_TIMESTAMP else log.lookup_timestamp(timestamp)
+
+
+def _run_all(lookups: list[TimestampLookup]) -> list[TimestampOffset | StorageError | None]:
+    """Blocks."""
+    return [_run(lookup) for lookup in lookups]
 
 
 def _run(lookup: TimestampLookup) -> TimestampOffset | StorageError | None:
