@@ -21,16 +21,20 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.corpus import read_lines
 from bench.progress import Progress
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
 
 TOPIC = "python-lines"
 PARTITIONS = 4
 _RUN_LENGTH = 1000  # neighbouring records that go to one partition
 _DEFAULT_PORT = 9092
 _READY = re.compile(r"bootstrap\.servers=(\S+)")
+_LAST_LINE = "durability:"  # of what a start says
 
 
 class Mismatch(Exception):
@@ -48,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = tempfile.mkdtemp(prefix="logd-run-")
     broker: Broker | None = None
+    interrupted = 130
     try:
         broker = Broker(directory, _DEFAULT_PORT if options.port is None else options.port)
         lines = repeat(read_lines(), options.records)
@@ -56,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         _say(f"same bytes, same order: {len(lines):,} records in {PARTITIONS} partitions")
         if options.once:
             return 0
+        interrupted = 0
         _explain(broker.bootstrap)
         return broker.wait()
     except (Mismatch, StartFailed) as error:
@@ -63,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         _say("stopping")
-        return 0
+        return interrupted
     finally:
         if broker is not None:
             broker.stop()
@@ -85,7 +91,11 @@ class Broker:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
-        self.bootstrap = self._wait_until_ready()
+        try:
+            self.bootstrap = self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
 
     def wait(self) -> int:
         """Pass on what the broker says until it ends."""
@@ -105,16 +115,19 @@ class Broker:
 
     def _wait_until_ready(self) -> str:
         assert self._process.stdout is not None
+        bootstrap = ""
         for line in self._process.stdout:
             _say(line.rstrip())
             ready = _READY.search(line)
             if ready:
-                return ready.group(1)
+                bootstrap = ready.group(1)
+            if bootstrap and line.startswith(_LAST_LINE):
+                return bootstrap
         raise StartFailed(f"the broker ended with {self._process.wait()}")
 
 
 def load(bootstrap: str, lines: Sequence[bytes]) -> None:
-    from confluent_kafka import KafkaError, Message, Producer  # noqa: PLC0415 - after the arguments are right
+    from confluent_kafka import Producer  # noqa: PLC0415 - after the arguments are right
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - as above
     from confluent_kafka.cimpl import NewTopic  # noqa: PLC0415 - as above
 
@@ -138,6 +151,17 @@ def load(bootstrap: str, lines: Sequence[bytes]) -> None:
             "on_delivery": on_delivery,
         }
     )
+    try:
+        left = _produce_all(producer, lines)
+    except BaseException:
+        producer.purge()
+        raise
+    if left or failures:
+        raise Mismatch(f"{left + len(failures)} records were not acknowledged {failures[:1]}")
+
+
+def _produce_all(producer: Producer, lines: Sequence[bytes]) -> int:
+    """How many records were not acknowledged in time."""
     progress = Progress("write", len(lines))
     size = 0
     for index, line in enumerate(lines):
@@ -146,19 +170,18 @@ def load(bootstrap: str, lines: Sequence[bytes]) -> None:
         if index % _RUN_LENGTH == 0:
             producer.poll(0)
             progress.update(index, size)
-    left = producer.flush(120)
+    left: int = producer.flush(120)
     progress.finish(len(lines), size)
-    if left or failures:
-        raise Mismatch(f"{left + len(failures)} records were not acknowledged {failures[:1]}")
+    return left
 
 
-def _produce(producer: object, line: bytes, partition: int) -> None:
+def _produce(producer: Producer, line: bytes, partition: int) -> None:
     while True:
         try:
-            producer.produce(TOPIC, line, partition=partition)  # type: ignore[attr-defined]
+            producer.produce(TOPIC, line, partition=partition)
             return
         except BufferError:
-            producer.poll(0.05)  # type: ignore[attr-defined]
+            producer.poll(0.05)
 
 
 async def read_back(bootstrap: str, lines: Sequence[bytes]) -> None:
