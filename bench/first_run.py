@@ -155,6 +155,7 @@ def load(bootstrap: str, lines: Sequence[bytes]) -> None:
         left = _produce_all(producer, lines)
     except BaseException:
         producer.purge()
+        producer.flush(5)
         raise
     if left or failures:
         raise Mismatch(f"{left + len(failures)} records were not acknowledged {failures[:1]}")
