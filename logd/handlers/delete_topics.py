@@ -39,8 +39,10 @@ async def handle(
     results, doomed = _judge(broker, states, context)
     if doomed:
         codes = await _delete(broker, list(doomed), request.timeout_ms)
-        for result, code in zip(doomed.values(), codes, strict=True):
-            _refuse(result, code)
+        for (topic_id, result), code in zip(doomed.items(), codes, strict=True):
+            lost_race = code is ErrorCode.UNKNOWN_TOPIC_ID and result.topic_id == ZERO_UUID  # asked by name
+            _refuse(result, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if lost_race else code)
+            result.topic_id = topic_id
     return DeleteTopicsResponse(responses=results)
 
 
@@ -61,11 +63,11 @@ def _judge(
         except BrokerError as refusal:
             _refuse(result, refusal.code, refusal.message)
         else:
-            result.name, result.topic_id = topic.name, topic.topic_id
+            result.name = topic.name
             if topic.topic_id in doomed:
-                _refuse(
-                    doomed[topic.topic_id], ErrorCode.INVALID_REQUEST, "the topic is given by name and by id"
-                )
+                other = doomed[topic.topic_id]
+                other.topic_id = topic.topic_id
+                _refuse(other, ErrorCode.INVALID_REQUEST, "the topic is given by name and by id")
                 continue
             doomed[topic.topic_id] = result
         results[key] = result
