@@ -63,7 +63,7 @@ def encode(entries: Collection[SnapshotEntry]) -> bytes:
     out = bytearray(_HEADER.pack(VERSION, 0, len(entries)))
     for entry in entries:
         out += _ENTRY.pack(*entry)
-    _HEADER.pack_into(out, 0, VERSION, crc32c(memoryview(out)[_CRC_COVERS_FROM:]), len(entries))
+    _HEADER.pack_into(out, 0, VERSION, crc32c(memoryview(out)[_CRC_COVERS_FROM:], 0), len(entries))
     return bytes(out)
 
 
@@ -79,6 +79,6 @@ def decode(data: bytes) -> list[SnapshotEntry]:
         raise CorruptSnapshot(f"unknown version {version}")
     if len(data) != _HEADER.size + count * _ENTRY.size:
         raise CorruptSnapshot(f"{count} entries do not fit {len(data)} bytes")
-    if crc32c(memoryview(data)[_CRC_COVERS_FROM:]) != crc:
+    if crc32c(memoryview(data)[_CRC_COVERS_FROM:], 0) != crc:
         raise CorruptSnapshot("checksum mismatch")
     return [SnapshotEntry._make(fields) for fields in _ENTRY.iter_unpack(memoryview(data)[_HEADER.size :])]

@@ -18,6 +18,7 @@ class FakeAppendResult:
     last_offset: Offset
     duplicate: bool = False
     flush_to: Offset = -1
+    log_append_time: TimestampMs = -1
 
 
 @dataclass

@@ -436,6 +436,17 @@ def test_cancelling_what_has_ended_does_nothing(world: World) -> None:
     assert len(world.queue) == 0
 
 
+def test_fetches_can_be_ended_while_acknowledgements_are_still_due(world: World) -> None:
+    partition = world.partition()
+    world.fetch(partition, timeout_ms=60_000)
+    world.produce(partition)
+    world.fetch(partition, name="long", timeout_ms=90_000)
+    world.queue.expire_fetches()
+    assert world.completed == ["fetch", "long"] and len(world.queue) == 1
+    world.replicate(partition, 1)
+    assert world.completed == ["fetch", "long", "produce"]
+
+
 def test_at_a_stop_everything_ends(world: World) -> None:
     partition = world.partition()
     world.fetch(partition, timeout_ms=60_000)
