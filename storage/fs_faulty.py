@@ -6,7 +6,7 @@ volatile and durable names, with the creates, renames and removals since the las
 Syncing a file does not make its name durable, nor the reverse: stricter than any one file system, as strict
 as POSIX.
 
-`crash` builds the file system that a reboot would find, in one of three ways (`Loss`), and leaves this one
+`crash` builds the file system that a restart would find, in one of four ways (`Loss`), and leaves this one
 untouched: a recorded workload can be crashed after each of its operations in one run. All choices come from
 the seed.
 
@@ -39,14 +39,20 @@ _PAGE_SIZES = (512, 4096)  # the sector that a disk writes whole, and the page t
 
 
 class Loss(enum.Enum):
-    """What a crash leaves of the unsynced."""
+    """What a crash takes of the unsynced."""
 
+    NONE = "none"
+    """Nothing: the process was killed, and the page cache lives on."""
     ALL = "all"
-    """Nothing: files and names are as last synced."""
+    """Everything: files and names are as last synced."""
     SUBSET = "subset"
     """Any pages, in any order, with zeroes for those lost; sizes and names each survive or not."""
     TORN = "torn"
     """Per file the first few writes, the last of them in part; per directory the first few changes."""
+
+
+POWER_LOSSES = (Loss.ALL, Loss.SUBSET, Loss.TORN)
+"""The ways in which a power failure may end."""
 
 
 class Kind(enum.Enum):
@@ -111,6 +117,8 @@ class _Inode:
         self.pending = [(place, data) for place, data in self.pending if data is None]
 
     def after_crash(self, loss: Loss, choose: random.Random) -> bytes:
+        if loss is Loss.NONE:
+            return bytes(self.data)
         if loss is Loss.ALL or not self.pending:
             return bytes(self.durable)
         if loss is Loss.SUBSET:
@@ -174,6 +182,8 @@ class _Directory:
         self.pending.clear()
 
     def after_crash(self, loss: Loss, choose: random.Random) -> dict[str, _Node]:
+        if loss is Loss.NONE:
+            return dict(self.entries)
         names = dict(self.durable)
         if loss is Loss.ALL or not self.pending:
             return names

@@ -481,7 +481,7 @@ class LogManager:
         for partition, log in self.logs.items():
             if self._homes[partition] is home:
                 recovery_points[partition] = log.recovery_point
-                if log.log_start_offset > log.segments[0].base_offset:
+                if log.log_start_offset:
                     log_start_offsets[partition] = log.log_start_offset
         watermarks = {
             partition: offset
