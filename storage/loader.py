@@ -245,6 +245,7 @@ class _Loading:
     def _scan_rest(self, first: int) -> Offset:
         """Checks the segments from number `first` on, and cuts the log at damage in its tail."""
         end = self.segments[first].base_offset
+        self.epochs.truncate_from_end(end)  # the batches know better than a file that may be older
         for index in range(first, len(self.segments)):
             segment = self.segments[index]
             if index > first and self._does_not_follow(segment, end):

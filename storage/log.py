@@ -775,12 +775,11 @@ class Log:
         self._active = active = self._segments[-1]
         self._unsynced_indexes = [s for s in self._unsynced_indexes if s is not active]
         self.size_bytes -= active.size_bytes
-        if active.size_bytes:
-            active.truncate_to(offset)
+        kept_to = active.truncate_to(offset) if active.size_bytes else offset
         self.size_bytes += active.size_bytes
         self._set_roll_time(active)
         self.log_end_offset = offset
-        self.recovery_point = min(self.recovery_point, offset)
+        self.recovery_point = min(self.recovery_point, kept_to)
         self.log_start_offset = min(self.log_start_offset, offset)
         self._unsynced_snapshots = [s for s in self._unsynced_snapshots if s[0] <= offset]
         self.leader_epochs.truncate_from_end(offset)
@@ -805,8 +804,7 @@ class Log:
 
     def _reload_producers(self, now_ms: TimestampMs) -> None:
         """Makes the producer state that of the log as it is now."""
-        start = self.producers.reload(self.log_end_offset, now_ms)
-        replay_from = max(start or 0, self.log_start_offset)
+        replay_from = self.producers.reload(self.log_end_offset, now_ms) or 0
         for index in range(max(bisect_right(self._base_offsets, replay_from) - 1, 0), len(self._segments)):
             segment = self._segments[index]
             if not segment.size_bytes:

@@ -301,16 +301,18 @@ class Segment:
         self.hints = {self.base_offset: 0}
         self._bytes_since_index = 0
 
-    def truncate_to(self, offset: Offset) -> None:
+    def truncate_to(self, offset: Offset) -> Offset:
         """Removes every batch that reaches `offset`, from the log and from the indexes.
 
+        Returns where what is left ends: `offset`, or lower when it lies inside a batch.
         Raises: CorruptLog, StorageFailure.
         """
+        end_offset = offset
         _, start, _ = self.offset_index.lookup(offset - 1)
         end = self.size_bytes
         for span in iter_spans(self.file, start, end):
             if span.last_offset >= offset:
-                end = span.position
+                end, end_offset = span.position, min(offset, span.base_offset)
                 break
         self.offset_index.truncate_to(offset)
         self.time_index.truncate_to(offset)
@@ -323,6 +325,7 @@ class Segment:
         self.offset_max = self.base_offset + OFFSET_SPAN_MAX
         self._bytes_since_index = 0
         self._find_largest_timestamp()
+        return end_offset
 
     def _find_largest_timestamp(self) -> None:
         """After a truncation: the last time index entry, or what comes behind it. Raises: StorageFailure."""

@@ -105,8 +105,21 @@ class TimestampLookup:
         return None
 
     def _latest(self) -> TimestampOffset | None:
-        largest = max((segment.largest for segment in self._segments), default=-1)
+        largest = max((self._largest_readable(segment) for segment in self._segments), default=-1)
         return self._first_at_or_after(largest) if largest >= 0 else None
+
+    def _largest_readable(self, segment: _SegmentView) -> TimestampMs:
+        """Largest timestamp in a segment; what lies below the start offset does not count."""
+        if segment.base_offset >= self._start_offset:
+            return segment.largest
+        file = self._fs.open(segment.path, OpenMode.READ)
+        largest = -1
+        for _, header, batch in iter_checked(file, 0, segment.size_bytes, segment.base_offset):
+            if header.base_offset >= self._start_offset:
+                largest = max(largest, header.max_timestamp)
+            elif header.last_offset >= self._start_offset:
+                largest = max(largest, _largest_from(header, batch, self._start_offset))
+        return largest
 
     def _search(self, segment: _SegmentView, target_ms: TimestampMs) -> TimestampOffset | None:
         file = self._fs.open(segment.path, OpenMode.READ)
@@ -139,6 +152,14 @@ class TimestampLookup:
         except CorruptLog:
             pass  # the search from the start tells whether it is the log or only the index
         return 0
+
+
+def _largest_from(header: BatchHeader, batch: memoryview, start_offset: Offset) -> TimestampMs:
+    """Largest timestamp of a batch's records from `start_offset` on."""
+    try:
+        return max((r.timestamp_ms for r in iter_records(batch) if r.offset >= start_offset), default=-1)
+    except BrokerError:
+        return header.max_timestamp  # as in _first_record
 
 
 def _first_record(

@@ -65,7 +65,7 @@ class Model:
     def boundary(self, at: float) -> int:
         """Some offset between start and end where a batch begins, or the end."""
         bases = [read_header(batch).base_offset for batch in self.visible]
-        choices = [self.start, *(base for base in bases if base >= self.start), self.end]
+        choices = [*(base for base in bases if base >= self.start), self.end]
         return choices[round(at * (len(choices) - 1))]
 
 
@@ -130,9 +130,10 @@ class Machine:
         if found and wanted:
             assert (found.timestamp_ms, found.offset) == (wanted.timestamp_ms, wanted.offset)
         latest = self.log.max_timestamp().run()
-        assert (latest is None) == (not self.model.visible)
-        if latest and self.model.visible:
-            assert latest.timestamp_ms == max(read_header(b).max_timestamp for b in self.model.visible)
+        assert (latest is None) == (not records)
+        if latest and records:
+            largest = max(records, key=lambda r: (r.timestamp_ms, -r.offset))
+            assert (latest.timestamp_ms, latest.offset) == (largest.timestamp_ms, largest.offset)
 
     def roll(self) -> None:
         self.log.roll(NOW_MS)
@@ -167,7 +168,7 @@ class Machine:
             plan.run()
             assert not any(self.fs.exists(path) for path in plan.paths)
         assert log.log_start_offset >= self.model.start
-        assert log.log_start_offset <= self.model.flushed or plan is None
+        assert log.log_start_offset <= max(self.model.flushed, self.model.start)
         self.model.start = log.log_start_offset
 
     def resident(self, resident: bool) -> None:
