@@ -38,8 +38,9 @@ SAFE_MS: Final = 120_000
 """A session unused for longer is stale; one younger is not evicted for a larger one."""
 
 _NO_SESSION: Final = 0
-_INITIAL_EPOCH: Final = 0
-_FINAL_EPOCH: Final = -1
+_NO_ERROR: Final = ErrorCode.NONE  # looked up once: an enumeration's members are slow to get at
+_FULL_EPOCHS: Final = (-1, 0)
+"""-1 wants no session, 0 wants one."""
 _EPOCH_MAX: Final = 0x7FFFFFFF
 _TOPIC_IDS_VERSION: Final = 13
 _EVICTION_RETRY_MS: Final = 1_000
@@ -61,7 +62,7 @@ class FetchContext:
 
     __slots__ = ("error", "partitions")
 
-    def __init__(self, partitions: list[FetchTarget], error: ErrorCode = ErrorCode.NONE) -> None:
+    def __init__(self, partitions: list[FetchTarget], error: ErrorCode = _NO_ERROR) -> None:
         self.partitions = partitions
         self.error = error
 
@@ -101,18 +102,16 @@ class FetchSessionCache:
 
     def resolve(self, request: FetchRequest, version: int, now_ms: TimestampMs) -> FetchContext:
         """Return what `request` asks for; an open session moves to its next epoch."""
-        session_id = request.session_id
         epoch = request.session_epoch
-        if epoch not in (_FINAL_EPOCH, _INITIAL_EPOCH):
+        if epoch not in _FULL_EPOCHS:
             return self._resolve_incremental(request, version, now_ms)
-        if session_id != _NO_SESSION:
-            self._sessions.pop(session_id, None)
-        targets = self._targets(request, version >= _TOPIC_IDS_VERSION)
-        if epoch == _FINAL_EPOCH:
+        if request.session_id:
+            self._sessions.pop(request.session_id, None)
+        by_id = version >= _TOPIC_IDS_VERSION
+        targets = self._targets(request, by_id)
+        if epoch:
             return FetchContext(targets)
-        return _OpeningContext(
-            self, targets, version >= _TOPIC_IDS_VERSION, _replica_id(request, version) >= 0
-        )
+        return _OpeningContext(self, targets, by_id, _replica_id(request, version) >= 0)
 
     def _targets(self, request: FetchRequest, by_id: bool) -> list[FetchTarget]:
         if not by_id:
@@ -214,7 +213,7 @@ class _CachedPartition:
         if answer.log_start_offset != self.log_start_offset:
             self.log_start_offset = answer.log_start_offset
             news = True
-        if answer.error_code != ErrorCode.NONE:
+        if answer.error_code:
             self.high_watermark = -1
             return True
         return news or (answer.diverging_epoch is not None and answer.diverging_epoch.epoch >= 0)
