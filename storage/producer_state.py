@@ -120,7 +120,7 @@ class ProducerStateManager:
 
     # -- validation: nothing below changes state ---------------------------------------------------------
 
-    def check(  # noqa: PLR0917 - positional because it runs once per produced batch
+    def check(
         self,
         producer_id: ProducerId,
         epoch: ProducerEpoch,
@@ -200,7 +200,7 @@ class ProducerStateManager:
 
     # -- what was written ----------------------------------------------------------------------------
 
-    def update(  # noqa: PLR0917 - positional, like `check`
+    def update(
         self,
         producer_id: ProducerId,
         epoch: ProducerEpoch,

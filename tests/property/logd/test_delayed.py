@@ -122,7 +122,7 @@ class Waiting(RuleBasedStateMachine):
         replica_id=st.sampled_from([-1, 2]),
         timeout_ms=TIMEOUTS_MS,
     )
-    def fetch(  # noqa: PLR0917 - hypothesis passes them by name
+    def fetch(
         self,
         indexes: list[int],
         bytes_min: int,
