@@ -1,6 +1,6 @@
 """What an interrupted deletion, cleaning or replacement left in a partition's directory, settled on opening.
 
-- `.deleted`: left the log already; removed.
+- `.deleted`: left the log already; the loader looks whether all of a deletion happened, then removes them.
 - `.tmp`: an atomic replacement that never happened; removed.
 - `.cleaned`: new segments still being written; removed, and with them each `.swap` at or above the lowest of
   them, which belongs to the same unfinished split.
@@ -30,7 +30,7 @@ def base_offset_of(name: str) -> Offset | None:
 
 
 def settle(fs: FileSystem, directory: str, names: list[str]) -> list[str]:
-    """Finishes or undoes what was interrupted; returns the names then in `directory`.
+    """Finishes or undoes what was interrupted, deletion aside; returns the names of live files.
 
     Raises: CorruptLog, StorageFailure. May be interrupted and run again at any point.
     """
@@ -38,7 +38,9 @@ def settle(fs: FileSystem, directory: str, names: list[str]) -> list[str]:
     cleaned: list[str] = []
     swaps: list[str] = []
     for name in names:
-        if name.endswith((DELETED_SUFFIX, ATOMIC_SUFFIX)):
+        if name.endswith(DELETED_SUFFIX):
+            continue
+        if name.endswith(ATOMIC_SUFFIX):
             fs.remove(f"{directory}/{name}")
         elif name.endswith(CLEANED_SUFFIX):
             cleaned.append(name)

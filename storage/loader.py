@@ -33,7 +33,7 @@ from storage.log import Log
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
 from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
-from storage.segment import LOG_SUFFIX, Segment, file_stem
+from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
 from storage.segment_recovery import CUT_SUFFIX, SegmentScan, keep_aside, rebuild_segment
 from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
 
@@ -139,7 +139,8 @@ class _Loading:
     def open_segments(self, producer_expiration_ms: int) -> None:
         """Settles leftovers and opens what there is, without a look inside."""
         fs, directory = self._fs, self._directory
-        names = settle(fs, directory, fs.listdir(directory))
+        listed = fs.listdir(directory)
+        names = settle(fs, directory, listed)
         present = frozenset(names)
         self.producers = ProducerStateManager(
             fs, directory, expiration_ms=producer_expiration_ms, file_names=names
@@ -157,8 +158,34 @@ class _Loading:
                     fs.open(f"{directory}/{stem}{suffix}", OpenMode.CREATE)
             size = fs.size(f"{directory}/{stem}{LOG_SUFFIX}")
             self.segments.append(Segment.open(fs, directory, base_offset, size, self._now_ms))
-        self.producers.remove_stray_snapshots(bases)
-        self.report.segments = len(bases)
+        self._finish_deletion([name for name in listed if name.endswith(DELETED_SUFFIX)])
+        self.producers.remove_stray_snapshots([segment.base_offset for segment in self.segments])
+        self.report.segments = len(self.segments)
+
+    def _finish_deletion(self, names: list[str]) -> None:
+        """Removes what was on its way out. Of several segments deleted at once a crash may have brought some
+        back, by losing their renames: when others are missing behind them, they go, too.
+        """
+        missing = sorted(
+            offset
+            for name in names
+            if name.endswith(LOG_SUFFIX + DELETED_SUFFIX) and (offset := base_offset_of(name)) is not None
+        )
+        for index in range(len(self.segments) - 2, -1, -1) if missing else ():
+            end, following = _walk_to_end(self.segments[index]), self.segments[index + 1].base_offset
+            if end is not None and any(end <= offset < following for offset in missing):
+                self._remove_segments(index + 1)
+                break
+        for name in names:
+            self._fs.remove(f"{self._directory}/{name}")
+
+    def _remove_segments(self, count: int) -> None:
+        """Removes the first `count` segments for good."""
+        for segment in self.segments[:count]:
+            segment.close()
+            for path in segment.paths:
+                self._fs.remove(path)
+        del self.segments[:count]
 
     def _read_epochs(self) -> list[tuple[LeaderEpoch, Offset]]:
         try:
@@ -316,11 +343,7 @@ class _Loading:
     def ensure_active(self, log_start_offset: Offset, log_end_offset: Offset) -> Offset:
         """Sees to an active segment, and that the log does not end below its start; returns where it ends."""
         if self.segments and log_end_offset < log_start_offset:
-            for segment in self.segments:
-                segment.close()
-                for path in segment.paths:
-                    self._fs.remove(path)
-            self.segments.clear()
+            self._remove_segments(len(self.segments))
             self.producers.reset()
             self.epochs.clear()
         if self.segments:

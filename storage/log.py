@@ -54,7 +54,7 @@ from storage.append_checks import AppendRules
 from storage.batch_scan import iter_checked
 from storage.cold_read import ColdRead, Generation
 from storage.config import LOG_APPEND_TIME, LogConfig
-from storage.errors import OffsetOutOfRange, StorageFailure
+from storage.errors import CorruptLog, OffsetOutOfRange, StorageFailure
 from storage.flush import DeletePlan, FlushPlan
 from storage.fs import File, OpenMode
 from storage.leader_epochs import LeaderEpochCache
@@ -104,7 +104,7 @@ class AppendResult:
 
     __slots__ = ("base_offset", "duplicate", "flush_to", "last_offset", "log_append_time", "max_timestamp")
 
-    def __init__(  # noqa: PLR0917 - one is made for every batch, and keywords cost
+    def __init__(
         self,
         base_offset: Offset,
         last_offset: Offset,
@@ -199,6 +199,7 @@ class Log:
         self._segment_bytes = config.segment_bytes
         self._index_interval_bytes = config.index_interval_bytes
         self._flush_messages = config.flush_messages
+        self._may_have_gaps = config.compacts
         self._stamps_time = config.message_timestamp_type == LOG_APPEND_TIME
         self._set_roll_time(self._active)
 
@@ -482,7 +483,8 @@ class Log:
         """Finds the batches from `offset` up to `upper` (exclusive), at most `max_bytes`, in one segment.
 
         With `min_one` the first batch comes whole even if it is larger. `upper` must begin a batch or be the
-        log end. Raises: OffsetOutOfRange; StorageFailure.
+        log end. Raises: OffsetOutOfRange; CorruptLog where records are missing that no cleaner can have taken
+        out; StorageFailure.
         """
         log_end_offset = self.log_end_offset
         if not self.log_start_offset <= offset <= log_end_offset:
@@ -500,10 +502,12 @@ class Log:
             )
             if result is not None:
                 return result
+            if not (is_active or self._may_have_gaps):
+                raise CorruptLog(segment.path, segment.size_bytes, f"ends before offset {offset}")
             if is_active or end_offset >= upper:
                 return ReadResult(None, offset)
 
-    def _read_segment(  # noqa: PLR0917 - hot, and private
+    def _read_segment(
         self,
         segment: Segment,
         offset: Offset,
@@ -744,7 +748,8 @@ class Log:
         del self._segments[first:stop], self._base_offsets[first:stop]
         self._generation.number += 1
         paths: list[str] = []
-        for segment in reversed(removed):  # the newest first: a crash between two leaves no gap behind
+        # From the end of the log that is cut off: a crash between two renames then leaves no gap.
+        for segment in removed if first == 0 else reversed(removed):
             self.size_bytes -= segment.size_bytes
             segment.close()
             paths += [path for path in segment.paths if self._fs.exists(path)]
