@@ -172,7 +172,7 @@ class _Loading:
             if name.endswith(LOG_SUFFIX + DELETED_SUFFIX) and (offset := base_offset_of(name)) is not None
         )
         for index in range(len(self.segments) - 2, -1, -1) if missing else ():
-            end, following = _walk_to_end(self.segments[index]), self.segments[index + 1].base_offset
+            end, following = _walk(self.segments[index]), self.segments[index + 1].base_offset
             if end is not None and any(end <= offset < following for offset in missing):
                 self._remove_segments(index + 1)
                 break
@@ -370,6 +370,17 @@ def _indexes_fit(segment: Segment) -> bool:
     if time_index.entries and (timestamp_ms < 0 or offset < segment.base_offset):
         return False
     return segment.size_bytes - indexed_to <= _UNINDEXED_BYTES_MAX
+
+
+def _walk(segment: Segment) -> Offset | None:
+    """Where the segment ends, by all of its headers; None when one is damaged."""
+    end = segment.base_offset
+    try:
+        for span in iter_spans(segment.file, 0, segment.size_bytes):
+            end = span.last_offset + 1
+    except CorruptLog:
+        return None
+    return end
 
 
 def _walk_to_end(segment: Segment) -> Offset | None:
