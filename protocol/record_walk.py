@@ -57,46 +57,41 @@ def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module he
             length = body[pos]
             pos += 1
             if length > 127:
-                byte = body[pos]
+                length += (body[pos] << 7) - 128
                 pos += 1
-                length += (byte << 7) - 128
-                if byte > 127:
+                if length > 16_383:
                     length, pos = _read_rest(body, pos, length)
             start = pos
             delta = body[pos + 1]  # after the attributes, of which v2 defines none
             pos += 2
             if delta > 127:
-                byte = body[pos]
+                delta += (body[pos] << 7) - 128
                 pos += 1
-                delta += (byte << 7) - 128
-                if byte > 127:
+                if delta > 16_383:
                     delta, pos = _read_rest(body, pos, delta)
             delta = (delta >> 1) ^ -(delta & 1)
             offset_delta = body[pos]
             pos += 1
             if offset_delta > 127:
-                byte = body[pos]
+                offset_delta += (body[pos] << 7) - 128
                 pos += 1
-                offset_delta += (byte << 7) - 128
-                if byte > 127:
+                if offset_delta > 16_383:
                     offset_delta, pos = _read_rest(body, pos, offset_delta)
             key_length = body[pos]
             pos += 1
             if key_length > 127:
-                byte = body[pos]
+                key_length += (body[pos] << 7) - 128
                 pos += 1
-                key_length += (byte << 7) - 128
-                if byte > 127:
+                if key_length > 16_383:
                     key_length, pos = _read_rest(body, pos, key_length)
             if not key_length & 1:
                 pos += key_length >> 1
             value_length = body[pos]
             pos += 1
             if value_length > 127:
-                byte = body[pos]
+                value_length += (body[pos] << 7) - 128
                 pos += 1
-                value_length += (byte << 7) - 128
-                if byte > 127:
+                if value_length > 16_383:
                     value_length, pos = _read_rest(body, pos, value_length)
             if not value_length & 1:
                 pos += value_length >> 1

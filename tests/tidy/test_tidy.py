@@ -25,7 +25,10 @@ FUNCTION_LINES = 60
 # path: lines now
 LARGE_FILES: dict[str, int] = {}
 # path:function: lines now
-LONG_FUNCTIONS: dict[str, int] = {}
+LONG_FUNCTIONS: dict[str, int] = {
+    # Per record, so without a call per varint: it would take three times as long.
+    "protocol/record_walk.py:walk_records": 81,
+}
 
 # Tables, where length is data.
 TABLES = {

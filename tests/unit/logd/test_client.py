@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -143,7 +143,7 @@ def test_fetch(where: str) -> None:
             result = await client.fetch(
                 "t", 1, 5, max_bytes=77, min_bytes=2, max_wait_ms=3, read_committed=True
             )
-            assert (result.high_watermark, bytes(result.records)) == (9, b"abc")
+            assert (result.high_watermark, bytes(cast("bytes", result.records))) == (9, b"abc")
             version, request = server.got[0]
             assert version == 12
             assert (request.isolation_level, request.min_bytes, request.max_wait_ms) == (1, 2, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from protocol.messages.fetch import FetchRequest, FetchResponse
 from protocol.types import ZERO_UUID
 
 EPOCH_MAX = 0x7FFFFFFF
+NO_TOPICS: dict[bytes, str] = {}
 ID_A, ID_B = b"a" * 16, b"b" * 16
 
 
@@ -49,14 +51,14 @@ def request(
 
 
 def answer(
-    index: int, high_watermark: int = 10, *, records: bytes = b"", **fields: int
+    index: int, high_watermark: int = 10, *, records: bytes = b"", **fields: Any
 ) -> FetchResponse.PartitionData:
     return FetchResponse.PartitionData(
         partition_index=index, high_watermark=high_watermark, log_start_offset=0, records=records, **fields
     )
 
 
-def quiet(context: FetchContext, now_ms: int = 0, **fields: int) -> FetchResponse:
+def quiet(context: FetchContext, now_ms: int = 0, **fields: Any) -> FetchResponse:
     """Finish with the same answer for every partition."""
     return context.finish([answer(params.partition, **fields) for _, _, params in context.partitions], now_ms)
 
@@ -292,12 +294,12 @@ def test_a_full_cache_answers_without_a_session() -> None:
 
 def test_session_ids_are_unique_and_not_zero() -> None:
     ids = iter([0, 5, 5, 0, 6])
-    sessions = FetchSessionCache({}.get, new_id=ids.__next__)
+    sessions = FetchSessionCache(NO_TOPICS.get, new_id=ids.__next__)
     assert [opened(sessions, {"t": [0]}) for _ in range(2)] == [5, 6]
 
 
 def test_random_ids_are_positive() -> None:
-    sessions = FetchSessionCache({}.get)
+    sessions = FetchSessionCache(NO_TOPICS.get)
     assert all(0 < opened(sessions, {"t": [0]}) <= EPOCH_MAX for _ in range(50))
     assert len(sessions) == 50
 

@@ -18,6 +18,7 @@ from protocol.record_validation import (
     validate_records,
 )
 from protocol.records import HEADER, HEADER_SIZE, Record, read_header, set_crc
+from protocol.types import Buffer
 
 NOW = 1_700_000_000_000
 RECORDS = [Record(i, NOW + i, b"k%d" % i, b"v" * i * 40, (("h", b"x"),) * (i % 3)) for i in range(200)]
@@ -56,7 +57,7 @@ def test_a_good_batch_passes() -> None:
         pytest.param(patched("batch_length", -1), ErrorCode.CORRUPT_MESSAGE, id="negative length"),
     ],
 )
-def test_structure(batch: bytes, code: ErrorCode) -> None:
+def test_structure(batch: Buffer, code: ErrorCode) -> None:
     assert refusal(lambda: check_batch(batch)).code is code
     assert refusal(lambda: check_produced_batch(batch, 1 << 30)).code is code
 
@@ -108,7 +109,7 @@ def test_size_limit_is_inclusive_and_comes_before_the_checksum() -> None:
 
 
 def validate(
-    batch: bytes,
+    batch: Buffer,
     *,
     compacted: bool = False,
     full: bool = False,
