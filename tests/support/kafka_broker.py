@@ -8,7 +8,6 @@ internal topics with one replica. Settings that are not named here are Kafka's d
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +32,47 @@ _READY_LINE = "Kafka Server started"
 _HOST = "127.0.0.1"
 
 
+class KafkaInstallation:
+    """A formatted directory with its configuration, and the command that starts a broker on it.
+
+    `directory` must be empty or a stopped broker's. The ports are its own for good.
+    """
+
+    def __init__(
+        self, directory: Path, *, heap: str = SCRIPT_HEAP, properties: Mapping[str, str] | None = None
+    ) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self._heap = heap
+        self._properties = directory / "server.properties"
+        port, controller_port = _free_ports(2)
+        self.bootstrap = f"{_HOST}:{port}"
+        directory.mkdir(parents=True, exist_ok=True)
+        settings = _settings(port, controller_port, self.data_dir) | dict(properties or {})
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        if not (self.data_dir / "meta.properties").exists():
+            self._format()
+
+    def command(self) -> list[str]:
+        return [
+            "java",
+            f"-Xmx{self._heap}",
+            f"-Xms{self._heap}",
+            *_SCRIPT_FLAGS,
+            f"-Xlog:gc*:file={self.directory / 'gc.log'}:time,tags:filecount=10,filesize=100M",
+            f"-Dkafka.logs.dir={self.directory}",
+            f"-Dlog4j2.configurationFile={java.HOME / 'conf' / 'log4j2-broker.properties'}",
+            "-cp",
+            java.KAFKA.class_path(),
+            "kafka.Kafka",
+            str(self._properties),
+        ]
+
+    def _format(self) -> None:
+        config = ["--config", str(self._properties)]
+        java.KAFKA.run("kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, *config)
+
+
 class KafkaBroker:
     """A running broker. `directory` must be empty or a stopped broker's; it is not removed."""
 
@@ -44,27 +84,20 @@ class KafkaBroker:
         properties: Mapping[str, str] | None = None,
         start_timeout_s: float = 60,
     ) -> None:
+        installation = KafkaInstallation(directory, heap=heap, properties=properties)
         self.directory = directory
-        self.data_dir = directory / "data"
+        self.data_dir = installation.data_dir
+        self.bootstrap = installation.bootstrap
         self.log_path = directory / "broker.out"
-        self._port, controller_port = _free_ports(2)
-        self._properties = directory / "server.properties"
-        directory.mkdir(parents=True, exist_ok=True)
-        settings = _settings(self._port, controller_port, self.data_dir) | dict(properties or {})
-        self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        self._heap = heap
-        self._format()
-        self.spawned_at = time.monotonic()
-        self._process = self._spawn()
+        with self.log_path.open("ab") as output:
+            self._process = subprocess.Popen(
+                installation.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=directory
+            )
         try:
             self._wait_until_ready(start_timeout_s)
         except BaseException:
             self.kill()
             raise
-
-    @property
-    def bootstrap(self) -> str:
-        return f"{_HOST}:{self._port}"
 
     @property
     def pid(self) -> int:
@@ -94,37 +127,6 @@ class KafkaBroker:
     ) -> None:
         self.stop()
 
-    def _format(self) -> None:
-        if (self.data_dir / "meta.properties").exists():
-            return
-        java.KAFKA.run(
-            "kafka.tools.StorageTool",
-            "format",
-            "--cluster-id",
-            CLUSTER_ID,
-            "--config",
-            str(self._properties),
-        )
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [
-            "java",
-            f"-Xmx{self._heap}",
-            f"-Xms{self._heap}",
-            *_SCRIPT_FLAGS,
-            f"-Xlog:gc*:file={self.directory / 'gc.log'}:time,tags:filecount=10,filesize=100M",
-            f"-Dkafka.logs.dir={self.directory}",
-            f"-Dlog4j2.configurationFile={java.HOME / 'conf' / 'log4j2-broker.properties'}",
-            "-cp",
-            java.KAFKA.class_path(),
-            "kafka.Kafka",
-            str(self._properties),
-        ]
-        with self.log_path.open("ab") as output:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.directory
-            )
-
     def _wait_until_ready(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while _READY_LINE not in self.output():
@@ -133,11 +135,6 @@ class KafkaBroker:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Kafka did not start in {timeout_s} s\n{self.output()[-4000:]}")
             time.sleep(0.05)
-
-
-def remove(directory: Path) -> None:
-    """Remove a stopped broker's files."""
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _settings(port: int, controller_port: int, data_dir: Path) -> dict[str, str]:

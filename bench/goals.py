@@ -1,0 +1,61 @@
+"""The lines that the project wants to reach: `passed` must be reached, `goal` is where it is going."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bench.results import Result
+
+
+class Goal(NamedTuple):
+    """One figure of logd, alone (`against` empty) or as a ratio to another target's in the same round."""
+
+    label: str
+    scenario: str
+    metric: str
+    against: str
+    at_most: bool
+    passed: float
+    goal: float
+
+    def values(self, result: Result) -> list[float]:
+        if self.against:
+            return result.ratios("logd", self.against, self.metric)
+        return result.values("logd", self.metric)
+
+    def verdict(self, median: float) -> str:
+        if self._holds(median, self.goal):
+            return "goal"
+        return "pass" if self._holds(median, self.passed) else "not met"
+
+    def line(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        factor = f" × {self.against}" if self.against else ""
+        if self.passed == self.goal:
+            return f"{sign} {self.goal:g}{factor}"
+        return f"{sign} {self.passed:g}; {sign} {self.goal:g}{factor}"
+
+    def _holds(self, value: float, line: float) -> bool:
+        return value <= line if self.at_most else value >= line
+
+
+GOALS: tuple[Goal, ...] = (
+    Goal("S1 produce, 128 KB batches: CPU per GB", "S1", "cpu_s_per_gb", "kafka", True, 0.5, 0.35),
+    Goal("S2 the same: rate", "S1", "records_per_s", "null", False, 0.85, 0.95),
+    Goal("S2 the same: rate", "S1", "records_per_s", "kafka", False, 1, 1),
+    Goal("S3 produce, 16 KB batches: CPU per GB", "S3", "cpu_s_per_gb", "kafka", True, 0.5, 0.35),
+    Goal("S3 the same: rate", "S3", "records_per_s", "null", False, 0.85, 0.95),
+    Goal("S3 the same: rate", "S3", "records_per_s", "kafka", False, 1, 1),
+    Goal("S4 produce, 100 B records: CPU per 1 M", "S4", "cpu_s_per_million", "kafka", True, 0.3, 0.2),
+    Goal("S4 the same: rate", "S4", "records_per_s", "null", False, 0.85, 0.95),
+    Goal("S4 the same: rate", "S4", "records_per_s", "kafka", False, 1, 1),
+    Goal("S5 synchronous produce: p50 above the echo", "S5", "p50_excess_us", "kafka", True, 0.5, 0.35),
+    Goal("S5 synchronous produce: p99 above the echo", "S5", "p99_excess_us", "kafka", True, 0.5, 0.35),
+    Goal("S6 consume from cache: CPU per GB", "S6", "cpu_s_per_gb", "floor", True, 1.2, 1.2),
+    Goal("S6 consume from cache: CPU per GB", "S6", "cpu_s_per_gb", "kafka", True, 0.6, 0.6),
+    Goal("S6 end to end at 10 % load: p50", "S6L", "p50_us", "kafka", True, 1, 1),
+    Goal("S6 end to end at 10 % load: p99", "S6L", "p99_us", "kafka", True, 1, 1),
+    Goal("S8 start to first acknowledgement, s", "S8", "first_ack_s", "", True, 0.2, 0.2),
+    Goal("S8 resident when idle, MB", "S8", "rss_mb", "", True, 40, 40),
+    Goal("S9 resident after 10 GB, MB", "S9", "rss_mb", "", True, 64, 64),
+)

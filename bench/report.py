@@ -1,0 +1,121 @@
+"""Results as text tables, as docs/BENCHMARKS.md and as a chart.
+
+    python -m bench report
+
+Figures are medians with their range; ratios are taken round by round. What was not measured is left out, and what
+was not reached is written down as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench import results
+from bench.chart import ratio_chart
+from bench.goals import GOALS
+from bench.processes import spread
+from bench.results import Result
+from bench.scenarios import SCENARIOS
+from bench.scenarios.base import Metric
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "BENCHMARKS.md"
+CHART = DOCS / "benchmarks.svg"
+
+_HEAD = """# Benchmarks
+
+logd beside Apache Kafka 4.3.1 on one machine, taken with `bench/` (its README says how to repeat and read this).
+This page is written by `python -m bench report`.
+
+- Every figure is the median of the rounds with its range in brackets. A round measures all targets one after the
+  other, in changing order; one round before is thrown away. Ratios are taken within a round. A difference inside
+  the ranges is not a difference.
+- Kafka runs in KRaft mode with the JVM flags of its own scripts (1 GB heap, G1) and otherwise with its defaults,
+  logd with its defaults: neither waits for fsync. Load comes from Kafka's own kafka-producer-perf-test with the
+  same settings for all.
+- **What logd does less.** By default it checks the header and the checksum of a batch and not every record in it;
+  Kafka iterates the records. `log.record.validation=full` does as Kafka; see [gaps](gaps.md).
+- **What one node can do.** A logd node uses one core for its loop, Kafka spreads over many. These figures are per
+  CPU; on a machine with many cores one Kafka broker takes more load than one logd node.
+- "null" answers and stores nothing: what the client can do at most. "floor" receives, checks CRC-32C, writes and
+  answers (for consuming: sends a file with sendfile), and does nothing else.
+"""
+
+
+def table(result: Result) -> str:
+    """One scenario as a markdown table: a row per target, ratios for logd."""
+    metrics = SCENARIOS[result.scenario].metrics
+    lines = [
+        "| target | " + " | ".join(f"{metric.title}, {metric.unit}" for metric in metrics.values()) + " |",
+        "|---" * (len(metrics) + 1) + "|",
+    ]
+    for target in result.targets():
+        cells = [_cell(result.values(target, name), metric.digits) for name, metric in metrics.items()]
+        lines.append(f"| {target} | " + " | ".join(cells) + " |")
+    for other in _compared_with(result, metrics):
+        cells = [
+            _cell(result.ratios("logd", other, name), 2, " ×") if other in metric.against else ""
+            for name, metric in metrics.items()
+        ]
+        lines.append(f"| logd / {other} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write() -> list[Path]:
+    """Write the page and its chart from the newest results."""
+    found = results.latest()
+    DOCS.mkdir(exist_ok=True)
+    CHART.write_text(_chart(found))
+    PAGE.write_text(_page(found))
+    return [PAGE, CHART]
+
+
+def _page(found: Mapping[str, Result]) -> str:
+    parts = [_HEAD, "## Against the goals\n", "![ratios to Kafka](benchmarks.svg)\n", _goals(found)]
+    for name, scenario in SCENARIOS.items():
+        if name in found:
+            result = found[name]
+            parts += [f"\n## {name}: {scenario.title}\n", table(result), "", _circumstances(result)]
+    return "\n".join(parts) + "\n"
+
+
+def _goals(found: Mapping[str, Result]) -> str:
+    lines = ["| what | line: pass; goal | measured | reached |", "|---|---|---|---|"]
+    for goal in GOALS:
+        values = goal.values(found[goal.scenario]) if goal.scenario in found else []
+        if values:
+            verdict = goal.verdict(spread(values)[0])
+            unit = " ×" if goal.against else ""
+            lines.append(f"| {goal.label} | {goal.line()} | {_cell(values, 2, unit)} | {verdict} |")
+    return "\n".join(lines)
+
+
+def _circumstances(result: Result) -> str:
+    machine = ", ".join(f"{name} {value}" for name, value in result.machine.items())
+    settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
+    return f"Taken {result.taken_at}; {machine}. {settings}."
+
+
+def _chart(found: Mapping[str, Result]) -> str:
+    rows = []
+    for goal in GOALS:
+        if goal.against == "kafka" and goal.at_most and goal.scenario in found:
+            values = goal.values(found[goal.scenario])
+            if values:
+                rows.append((goal.label, spread(values), goal.passed))
+    return ratio_chart("logd compared with Apache Kafka 4.3.1 (1 = Kafka, shorter is better)", rows)
+
+
+def _compared_with(result: Result, metrics: Mapping[str, Metric]) -> Sequence[str]:
+    if "logd" not in result.targets():
+        return ()
+    named = dict.fromkeys(other for metric in metrics.values() for other in metric.against)
+    return [other for other in named if other in result.targets()]
+
+
+def _cell(values: Sequence[float], digits: int, unit: str = "") -> str:
+    if not values:
+        return ""
+    median, low, high = spread(values)
+    return f"{median:,.{digits}f}{unit} [{low:,.{digits}f}–{high:,.{digits}f}]"

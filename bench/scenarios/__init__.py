@@ -1,0 +1,24 @@
+"""The scenarios by the names that docs/BENCHMARKS.md uses."""
+
+from __future__ import annotations
+
+from bench.scenarios.base import Scenario
+from bench.scenarios.consume import EndToEnd, FetchFromCache
+from bench.scenarios.latency import SynchronousProduce
+from bench.scenarios.memory import Memory
+from bench.scenarios.produce import DefaultBatches, LargeBatches, SmallRecords
+from bench.scenarios.startup import Startup
+
+SCENARIOS: dict[str, type[Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        LargeBatches,
+        DefaultBatches,
+        SmallRecords,
+        SynchronousProduce,
+        FetchFromCache,
+        EndToEnd,
+        Startup,
+        Memory,
+    )
+}

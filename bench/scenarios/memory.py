@@ -1,0 +1,68 @@
+"""S9: resident memory after 10 GB went in and came out again.
+
+    python -m bench run S9
+
+A raw client produces 128 KB batches and fetches them back, in slices of 256 MB; the topic keeps 1 GB, so that
+segments roll and are deleted all the time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bench.processes import memory_mb
+from bench.scenarios.base import Metric, Metrics, Scenario
+from bench.scenarios.consume import BATCH_RECORDS, RECORD_BYTES
+from bench.targets import Running
+from bench.wire import FETCH_VERSION, Connection, batch_of, create_topic, fetch_request, frame, produce_frame
+
+_SLICE = 256 << 20
+_KEEP: Mapping[str, str] = {
+    "segment.bytes": str(256 << 20),
+    "retention.bytes": str(1 << 30),
+    "file.delete.delay.ms": "1000",
+}
+
+
+class Memory(Scenario):
+    name = "S9"
+    title = "memory after 10 GB through it"
+    targets = ("kafka", "logd")
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "rss_mb": Metric("resident afterwards", "MB", 0),
+        "rss_peak_mb": Metric("highest", "MB", 0),
+    }
+
+    def settings(self) -> Mapping[str, object]:
+        return {"bytes": self._total(), "slice": _SLICE, "topic": dict(_KEEP)}
+
+    def start(self, name: str) -> Running:
+        return self._targets.start(name, {"log.retention.check.interval.ms": "2000"})
+
+    def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+        """Round 0 takes one slice; every later round the full amount, on the same process."""
+        topic = f"s9-{round_number}"
+        connection = Connection(target.bootstrap)
+        create_topic(connection, topic, dict(_KEEP))
+        batch = batch_of(BATCH_RECORDS, RECORD_BYTES)
+        produce = produce_frame(topic, batch)
+        per_slice = _SLICE // len(batch)
+        # A fetch of 1 MB returns whole batches only up to its limit; each frame asks where the last one ended.
+        per_fetch = (1 << 20) // len(batch)
+        offset = 0
+        total = _SLICE if round_number == 0 else self._total()
+        for done in range(0, total, _SLICE):
+            for _ in range(per_slice):
+                connection.exchange(produce)
+            for _ in range(0, per_slice, per_fetch):
+                connection.exchange(frame(fetch_request(topic, offset, max_wait_ms=0), FETCH_VERSION))
+                offset += per_fetch * BATCH_RECORDS
+            offset = (done // _SLICE + 1) * per_slice * BATCH_RECORDS
+        time.sleep(2)
+        connection.close()
+        return memory_mb(target.pid)
+
+    def _total(self) -> int:
+        return (1 << 30) if self.options.quick else 10 * (1 << 30)

@@ -1,0 +1,117 @@
+"""S8: from starting the process to the first acknowledged record on a topic that was just created; idle memory.
+
+    python -m bench run S8
+    python -m bench run S8 --logd-command "/path/to/venv/bin/logd"     an installed wheel instead of this checkout
+
+Formatting Kafka's directory is not counted. The clock runs from spawning the process until a raw client, which
+tries to connect every millisecond, has created a topic and holds the acknowledgement of one record.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bench.processes import memory_mb
+from bench.scenarios.base import Metric, Metrics, Sample, Scenario
+from bench.targets import ROOT, Running
+from bench.wire import Connection, batch_of, connect_when_up, create_topic, produce_frame
+from protocol.errors import ErrorCode
+from tests.support.kafka_broker import KafkaInstallation
+
+_IDLE_S = 3.0
+_TIMEOUT_S = 60
+
+
+class Startup(Scenario):
+    name = "S8"
+    title = "start to first acknowledged produce; idle memory"
+    targets = ("kafka", "logd")
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "first_ack_s": Metric("start to first acknowledgement", "s", 3),
+        "rss_mb": Metric("resident, idle", "MB", 0),
+    }
+
+    def run(self) -> list[Sample]:
+        """Every measurement starts a process of its own, so nothing is kept running."""
+        names = [name for name in self.targets if not self.options.only or name in self.options.only]
+        return self._rounds(names, dict.fromkeys(names, _NOTHING))
+
+    def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+        directory = self._targets.directory_for(f"s8-{name}-{round_number}")
+        if name == "kafka":
+            installation = KafkaInstallation(directory)
+            command, bootstrap = installation.command(), installation.bootstrap
+        else:
+            port = _free_port()
+            bootstrap = f"127.0.0.1:{port}"
+            where = ["--data-dir", str(directory / "data"), "--port", str(port)]
+            command = [*self.options.logd_command, "serve", *where]
+        with (directory / "broker.out").open("wb") as output:
+            started = time.perf_counter()
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, env=_environment()
+            )
+        try:
+            _acknowledged_produce(connect_when_up(bootstrap, time.monotonic() + _TIMEOUT_S))
+            elapsed = time.perf_counter() - started
+            time.sleep(_IDLE_S)
+            return {"first_ack_s": elapsed, **memory_mb(process.pid)}
+        finally:
+            process.terminate()
+            process.wait(_TIMEOUT_S)
+
+
+class _Nothing:
+    bootstrap = ""
+    pid = 0
+
+    def stop(self) -> None:
+        pass
+
+
+_NOTHING = _Nothing()
+
+
+def _acknowledged_produce(connection: Connection) -> None:
+    """Create a topic and produce to it. A broker may refuse both for a moment after it listens."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            create_topic(connection, "first")
+            break
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.002)
+    frame = produce_frame("first", batch_of(1, 100))
+    # The error code stands after: correlation id, tags, 1 topic, its name, 1 partition, its index.
+    error_at = 4 + 1 + 1 + len("first") + 1 + 1 + 4
+    while True:
+        size = connection.exchange(frame)
+        code = int.from_bytes(connection.answer(size)[error_at : error_at + 2], "big", signed=True)
+        if code == ErrorCode.NONE:
+            break
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"produce is still refused: {ErrorCode(code).name}")
+        time.sleep(0.002)
+    connection.close()
+
+
+def _environment() -> dict[str, str]:
+    """As for a user: byte code is cached, nothing configures the broker from outside."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LOGD_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

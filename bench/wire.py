@@ -1,0 +1,176 @@
+"""A blocking client for measuring: one connection, typed calls for setting up, prebuilt frames for the loop.
+
+Everything that costs time is done before the clock starts: a frame is bytes that are sent as they are, and an
+answer is read into a reused buffer and forgotten.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import Any
+
+from protocol.client import ClientConnection
+from protocol.errors import ErrorCode
+from protocol.messages.create_topics import CreateTopicsRequest
+from protocol.messages.delete_topics import DeleteTopicsRequest
+from protocol.messages.fetch import FetchRequest
+from protocol.messages.list_offsets import ListOffsetsRequest
+from protocol.messages.message import Message
+from protocol.messages.produce import ProduceRequest
+from protocol.record_builder import build_batch
+from protocol.records import Record
+
+PRODUCE_VERSION = 9
+FETCH_VERSION = 12  # the last one that names topics, so that a frame needs no topic id
+FETCH_BYTES = 1 << 20  # max.partition.fetch.bytes of the standard clients
+_ANSWER_BUFFER = 1 << 21
+_SIZE = struct.Struct(">i")
+
+
+class Connection:
+    """One blocking connection. Not for several threads."""
+
+    def __init__(self, bootstrap: str, timeout_s: float = 30) -> None:
+        host, _, port = bootstrap.rpartition(":")
+        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._protocol = ClientConnection(client_id="bench")
+        self._answer = memoryview(bytearray(_ANSWER_BUFFER))
+
+    def call(self, request: Message, version: int | None = None) -> Any:
+        """One typed request and its answer."""
+        if version is None and self._protocol.versions is None:
+            self._protocol.handshake()
+            self._send_queued()
+            while self._protocol.versions is None:
+                self._receive()
+        self._protocol.send(request, version)
+        self._send_queued()
+        while True:
+            response = self._protocol.next_response()
+            if response is not None:
+                return response.message
+            self._receive()
+
+    def exchange(self, frame: bytes) -> int:
+        """Send a prebuilt frame, read one answer, return its size. The answer is in `answer` until the next."""
+        self.socket.sendall(frame)
+        return self.read_answer()
+
+    def read_answer(self) -> int:
+        view = self._answer
+        receive = self.socket.recv_into
+        got = receive(view)
+        while got < 4:
+            got += self._more(view[got:])
+        (size,) = _SIZE.unpack_from(view)
+        total: int = size + 4
+        while got < total:
+            got += self._more(view[got:total])
+        return total
+
+    def answer(self, size: int) -> memoryview:
+        """The bytes of the last answer, its size field left out."""
+        return self._answer[4:size]
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _more(self, view: memoryview) -> int:
+        got = self.socket.recv_into(view)
+        if got == 0:
+            raise ConnectionError("the broker closed the connection")
+        return got
+
+    def _send_queued(self) -> None:
+        for chunk in self._protocol.take_outgoing():
+            self.socket.sendall(chunk)  # type: ignore[arg-type]
+        if self._protocol.next_response() is not None:
+            raise AssertionError("an answer came early")
+
+    def _receive(self) -> None:
+        got = self.socket.recv(1 << 20)
+        if not got:
+            raise ConnectionError("the broker closed the connection")
+        self._protocol.receive_data(got)
+        if self._protocol.versions is None:
+            self._protocol.next_response()
+            for chunk in self._protocol.take_outgoing():
+                self.socket.sendall(chunk)  # type: ignore[arg-type]
+
+
+def connect_when_up(bootstrap: str, deadline: float) -> Connection:
+    """Connect as soon as the listener is there; `deadline` is a time.monotonic() value."""
+    while True:
+        try:
+            return Connection(bootstrap)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
+
+
+def frame(request: Message, version: int) -> bytes:
+    """A request as bytes, ready to be sent any number of times."""
+    protocol = ClientConnection(client_id="bench")
+    protocol.send(request, version)
+    return b"".join(bytes(chunk) for chunk in protocol.take_outgoing())  # type: ignore[arg-type]
+
+
+def batch_of(record_count: int, value_size: int) -> bytes:
+    """One uncompressed batch without producer id, so that the same bytes may be sent again and again."""
+    now_ms = int(time.time() * 1000)
+    value = bytes(65 + index % 26 for index in range(value_size))
+    return bytes(build_batch(Record(number, now_ms, None, value) for number in range(record_count)))
+
+
+def produce_frame(topic: str, batch: bytes, *, partition: int = 0) -> bytes:
+    data = ProduceRequest.PartitionProduceData(index=partition, records=batch)
+    topic_data = ProduceRequest.TopicProduceData(name=topic, partition_data=[data])
+    return frame(ProduceRequest(acks=-1, timeout_ms=30_000, topic_data=[topic_data]), PRODUCE_VERSION)
+
+
+def fetch_request(topic: str, offset: int, *, max_wait_ms: int = 500, min_bytes: int = 1) -> FetchRequest:
+    partition = FetchRequest.FetchPartition(fetch_offset=offset, partition_max_bytes=FETCH_BYTES)
+    return FetchRequest(
+        max_wait_ms=max_wait_ms,
+        min_bytes=min_bytes,
+        max_bytes=FETCH_BYTES,
+        topics=[FetchRequest.FetchTopic(topic=topic, partitions=[partition])],
+    )
+
+
+def create_topic(
+    connection: Connection, topic: str, configs: dict[str, str] | None = None, partitions: int = 1
+) -> None:
+    """Create a topic and return when it takes writes."""
+    settings = [
+        CreateTopicsRequest.CreatableTopicConfig(name=name, value=value)
+        for name, value in (configs or {}).items()
+    ]
+    creatable = CreateTopicsRequest.CreatableTopic(
+        name=topic, num_partitions=partitions, replication_factor=1, configs=settings
+    )
+    response = connection.call(CreateTopicsRequest(topics=[creatable], timeout_ms=30_000))
+    code = response.topics[0].error_code
+    if code != ErrorCode.NONE:
+        raise RuntimeError(f"cannot create {topic}: {ErrorCode(code).name}")
+    while end_offset(connection, topic) < 0:
+        time.sleep(0.001)
+
+
+def delete_topic(connection: Connection, topic: str) -> None:
+    request = DeleteTopicsRequest(
+        topics=[DeleteTopicsRequest.DeleteTopicState(name=topic)], timeout_ms=30_000
+    )
+    connection.call(request)
+
+
+def end_offset(connection: Connection, topic: str) -> int:
+    """The high watermark of partition 0, -1 while the broker does not lead it yet."""
+    partition = ListOffsetsRequest.ListOffsetsPartition(timestamp=-1)
+    topics = [ListOffsetsRequest.ListOffsetsTopic(name=topic, partitions=[partition])]
+    found = connection.call(ListOffsetsRequest(topics=topics)).topics[0].partitions[0]
+    return int(found.offset) if found.error_code == ErrorCode.NONE else -1
