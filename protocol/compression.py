@@ -98,7 +98,7 @@ def _grow_and_decompress(codec: Codec, data: Buffer, max_size: int) -> bytes:
             written = into(data, out)
         except cramjam.DecompressionError as error:
             if size == bound:
-                raise _unreadable(codec, max_size) from error
+                raise (_damaged(codec) if bound < max_size else _too_large(codec, max_size)) from error
             size = min(size * 4, bound)
         else:
             return bytes(memoryview(out)[:written])
@@ -153,11 +153,11 @@ def _snappy_decompress(data: memoryview, max_size: int) -> bytes:
             continue
         block_end = pos + 4 + int.from_bytes(data[pos : pos + 4], "big")
         if block_end > end or pos + 4 > end:
-            raise _unreadable(Codec.SNAPPY, max_size)
+            raise _damaged(Codec.SNAPPY)
         out += _snappy_block(data[pos + 4 : block_end], max_size - len(out))
         pos = block_end
     if pos > end:
-        raise _unreadable(Codec.SNAPPY, max_size)
+        raise _damaged(Codec.SNAPPY)
     return bytes(out)
 
 
@@ -166,25 +166,26 @@ def _snappy_block(data: memoryview, max_size: int) -> bytes:
     import cramjam  # noqa: PLC0415
 
     if not data:
-        raise _unreadable(Codec.SNAPPY, max_size)
+        raise _damaged(Codec.SNAPPY)
     try:
         size = cramjam.snappy.decompress_raw_len(data)
-        if size > max_size or size > len(data) * _EXPANSION_MAX[Codec.SNAPPY]:
+        if size > len(data) * _EXPANSION_MAX[Codec.SNAPPY]:
+            raise _damaged(Codec.SNAPPY)
+        if size > max_size:
             raise _too_large(Codec.SNAPPY, max_size)
         out = bytearray(size)
         written = cramjam.snappy.decompress_raw_into(data, out)
     except cramjam.DecompressionError as error:
-        raise _unreadable(Codec.SNAPPY, max_size) from error
+        raise _damaged(Codec.SNAPPY) from error
     return bytes(memoryview(out)[:written])
 
 
-def _unreadable(codec: Codec, max_size: int) -> BrokerError:
-    text = f"The {codec.name.lower()} data of the batch is damaged or larger than {max_size} bytes."
-    return BrokerError(ErrorCode.INVALID_RECORD, text)
+def _damaged(codec: Codec) -> BrokerError:
+    return BrokerError(ErrorCode.INVALID_RECORD, f"The {codec.name.lower()} data of the batch is damaged.")
 
 
 def _too_large(codec: Codec, max_size: int) -> BrokerError:
-    text = f"The {codec.name.lower()} data of the batch takes more than {max_size} bytes."
+    text = f"The {codec.name.lower()} data of the batch is damaged or takes more than {max_size} bytes."
     return BrokerError(ErrorCode.INVALID_RECORD, text)
 
 

@@ -169,9 +169,7 @@ def _refusal(faults: Faults) -> InvalidRecords:
     if any(fault is RecordFault.TIMESTAMP for _, fault in faults):
         code = ErrorCode.INVALID_TIMESTAMP
     errors = tuple(RecordError(index, _TEXTS[fault]) for index, fault in faults)
-    return InvalidRecords(
-        code, f"{len(errors)} records of the batch are refused: {errors[0].message}", errors
-    )
+    return InvalidRecords(code, f"Refused for {len(errors)} of its records: {errors[0].message}", errors)
 
 
 def _check_claimed_append_time(
