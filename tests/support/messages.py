@@ -7,7 +7,7 @@ beyond ASCII, the ends of integer ranges. A field that the version lacks keeps i
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +18,20 @@ from protocol.messages.message import Message
 from protocol.schema.descriptors import Field
 
 INT_BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
+
+_TEXTS = st.text(max_size=6) | st.sampled_from(("", "é\0𝄞", "x" * 126, "y" * 127, "z" * 200))
+_BLOBS = st.binary(max_size=9) | st.sampled_from((b"", bytes(127), bytes(200)))
+_SCALARS: dict[str, st.SearchStrategy[Any]] = {
+    "bool": st.booleans(),
+    "bytes": _BLOBS,
+    "float64": st.floats(allow_nan=False),
+    "plain_string": _TEXTS,
+    "records": _BLOBS,
+    "string": _TEXTS,
+    "uint16": st.integers(0, 0xFFFF),
+    "uint32": st.integers(0, 0xFFFFFFFF),
+    "uuid": st.binary(min_size=16, max_size=16) | st.just(bytes(16)),
+}
 
 
 def all_messages() -> list[type[Message]]:
@@ -43,56 +57,32 @@ def all_versions() -> Iterator[tuple[type[Message], int]]:
     return ((cls, version) for cls in all_messages() for version in versions_of(cls))
 
 
-def messages(cls: type[Message], version: int) -> st.SearchStrategy[Any]:
-    """Messages of one class that one version can say."""
-    return _structs(cls, cls, version)
-
-
-def _structs(cls: type[Message], struct: Any, version: int) -> st.SearchStrategy[Any]:
-    fields = [Field(*row) for row in struct.FIELDS]
-    return st.builds(
-        struct,
-        **{field.name: _values(cls, field, version) for field in fields if field.exists_in(version)},
-    )
-
-
-def _values(cls: type[Message], field: Field, version: int) -> st.SearchStrategy[Any]:
-    values: st.SearchStrategy[Any]
-    if field.is_array:
-        values = st.lists(_elements(cls, field, version), max_size=3)
-    else:
-        values = _elements(cls, field, version)
-    # A tagged struct that cannot be null on the wire is None where it is not set.
-    unset = field.tagged_in(version) and field.is_struct and not field.is_array
-    if field.nullable_in(version) or unset:
-        values = st.none() | values
-    return values
-
-
-def _elements(cls: type[Message], field: Field, version: int) -> st.SearchStrategy[Any]:
-    if field.is_struct:
-        return _structs(cls, getattr(cls, field.element), version)
-    return scalars(field.element)
-
-
-def scalars(kind: str) -> st.SearchStrategy[Any]:
-    """Values of a primitive type."""
+def any_scalar(field: Field) -> st.SearchStrategy[Any]:
+    """Values of a field's type, or of its elements' type."""
+    kind = field.element
     if kind in INT_BITS:
         bound = 1 << INT_BITS[kind] - 1
         return st.sampled_from((0, -1, 1, bound - 1, -bound)) | st.integers(-bound, bound - 1)
-    return _OTHERS[kind]
+    return _SCALARS[kind]
 
 
-_TEXTS = st.text(max_size=6) | st.sampled_from(("", "é\0𝄞", "x" * 126, "y" * 127, "z" * 200))
-_BLOBS = st.binary(max_size=9) | st.sampled_from((b"", bytes(127), bytes(200)))
-_OTHERS: dict[str, st.SearchStrategy[Any]] = {
-    "bool": st.booleans(),
-    "bytes": _BLOBS,
-    "float64": st.floats(allow_nan=False),
-    "plain_string": _TEXTS,
-    "records": _BLOBS,
-    "string": _TEXTS,
-    "uint16": st.integers(0, 0xFFFF),
-    "uint32": st.integers(0, 0xFFFFFFFF),
-    "uuid": st.binary(min_size=16, max_size=16),
-}
+def messages(
+    cls: type[Message], version: int, scalar: Callable[[Field], st.SearchStrategy[Any]] = any_scalar
+) -> st.SearchStrategy[Any]:
+    """Messages of one class that one version can say; `scalar` gives the values of what is not a struct."""
+
+    def structs(struct: Any) -> st.SearchStrategy[Any]:
+        fields = [Field(*row) for row in struct.FIELDS]
+        return st.builds(
+            struct, **{field.name: values(field) for field in fields if field.exists_in(version)}
+        )
+
+    def values(field: Field) -> st.SearchStrategy[Any]:
+        drawn = structs(getattr(cls, field.element)) if field.is_struct else scalar(field)
+        if field.is_array:
+            drawn = st.lists(drawn, max_size=3)
+        # A tagged struct that cannot be null on the wire is None where it is not set.
+        unset = field.tagged_in(version) and field.is_struct and not field.is_array
+        return st.none() | drawn if field.nullable_in(version) or unset else drawn
+
+    return structs(cls)
