@@ -239,6 +239,26 @@ def test_the_oldest_of_several_transactions_counts_whatever_the_order_they_end_i
     assert manager.first_unstable_offset == 33
 
 
+def test_the_oldest_may_be_open_while_younger_ones_await_replication(log: Writer) -> None:
+    for producer in (1, 2, 3):
+        log.write(0, producer=producer, txn=True)
+    log.mark(producer=2)  # at 30
+    log.mark(producer=3)  # at 31
+    log.manager.on_high_watermark(31)
+    assert log.manager.first_unstable_offset == 0
+
+
+def test_the_oldest_may_be_the_last_to_be_decided(log: Writer) -> None:
+    for producer in (1, 2, 3):
+        log.write(0, producer=producer, txn=True)
+    for producer in (3, 2, 1):
+        log.mark(producer=producer)  # at 30, 31, 32
+    log.manager.on_high_watermark(31)
+    assert log.manager.first_unstable_offset == 0
+    log.manager.on_high_watermark(33)
+    assert log.manager.first_unstable_offset is None
+
+
 def test_an_aborted_transaction_goes_to_the_index_with_what_is_stable_then(log: Writer) -> None:
     log.write(0, producer=1, txn=True)
     log.write(0, producer=2, txn=True)

@@ -62,6 +62,7 @@ def test_the_layout_is_kafkas() -> None:
         (120, 126, [1, 2], True),
         (130, 150, [2], True),  # stable up to 161 when the last was written
         (141, 150, [], True),
+        (141, 161, [3], True),  # all below 161 is decided
         (141, 162, [3], False),  # a later segment may hold more
         (161, 200, [], False),
     ],
