@@ -125,7 +125,7 @@ def _join(metadata_log: Log, snapshot: SnapshotId, now_ms: TimestampMs) -> None:
             f"there is no snapshot of what came before"
         )
     if metadata_log.log_end_offset < snapshot.end_offset:
-        metadata_log.truncate_fully_and_start_at(snapshot.end_offset, now_ms).run()
+        metadata_log.truncate_fully_and_start_at(snapshot.end_offset, now_ms)
 
 
 def _replay(metadata_log: Log, start: Offset, image: MetadataImage) -> None:
@@ -133,7 +133,9 @@ def _replay(metadata_log: Log, start: Offset, image: MetadataImage) -> None:
     for segment in metadata_log.segments:
         if not segment.size_bytes:
             continue
-        for _, header, batch in iter_checked(segment.file, 0, segment.size_bytes, segment.base_offset):
+        for _, header, batch in iter_checked(
+            segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=False
+        ):
             if header.last_offset >= start:
                 delta = MetadataDelta()
                 for offset, record in read_metadata_batch(batch):

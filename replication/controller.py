@@ -63,7 +63,7 @@ class Decision:
     """Take effect together or not at all. Empty: nothing to make durable."""
     reply: object
     touches: frozenset[str] = frozenset()
-    """What must not change between this decision and its replay, as opaque keys."""
+    """What the decision rests on or changes, as opaque keys: a refusal, too, rests on what it found."""
 
 
 class Controller:
@@ -101,10 +101,8 @@ class Controller:
 
     def _create_topics(self, command: CreateTopics, entropy: Entropy) -> Decision:
         records, creations = self._creator.create(command, entropy)
-        if command.validate_only:
-            return Decision((), creations)
-        created = (creation.name for creation in creations if creation.code is ErrorCode.NONE)
-        return Decision(records, creations, frozenset(map(_topic_key, created)))
+        touches = frozenset(_topic_key(topic.name) for topic in command.topics)
+        return Decision(() if command.validate_only else records, creations, touches)
 
     def _delete_topics(self, command: DeleteTopics) -> Decision:
         topics = [self._image.topics_by_id.get(topic_id) for topic_id in command.topic_ids]

@@ -155,6 +155,7 @@ def test_commands_on_the_same_thing_are_decided_one_after_the_other() -> None:
         blocks = await asyncio.gather(*(store.submit(AllocateProducerIds(NODE_ID)) for _ in range(3)))
         assert sorted(block.first for block in blocks) == [0, 1000, 2000]
         topic_id = store.image.topics["c"].topic_id
+        # A refusal rests on what it finds, so it waits too.
         results = await asyncio.gather(
             store.submit(DeleteTopics([topic_id])),
             store.submit(RaiseLeaderEpochs(NODE_ID)),
