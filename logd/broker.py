@@ -35,9 +35,10 @@ from logd.replicas import LocalPartition, Replicas
 from logd.server import Server, ServerLimits
 from logd.topic_settings import topic_configs_problem
 from protocol.errors import BrokerError
+from protocol.types import uuid_from_str
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import SUPPORTED_FEATURES, Controller
-from replication.metadata_commands import RaiseLeaderEpochs, RegisterBroker
+from replication.metadata_commands import RaiseLeaderEpochs
 from replication.metadata_image import UnusableMetadata
 from storage.errors import CorruptLog, DirectoryRefused, StorageError, StorageFailure
 from storage.fs_real import RealFileSystem
@@ -155,6 +156,7 @@ class Broker:
         self.metadata.watch(self.replicas.follow)
         self._housekeeping.start()
         self._server.start()
+        self._metadata_log.settle()
         return [(name, host, port) for name, (host, port) in self._endpoints.items()]
 
     async def stop(self) -> None:
@@ -216,10 +218,11 @@ class Broker:
         return listener.advertised_host, listener.advertised_port or port
 
     async def _register(self) -> None:
-        """Make this incarnation known, and fence what the last one may still have under way.
+        """Make this incarnation known, and fence what one that did not stop properly may have left.
 
         Raises: StartupError.
         """
+        directories = self._manager.directories
         registration = BrokerRegistration(
             node_id=self.node_id,
             broker_epoch=-1,
@@ -229,14 +232,17 @@ class Broker:
             rack=self.config.broker_rack,
             fenced=True,
             in_controlled_shutdown=False,
-            log_dirs=(),
+            log_dirs=tuple(
+                uuid_from_str(identity.directory_id)
+                for directory in directories
+                if (identity := directory.identity()) is not None
+            ),
         )
         try:
-            await asyncio.gather(
-                self.metadata.submit(RegisterBroker(registration)),
-                self.metadata.submit(RaiseLeaderEpochs(self.node_id)),
-            )
-        except BrokerError as error:
+            self._metadata_log.register_broker(registration)
+            if not all(directory.was_clean for directory in directories):
+                await self.metadata.submit(RaiseLeaderEpochs(self.node_id))
+        except (BrokerError, StorageFailure) as error:
             raise StartupError(f"cannot register this node: {error}") from error
 
     def _metadata_failed(self, failure: Exception) -> None:
