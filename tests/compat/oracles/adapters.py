@@ -132,6 +132,7 @@ def _value_to_kio(hint: Any, kind: str, value: Any) -> Any:
 _SCALARS_TO_KIO: dict[str, Callable[[Any], Any]] = {
     "uuid": lambda value: None if value == ZERO_UUID else uuid.UUID(bytes=value),
     "timedelta_i32": lambda value: value * MILLISECOND,
+    "timedelta_i64": lambda value: value * MILLISECOND,
     "datetime_i64": lambda value: None if value == -1 else EPOCH + value * MILLISECOND,
     "error_code": KioErrorCode,
 }
@@ -139,22 +140,30 @@ _SCALARS_TO_KIO: dict[str, Callable[[Any], Any]] = {
 
 def _from_kio(entity: Any) -> Any:
     return tuple(
-        _value_from_kio(kind, getattr(entity, name)) for name, _, kind in _kio_fields(entity.__class__)
+        _value_from_kio(hint, kind, getattr(entity, name))
+        for name, hint, kind in _kio_fields(entity.__class__)
     )
 
 
-def _value_from_kio(kind: str, value: Any) -> Any:
+def _value_from_kio(hint: Any, kind: str, value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_value_from_kio(kind, item) for item in value]
-    if kind == "uuid":
-        return ZERO_UUID if value is None else value.bytes
-    if kind == "datetime_i64":
-        return -1 if value is None else (value - EPOCH) // MILLISECOND
-    if isinstance(value, datetime.timedelta):
-        return value // MILLISECOND
-    if isinstance(value, KioErrorCode):
-        return value.value
+        return [_value_from_kio(None, kind, item) for item in value]
+    if value is None:
+        is_null = "tuple" in str(hint) or kind not in _NONE_FROM_KIO
+        return None if is_null else _NONE_FROM_KIO[kind]
+    convert = _SCALARS_FROM_KIO.get(type(value))
+    if convert:
+        return convert(value)
     return _from_kio(value) if hasattr(value, "__type__") else value
+
+
+_NONE_FROM_KIO = {"uuid": ZERO_UUID, "datetime_i64": -1}
+_SCALARS_FROM_KIO: dict[type, Callable[[Any], Any]] = {
+    uuid.UUID: lambda value: value.bytes,
+    datetime.datetime: lambda value: (value - EPOCH) // MILLISECOND,
+    datetime.timedelta: lambda value: value // MILLISECOND,
+    KioErrorCode: lambda value: value.value,
+}
 
 
 class KafkaPython:
