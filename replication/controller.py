@@ -11,8 +11,7 @@ Source: Kafka controller/ReplicationControlManager.java, ClusterControlManager.j
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
@@ -55,8 +54,7 @@ SUPPORTED_FEATURES = {"metadata.version": (METADATA_VERSION, METADATA_VERSION)}
 _UNFENCE = -1  # BrokerRegistrationChangeRecord.fenced
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a command amounts to."""
 
     records: Sequence[Message]
