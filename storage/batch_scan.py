@@ -20,8 +20,10 @@ from protocol.records import (
     MAGIC,
     BatchHeader,
 )
+from protocol.types import Offset
 from storage.errors import CorruptLog
 from storage.fs import File
+from storage.leader_epochs import LeaderEpochCache
 
 _SPAN = Struct(">qi4xb4x2xi8xq")  # base offset, length, magic, last offset delta, max timestamp
 _HEADER_CHUNK = 4096
@@ -62,12 +64,20 @@ def iter_spans(file: File, position: int, end: int) -> Iterator[BatchSpan]:
 
 
 def iter_checked(
-    file: File, position: int, end: int, next_offset: int, read_ahead: int = _CHECK_CHUNK
+    file: File,
+    position: int,
+    end: int,
+    *,
+    due: Offset | None,
+    gaps: bool,
+    read_ahead: int = _CHECK_CHUNK,
 ) -> Iterator[tuple[int, BatchHeader, memoryview]]:
-    """Yields (position, header, whole batch) for each batch in [position, end), every bit of it checked.
+    """Yields (position, header, whole batch) for each batch in [position, end), everything about it checked:
+    length, CRC, and that its offsets follow those before it.
 
-    Lengths, CRC, and that offsets ascend from `next_offset` on. Reads pieces of `read_ahead`
-    bytes at once, up to 1 MiB.
+    The CRC does not cover the base offset, so its neighbours must vouch for it: a batch begins where the one before
+    ended, or behind that where a cleaner left `gaps`. `due` is where the first one begins, None when nobody knows.
+    Reads pieces of `read_ahead` bytes at once, up to 1 MiB.
     Raises: CorruptLog at the first batch that fails; StorageFailure.
     """
     chunk = memoryview(b"")
@@ -88,13 +98,21 @@ def iter_checked(
         batch = chunk[at : at + size]
         if crc32c(batch[ATTRIBUTES_POSITION:], 0) != header.crc:
             raise CorruptLog(file.name, position, "the checksum of a batch does not match")
-        if header.base_offset < next_offset or header.last_offset_delta < 0:
-            raise CorruptLog(
-                file.name, position, f"offset {header.base_offset} where {next_offset} or more was due"
-            )
+        base_offset = header.base_offset
+        if due is not None and base_offset != due and not (gaps and base_offset > due):
+            raise CorruptLog(file.name, position, f"a batch begins with offset {base_offset}, {due} was due")
+        due = base_offset + header.last_offset_delta + 1
+        if header.last_offset_delta < 0 or base_offset < 0:
+            raise CorruptLog(file.name, position, "a batch ends before it begins")
         yield position, header, batch
-        next_offset = header.base_offset + header.last_offset_delta + 1
         position += size
+
+
+def check_epoch(path: str, position: int, header: BatchHeader, epochs: LeaderEpochCache) -> None:
+    """Checks the leader epoch of a batch, which its CRC does not cover either. Raises: CorruptLog."""
+    expected = epochs.epoch_at(header.base_offset)
+    if header.leader_epoch != expected and expected >= 0:
+        raise CorruptLog(path, position, f"a batch has leader epoch {header.leader_epoch}, not {expected}")
 
 
 def _read_chunk(file: File, position: int, end: int, piece: int, needed: int) -> memoryview:

@@ -14,12 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.types import Offset, Position
-from storage.batch_scan import iter_checked
+from storage.batch_scan import check_epoch, iter_checked
 from storage.errors import CorruptLog
+from storage.leader_epochs import LeaderEpochCache
 from storage.region import FileRegion
 
 if TYPE_CHECKING:
     from storage.segment import Segment
+
+
+_READ_AHEAD_MIN = 1 << 16
+"""A disk gives that much for the price of less."""
 
 
 class Generation:
@@ -44,9 +49,13 @@ class ColdRead:
         upper: Offset,
         max_bytes: int,
         min_one: bool,
+        end_offset: Offset,
+        gaps: bool,
+        epochs: LeaderEpochCache,
     ) -> None:
-        """`start` is the position of the batch that holds `offset`, -1 when the index must tell. Opens the
-        file if it is not: raises StorageFailure.
+        """`start` is the position of the batch that holds `offset`, -1 when the index must tell; `end_offset` is
+        where the segment ends, `gaps` says that a cleaner may have taken offsets out of it, `epochs` is a copy.
+        Opens the file if it is not: raises StorageFailure.
         """
         self.segment = segment
         self._file = segment.file
@@ -59,6 +68,9 @@ class ColdRead:
         self._upper = upper
         self._max_bytes = max_bytes
         self._min_one = min_one
+        self._end_offset = end_offset
+        self._gaps = gaps
+        self._epochs = epochs
         # What `run` found out.
         self.checked: tuple[Position, Position] = (0, 0)
         """Bytes that were read and checked."""
@@ -89,8 +101,8 @@ class ColdRead:
             indexed, position, _ = self._index.lookup(self._offset)
             if indexed < self.segment.base_offset:
                 return 0
-            _, header, _ = next(iter_checked(self._file, position, self._size_bytes, 0))
-            if header.last_offset == indexed:
+            batches = iter_checked(self._file, position, self._size_bytes, due=None, gaps=True)
+            if next(batches)[1].last_offset == indexed:
                 return position
         except (CorruptLog, StopIteration):
             pass
@@ -101,14 +113,26 @@ class ColdRead:
     def _read(self, position: Position) -> None:
         first = -1
         checked_from = end = position
-        due = self.segment.base_offset
-        read_ahead = max(self._max_bytes, 1 << 16)
-        for at, header, _ in iter_checked(self._file, position, self._size_bytes, due, read_ahead):
+        reached = self.segment.base_offset if position == 0 else None
+        batches = iter_checked(
+            self._file,
+            position,
+            self._size_bytes,
+            due=reached,
+            gaps=self._gaps,
+            read_ahead=max(self._max_bytes, _READ_AHEAD_MIN),
+        )
+        for at, header, _ in batches:
             if header.base_offset >= self._upper:
                 break
+            check_epoch(self._file.name, at, header, self._epochs)
             size = header.size_bytes
             if header.last_offset >= self._offset:
                 if first < 0:
+                    if header.base_offset > self._offset and not self._gaps:
+                        raise CorruptLog(
+                            self._file.name, at, f"offset {self._offset} is not where it was due"
+                        )
                     if size > self._max_bytes and not self._min_one:
                         break
                     first = at
@@ -116,6 +140,10 @@ class ColdRead:
                     break
                 self.next_offset = header.last_offset + 1
             end = at + size
+            reached = header.last_offset + 1
+        else:
+            if reached != self._end_offset and not self._gaps:
+                raise CorruptLog(self._file.name, end, f"ends with offset {reached}, not {self._end_offset}")
         self.checked = (checked_from, end)
         if first >= 0:
             self.region = FileRegion(self._file, first, end - first)

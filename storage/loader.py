@@ -20,7 +20,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from protocol.records import BatchHeader
+from protocol.records import HEADER_SIZE, BatchHeader, read_header
 from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs, TopicPartition
 from storage.batch_scan import iter_checked, iter_spans
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs
@@ -133,6 +133,8 @@ class _Loading:
         self._recovery_point = recovery_point
         self._now_ms = now_ms
         self._epochs_are_lost = False
+        self._without_index: set[Offset] = set()
+        """Base offsets of segments of which an index file was missing."""
         self.segments: list[Segment] = []
         self.report = RecoveryReport(topic_partition, clean)
 
@@ -156,11 +158,23 @@ class _Loading:
             for suffix in (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX):
                 if stem + suffix not in present:
                     fs.open(f"{directory}/{stem}{suffix}", OpenMode.CREATE)
+                    self._without_index.add(base_offset)
+                    self._without_index.add(base_offset)
             size = fs.size(f"{directory}/{stem}{LOG_SUFFIX}")
             self.segments.append(Segment.open(fs, directory, base_offset, size, self._now_ms))
+        if LEADER_EPOCHS not in present:
+            self._epochs_are_lost = self._carries_epochs()
         self._finish_deletion([name for name in listed if name.endswith(DELETED_SUFFIX)])
         self.producers.remove_stray_snapshots([segment.base_offset for segment in self.segments])
         self.report.segments = len(self.segments)
+
+    def _carries_epochs(self) -> bool:
+        """Whether the first batch has a leader epoch: then there should be a file of them."""
+        for segment in self.segments:
+            header = segment.file.read_at(0, HEADER_SIZE)
+            if len(header) == HEADER_SIZE:
+                return read_header(header).leader_epoch >= 0
+        return False
 
     def _finish_deletion(self, names: list[str]) -> None:
         """Removes what was on its way out. Of several segments deleted at once a crash may have brought some
@@ -196,6 +210,8 @@ class _Loading:
 
     def find_end(self, log_start_offset: Offset) -> Offset:
         """Checks and repairs as far as needed; returns the log end offset, with the producer state at it."""
+        if self._epochs_begin_late(log_start_offset):
+            self._epochs_are_lost = True
         scan_from = self._first_to_scan()
         end = self._trust(scan_from, log_start_offset)
         until = self.segments[scan_from].base_offset if scan_from < len(self.segments) else end
@@ -204,6 +220,15 @@ class _Loading:
             end = self._scan_rest(scan_from)
             self.producers.take_snapshot(end)
         return end
+
+    def _epochs_begin_late(self, log_start_offset: Offset) -> bool:
+        """Whether epochs are missing where the log begins: its start was moved up, that reached the epoch file but
+        not the checkpoint, and a crash moved it back.
+        """
+        if not self.segments or not self.epochs.entries:
+            return False
+        start = max(log_start_offset, self.segments[0].base_offset)
+        return self.epochs.entries[0][1] > start and self._carries_epochs()
 
     def _first_to_scan(self) -> int:
         """Number of the first segment that must be read as a whole, and all behind it; their count for none."""
@@ -225,24 +250,30 @@ class _Loading:
     def _trust(self, count: int, log_start_offset: Offset) -> Offset:
         """Looks over the first `count` segments without reading them; returns where the last of them ends.
 
-        Of that one the last index entries must agree with the log: it may have been rolled after the flush that
-        moved the recovery point to its end, and its indexes never have reached the disk.
+        The last entries of both indexes must agree with the log, and each segment end where the next one begins.
+        Indexes need not agree after a crash either: a segment that is rolled after a flush up to its very end has
+        the recovery point behind it before its indexes reach the disk.
         """
         end = log_start_offset
         for index, segment in enumerate(self.segments[:count]):
-            walked: Offset | None = -1
-            if not _indexes_fit(segment):
-                walked = None
-            elif index == count - 1:
-                walked = _walk_to_end(segment)
+            walked = None if segment.base_offset in self._without_index else _walk_to_end(segment)
             end = self._rebuild_indexes(segment) if walked is None else walked
+            following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
+            if end > following or (end < following and not self._config.compacts):
+                raise CorruptLog(
+                    segment.path,
+                    segment.size_bytes,
+                    f"ends with offset {end}, the next begins with {following}",
+                )
+            segment.close()
         return end
 
     def _rebuild_indexes(self, segment: Segment) -> Offset:
         """Makes offset and time index anew of a segment that should be sound all through; returns its end."""
         scan = rebuild_segment(
             segment,
-            next_offset=segment.base_offset,
+            due=segment.base_offset,
+            gaps=self._config.compacts,
             index_interval_bytes=self._config.index_interval_bytes,
             on_batch=None,
         )
@@ -263,7 +294,10 @@ class _Loading:
         for segment in self.segments:
             if segment.base_offset >= until or replay_from >= until:
                 break
-            for _, header, batch in iter_checked(segment.file, 0, segment.size_bytes, segment.base_offset):
+            batches = iter_checked(
+                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._config.compacts
+            )
+            for _, header, batch in batches:
                 if replay_from <= header.base_offset < until:
                     replay_batch(self.producers, header, batch)
 
@@ -294,20 +328,26 @@ class _Loading:
         """
         return segment.base_offset < end or (segment.base_offset > end and not self._config.compacts)
 
-    def _scan(self, segment: Segment, next_offset: Offset) -> SegmentScan:
+    def _scan(self, segment: Segment, due: Offset) -> SegmentScan:
         self.report.scanned_segments += 1
         self.report.scanned_bytes += segment.size_bytes
         segment.txn_index.reset()
         return rebuild_segment(
             segment,
-            next_offset=next_offset,
+            due=due,
+            gaps=self._config.compacts,
             index_interval_bytes=self._config.index_interval_bytes,
             on_batch=self._note_batch,
         )
 
     def _note_batch(self, segment: Segment, header: BatchHeader, batch: memoryview) -> None:
-        if header.leader_epoch > self.epochs.latest:
+        latest = self.epochs.latest
+        if header.leader_epoch > latest:
             self.epochs.assign(header.leader_epoch, header.base_offset)
+        elif header.leader_epoch < latest:
+            raise CorruptLog(
+                segment.path, segment.size_bytes, f"leader epoch {header.leader_epoch} follows {latest}"
+            )
         aborted = replay_batch(self.producers, header, batch)
         if aborted is not None:
             segment.txn_index.append(aborted)
@@ -356,22 +396,6 @@ class _Loading:
         return log_start_offset
 
 
-def _indexes_fit(segment: Segment) -> bool:
-    """Whether the indexes can be those of the segment, by their sizes and last entries."""
-    offset_index, time_index = segment.offset_index, segment.time_index
-    if not (offset_index.is_whole() and time_index.is_whole()):
-        return False
-    indexed_to = 0
-    if offset_index.entries:
-        last_offset, indexed_to = offset_index.entry(offset_index.entries - 1)
-        if last_offset < segment.base_offset or not 0 <= indexed_to < segment.size_bytes:
-            return False
-    timestamp_ms, offset = time_index.last_entry()
-    if time_index.entries and (timestamp_ms < 0 or offset < segment.base_offset):
-        return False
-    return segment.size_bytes - indexed_to <= _UNINDEXED_BYTES_MAX
-
-
 def _walk(segment: Segment) -> Offset | None:
     """Where the segment ends, by all of its headers; None when one is damaged."""
     end = segment.base_offset
@@ -384,21 +408,32 @@ def _walk(segment: Segment) -> Offset | None:
 
 
 def _walk_to_end(segment: Segment) -> Offset | None:
-    """Where the segment ends, by its headers from the last index entry on; None when an index does not fit."""
-    end = segment.base_offset
-    largest, _ = segment.time_index.last_entry()
-    if not segment.size_bytes:
-        return end
-    indexed, position = segment.base_offset - 1, 0
-    if segment.offset_index.entries:
-        indexed, position = segment.offset_index.entry(segment.offset_index.entries - 1)
+    """Where the segment ends, by the headers from the largest timestamp on, or from the last place in the offset
+    index if that comes first; None when either index cannot be right.
+    """
     try:
-        for span in iter_spans(segment.file, position, segment.size_bytes):
-            if span.position == position and indexed >= segment.base_offset and span.last_offset != indexed:
-                return None
-            if span.max_timestamp > largest:
-                return None
-            end = span.last_offset + 1
+        if not (segment.offset_index.is_whole() and segment.time_index.is_whole()):
+            return None
+        return _walk_from_last_entries(segment)
     except CorruptLog:
         return None
-    return end
+
+
+def _walk_from_last_entries(segment: Segment) -> Offset | None:
+    size = segment.size_bytes
+    largest, largest_at = segment.time_index.last_entry()
+    indexed, position, _ = segment.offset_index.lookup(largest_at)
+    _, indexed_to, _ = segment.offset_index.lookup(segment.offset_max)
+    if not 0 <= position <= indexed_to <= max(size - 1, 0) or size - indexed_to > _UNINDEXED_BYTES_MAX:
+        return None
+    start, end = position, segment.base_offset
+    found = largest < 0
+    for span in iter_spans(segment.file, start, size):
+        if span.position == start and indexed >= segment.base_offset and span.last_offset != indexed:
+            return None
+        if span.last_offset == largest_at and span.max_timestamp == largest:
+            found = True
+        elif span.max_timestamp > largest:
+            return None
+        end = span.last_offset + 1
+    return end if found else None

@@ -186,6 +186,8 @@ class Log:
         """Names made or changed so far; `_directory_synced` of them are durable."""
         self._directory_synced = 0
         self._was_flushed = was_closed
+        self._may_have_gaps = False
+        """Whether offsets may be missing that were never lost: a cleaner's work, or a cut inside a batch."""
         self.configure(config)
 
     def configure(self, config: LogConfig) -> None:
@@ -199,7 +201,7 @@ class Log:
         self._segment_bytes = config.segment_bytes
         self._index_interval_bytes = config.index_interval_bytes
         self._flush_messages = config.flush_messages
-        self._may_have_gaps = config.compacts
+        self._may_have_gaps |= config.compacts
         self._stamps_time = config.message_timestamp_type == LOG_APPEND_TIME
         self._set_roll_time(self._active)
 
@@ -541,6 +543,9 @@ class Log:
             upper=upper,
             max_bytes=max_bytes,
             min_one=min_one,
+            end_offset=end_offset,
+            gaps=self._may_have_gaps,
+            epochs=LeaderEpochCache(self.leader_epochs.entries),
         )
         return ReadResult(None, offset, cold)
 
@@ -600,7 +605,13 @@ class Log:
         start = self.log_start_offset
         first = max(bisect_right(self._base_offsets, start) - 1, 0)
         return TimestampLookup(
-            self._fs, self._segments[first:], self._generation, target_ms=target_ms, start_offset=start
+            self._fs,
+            self._segments[first:],
+            self._generation,
+            target_ms=target_ms,
+            start_offset=start,
+            gaps=self._may_have_gaps,
+            epochs=LeaderEpochCache(self.leader_epochs.entries),
         )
 
     # -- flush -------------------------------------------------------------------------------------------
@@ -728,7 +739,7 @@ class Log:
         if not count:
             return None
         self.advance_log_start_offset(self._base_offsets[count], LogStartOffsetReason.SEGMENT_DELETION)
-        return self._delete_segments(0, count, now_ms)
+        return self._delete_segments(count, now_ms)
 
     def _segment_facts(self) -> list[SegmentFacts]:
         ends = [*self._base_offsets[1:], self.log_end_offset]
@@ -741,46 +752,67 @@ class Log:
             facts.append(SegmentFacts(end, segment.size_bytes, largest, is_active))
         return facts
 
-    def _delete_segments(self, first: int, stop: int, now_ms: TimestampMs) -> DeletePlan:
-        """Takes segments number [first, stop) and the snapshots at their base offsets out of the log."""
-        removed = self._segments[first:stop]
-        self._unsynced_indexes = [s for s in self._unsynced_indexes if s not in removed]
-        del self._segments[first:stop], self._base_offsets[first:stop]
-        self._generation.number += 1
+    def _delete_segments(self, count: int, now_ms: TimestampMs) -> DeletePlan:
+        """Takes the first `count` segments and the snapshots at their base offsets out of the log."""
         paths: list[str] = []
-        # From the end of the log that is cut off: a crash between two renames then leaves no gap.
-        for segment in removed if first == 0 else reversed(removed):
-            self.size_bytes -= segment.size_bytes
-            segment.close()
-            paths += [path for path in segment.paths if self._fs.exists(path)]
-            snapshot = self.producers.detach_snapshot(segment.base_offset)
-            if snapshot is not None:
-                paths.append(snapshot)
+        for segment in self._take_out(0, count):  # the oldest first: a crash between two renames leaves no gap
+            paths += self._files_of(segment)
         for path in paths:
             self._fs.rename(path, path + DELETED_SUFFIX)
         self._directory_changes += 1
         gone = [path + DELETED_SUFFIX for path in paths]
         return DeletePlan(self._fs, self.directory, gone, now_ms + self.config.file_delete_delay_ms)
 
-    def truncate_to(self, offset: Offset, now_ms: TimestampMs) -> DeletePlan | None:
-        """Removes every batch that reaches `offset`, which becomes the log end; waits for the disk.
+    def _remove_segments(self, first: int) -> None:
+        """Removes the segments from number `first` on for good; waits until that is durable. A crash may leave
+        any of them: opening the log then keeps those that follow one another.
+        """
+        for segment in reversed(self._take_out(first, len(self._segments))):
+            for path in self._files_of(segment):
+                self._fs.remove(path)
+        self._fs.sync_dir(self.directory)
 
-        Returns the plan that removes the files of whole segments, if any. Raises: CorruptLog, StorageFailure.
+    def _take_out(self, first: int, stop: int) -> list[Segment]:
+        """Forgets segments number [first, stop) and lets go of their files."""
+        removed = self._segments[first:stop]
+        self._unsynced_indexes = [s for s in self._unsynced_indexes if s not in removed]
+        del self._segments[first:stop], self._base_offsets[first:stop]
+        self._generation.number += 1
+        for segment in removed:
+            self.size_bytes -= segment.size_bytes
+            segment.close()
+        return removed
+
+    def _files_of(self, segment: Segment) -> list[str]:
+        """What a segment that was taken out has on disk, the producer snapshot at its base offset included."""
+        paths = [path for path in segment.paths if self._fs.exists(path)]
+        snapshot = self.producers.detach_snapshot(segment.base_offset)
+        return paths if snapshot is None else [*paths, snapshot]
+
+    def truncate_to(self, offset: Offset, now_ms: TimestampMs) -> None:
+        """Removes every batch that reaches `offset`, which becomes the log end; waits for the disk, so that
+        no crash can mix what was there with what comes next.
+
+        The checkpointed recovery point must not be above what is left: see `LogManager.truncate_log`.
+        Raises: CorruptLog, StorageFailure.
         """
         if offset >= self.log_end_offset:
-            return None
+            return
         if offset < self._base_offsets[0]:
-            return self.truncate_fully_and_start_at(offset, now_ms)
+            self.truncate_fully_and_start_at(offset, now_ms)
+            return
         self._generation.number += 1
         self._truncations += 1
         kept = bisect_right(self._base_offsets, offset)
-        plan = (
-            self._delete_segments(kept, len(self._segments), now_ms) if kept < len(self._segments) else None
-        )
+        if kept < len(self._segments):
+            self._remove_segments(kept)
         self._active = active = self._segments[-1]
         self._unsynced_indexes = [s for s in self._unsynced_indexes if s is not active]
         self.size_bytes -= active.size_bytes
-        kept_to = active.truncate_to(offset) if active.size_bytes else offset
+        kept_to = offset
+        if active.size_bytes:
+            kept_to = active.truncate_to(offset)
+            active.file.sync()
         self.size_bytes += active.size_bytes
         self._set_roll_time(active)
         self.log_end_offset = offset
@@ -789,23 +821,25 @@ class Log:
         self._unsynced_snapshots = [s for s in self._unsynced_snapshots if s[0] <= offset]
         self.leader_epochs.truncate_from_end(offset)
         self._reload_producers(now_ms)
-        return plan
 
-    def truncate_fully_and_start_at(self, offset: Offset, now_ms: TimestampMs) -> DeletePlan:
-        """Drops everything; the log is empty and its next record gets `offset`. Raises: StorageFailure."""
+    def truncate_fully_and_start_at(self, offset: Offset, now_ms: TimestampMs) -> None:
+        """Drops everything; the log is empty and its next record gets `offset`. Waits for the disk.
+
+        The checkpointed recovery point must not be above the log start: see `LogManager.truncate_log`.
+        Raises: StorageFailure.
+        """
         self._truncations += 1
-        plan = self._delete_segments(0, len(self._segments), now_ms)
+        self._remove_segments(0)
         self.producers.reset()
         self.leader_epochs.clear()
         self._unsynced_snapshots.clear()
         segment = Segment(self._fs, self.directory, offset, now_ms)
         segment.create_files()
-        self._directory_changes += 1
+        self._fs.sync_dir(self.directory)
         self._segments.append(segment)
         self._base_offsets.append(offset)
         self._active = segment
         self.log_start_offset = self.log_end_offset = self.recovery_point = offset
-        return plan
 
     def _reload_producers(self, now_ms: TimestampMs) -> None:
         """Makes the producer state that of the log as it is now."""
@@ -814,6 +848,9 @@ class Log:
             segment = self._segments[index]
             if not segment.size_bytes:
                 continue
-            for _, header, batch in iter_checked(segment.file, 0, segment.size_bytes, segment.base_offset):
+            batches = iter_checked(
+                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._may_have_gaps
+            )
+            for _, header, batch in batches:
                 if header.base_offset >= replay_from:
                     replay_batch(self.producers, header, batch)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from storage.errors import CorruptLog
 from storage.index_file import IndexFile
 
 SUFFIX = ".index"
@@ -50,6 +51,8 @@ class OffsetIndex(IndexFile):
 
     def _around(self, count: int) -> tuple[int, int, int]:
         offset, position = self.entry(count - 1) if count else (self.base_offset - 1, 0)
+        if position < 0:
+            raise CorruptLog(self.path, (count - 1) * self.ENTRY.size, f"position {position}")
         return offset, position, self._row(count)[_POSITION] if count < self.entries else -1
 
     def truncate_to(self, offset: int) -> None:

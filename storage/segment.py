@@ -219,7 +219,7 @@ class Segment:
         try:
             indexed, start, behind = self.offset_index.lookup(offset)
             end = self.size_bytes if behind < 0 else min(behind + HEADER_SIZE, self.size_bytes)
-            if end - start > _WALK_BYTES_MAX or not self.is_readable(start, end):
+            if not 0 < end - start <= _WALK_BYTES_MAX or not self.is_readable(start, end):
                 return UNKNOWN
             return self._walk_to(offset, indexed, start, end)
         except CorruptLog:

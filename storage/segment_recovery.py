@@ -35,16 +35,18 @@ class SegmentScan(NamedTuple):
 def rebuild_segment(
     segment: Segment,
     *,
-    next_offset: Offset,
+    due: Offset,
+    gaps: bool,
     index_interval_bytes: int,
     on_batch: Callable[[Segment, BatchHeader, memoryview], None] | None,
 ) -> SegmentScan:
     """Checks every batch, passes it to `on_batch`, and makes offset and time index anew from the sound ones.
 
-    `next_offset` is the least offset that may come first. Afterwards `segment.size_bytes` ends with the last
-    sound batch, and all below counts as checked; the file itself is not changed.
-    Raises: StorageFailure.
+    `due` is the offset that it begins with, `gaps` says whether a cleaner may have taken some out. Afterwards
+    `segment.size_bytes` ends with the last sound batch, and all below counts as checked; the file itself is not
+    changed. Raises: StorageFailure.
     """
+    next_offset = due
     file = segment.file
     size = segment.size_bytes
     segment.offset_index.reset()
@@ -52,7 +54,7 @@ def rebuild_segment(
     segment.forget()
     damage: CorruptLog | None = None
     try:
-        for position, header, batch in iter_checked(file, 0, size, max(next_offset, segment.base_offset)):
+        for position, header, batch in iter_checked(file, 0, size, due=due, gaps=gaps):
             if header.last_offset > segment.offset_max:
                 raise CorruptLog(file.name, position, f"offset {header.last_offset} is too far up")
             if on_batch is not None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from protocol.errors import BrokerError
 from protocol.records import BatchHeader, iter_records
 from protocol.types import LeaderEpoch, Offset, Position, TimestampMs
-from storage.batch_scan import iter_checked
+from storage.batch_scan import check_epoch, iter_checked
 from storage.errors import CorruptLog, StorageFailure
 from storage.fs import File, FileSystem, OpenMode
+from storage.leader_epochs import LeaderEpochCache
 
 if TYPE_CHECKING:
     from storage.cold_read import Generation
@@ -72,13 +73,18 @@ class TimestampLookup:
         *,
         target_ms: TimestampMs | None,
         start_offset: Offset,
+        gaps: bool,
+        epochs: LeaderEpochCache,
     ) -> None:
+        """`epochs` is a copy; `gaps` says whether a cleaner may have taken offsets out."""
         self._fs = fs
         self._segments = [_SegmentView.of(segment) for segment in segments if segment.size_bytes]
         self._generation = generation
         self._made_at = generation.number
         self._target_ms = target_ms
         self._start_offset = start_offset
+        self._gaps = gaps
+        self._epochs = epochs
 
     @property
     def stale(self) -> bool:
@@ -114,7 +120,7 @@ class TimestampLookup:
             return segment.largest
         file = self._fs.open(segment.path, OpenMode.READ)
         largest = -1
-        for _, header, batch in iter_checked(file, 0, segment.size_bytes, segment.base_offset):
+        for _, header, batch in self._checked(file, segment, 0):
             if header.base_offset >= self._start_offset:
                 largest = max(largest, header.max_timestamp)
             elif header.last_offset >= self._start_offset:
@@ -135,8 +141,15 @@ class TimestampLookup:
     ) -> Iterator[tuple[BatchHeader, memoryview]]:
         """The batches from which on a record of that time can come."""
         position = self._indexed_start(file, segment, target_ms)
-        for _, header, batch in iter_checked(file, position, segment.size_bytes, segment.base_offset):
+        for at, header, batch in self._checked(file, segment, position):
+            check_epoch(segment.path, at, header, self._epochs)
             yield header, batch
+
+    def _checked(
+        self, file: File, segment: _SegmentView, position: Position
+    ) -> Iterator[tuple[Position, BatchHeader, memoryview]]:
+        due = segment.base_offset if position == 0 else None
+        return iter_checked(file, position, segment.size_bytes, due=due, gaps=self._gaps)
 
     def _indexed_start(self, file: File, segment: _SegmentView, target_ms: TimestampMs) -> Position:
         """Where the time index says that the search begins, if the batch there agrees; else the start."""
@@ -145,7 +158,7 @@ class TimestampLookup:
             if timestamp_ms < 0:
                 return 0
             _, position, _ = segment.offset_index.lookup(last_offset)
-            for at, header, _ in iter_checked(file, position, segment.size_bytes, segment.base_offset):
+            for at, header, _ in self._checked(file, segment, position):
                 if header.last_offset >= last_offset:
                     agrees = header.last_offset == last_offset and header.max_timestamp == timestamp_ms
                     return at if agrees else 0
