@@ -18,6 +18,7 @@ A directory whose disk fails goes offline with all its logs; the others serve on
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -383,6 +384,32 @@ class LogManager:
         self._failed.pop(topic_partition, None)
         self._unflushed_since.pop(topic_partition, None)
         self.high_watermarks.pop(topic_partition, None)
+
+    def truncate_log(
+        self,
+        topic_partition: TopicPartition,
+        offset: Offset,
+        now_ms: TimestampMs,
+        high_watermarks: Offsets,
+        *,
+        fully: bool = False,
+    ) -> None:
+        """Makes `offset` the end of a log; with `fully` it holds nothing and begins there, too. For followers.
+
+        Blocks: the recovery point is lowered on disk before the log gets shorter than it, or a crash in between
+        would look like rot. Raises: CorruptLog, StorageFailure.
+        """
+        log = self.logs[topic_partition]
+        bases = [segment.base_offset for segment in log.segments]
+        # A batch may reach across `offset`, but none across the start of a segment.
+        kept_end = bases[0] if fully else bases[max(bisect_right(bases, offset) - 1, 0)]
+        if log.recovery_point > kept_end:
+            log.recovery_point = kept_end
+            self._checkpoint_plan(self._homes[topic_partition], high_watermarks).run()
+        if fully:
+            log.truncate_fully_and_start_at(offset, now_ms)
+        else:
+            log.truncate_to(offset, now_ms)
 
     # -- failures ------------------------------------------------------------------------------------------
 

@@ -54,9 +54,7 @@ def crash_everywhere(
     return outcome
 
 
-def report(
-    workload: Workload, operation: Operation, loss: Loss, error: Exception, bug: str | None
-) -> str:
+def report(workload: Workload, operation: Operation, loss: Loss, error: Exception, bug: str | None) -> str:
     """What went wrong, where, and how to see it again."""
     last_steps = "\n".join(f"  {step}" for step in workload.steps[-5:])
     planted = f" --bug {bug}" if bug else ""

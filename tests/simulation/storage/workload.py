@@ -186,9 +186,7 @@ class Workload:
             result = replica.log.append(retry, leader_epoch=replica.model.leader_epoch, now_ms=self.now_ms)
             assert result.duplicate and result.base_offset == replica.model.end_offset - count
 
-    def _append(
-        self, replica: Replica, batch: bytearray, origin: AppendOrigin = AppendOrigin.CLIENT
-    ) -> None:
+    def _append(self, replica: Replica, batch: bytearray, origin: AppendOrigin = AppendOrigin.CLIENT) -> None:
         log, model = replica.log, replica.model
         expected = self._stamped(batch, log.log_end_offset, model.leader_epoch)
         model.will_write(expected)
@@ -312,7 +310,7 @@ class Workload:
             return
         self._topics_made += 1
         config = LogConfig(
-            segment_bytes=self._choose.choice((1500, 3000)),
+            segment_bytes=self._choose.choice((2000, 3500)),
             index_interval_bytes=self._choose.choice((1, 300)),
             segment_index_bytes=self._choose.choice((64, 10 << 20)),
             retention_bytes=self._choose.choice((-1, 4000)),
