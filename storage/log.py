@@ -733,13 +733,19 @@ class Log:
         )
         if count == len(self._segments):
             self.roll(now_ms)
-        # What is left must be able to carry the log's offsets over a crash on its own.
-        while count and self._base_offsets[count] > self.recovery_point:
+        # What is left must carry the log's offsets over a crash: its records and its names must be on disk.
+        while count and not self._is_durable_from(count):
             count -= 1
         if not count:
             return None
         self.advance_log_start_offset(self._base_offsets[count], LogStartOffsetReason.SEGMENT_DELETION)
         return self._delete_segments(count, now_ms)
+
+    def _is_durable_from(self, index: int) -> bool:
+        """Whether segment number `index` is known by name on disk, and everything before it is there."""
+        if self._base_offsets[index] > self.recovery_point:
+            return False
+        return self._segments[index - 1] not in self._unsynced_indexes
 
     def _segment_facts(self) -> list[SegmentFacts]:
         ends = [*self._base_offsets[1:], self.log_end_offset]
@@ -755,7 +761,9 @@ class Log:
     def _delete_segments(self, count: int, now_ms: TimestampMs) -> DeletePlan:
         """Takes the first `count` segments and the snapshots at their base offsets out of the log."""
         paths: list[str] = []
-        for segment in self._take_out(0, count):  # the oldest first: a crash between two renames leaves no gap
+        for segment in self._take_out(
+            0, count
+        ):  # the oldest first: a crash between two renames leaves no gap
             paths += self._files_of(segment)
         for path in paths:
             self._fs.rename(path, path + DELETED_SUFFIX)

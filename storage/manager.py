@@ -470,7 +470,7 @@ class LogManager:
         due = []
         since = self._unflushed_since
         for partition, log in self.logs.items():
-            if log.recovery_point >= log.log_end_offset:
+            if log.recovery_point >= log.log_end_offset and not log.needs_flush:
                 since.pop(partition, None)
                 continue
             age_ms = now_ms - since.setdefault(partition, now_ms)
