@@ -3,6 +3,8 @@
 Method: a log is written, stopped (cleanly or not), one bit of one of its files is flipped or its end cut off, and the
 log opened. It may refuse, at once or at a read, with CorruptLog; what it serves must be what was written. Damage above
 the recovery point costs the tail at most; anything below it must be served or refused, never dropped.
+The one exception: the leader epoch of a batch above the recovery point. No checksum covers it, and the only other
+witness, the epoch file, is not written before that.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.records import read_header
+from protocol.records import iter_batches, read_header
 from storage.config import LogConfig
 from storage.errors import CorruptLog
 from storage.fs_faulty import FaultyFileSystem
@@ -76,6 +78,17 @@ def check_lookups(log: Log, batches: list[bytes]) -> None:
         assert found == TimestampOffset(NOW_MS + number, header.base_offset, number // 12)
 
 
+def is_unflushed_epoch(content: bytes, place: int, recovery_point: int) -> bool:
+    """Whether the byte at `place` belongs to the leader epoch of a batch above the recovery point."""
+    position = 0
+    for batch in iter_batches(content):
+        header = read_header(batch)
+        if 12 <= place - position < 16:
+            return header.base_offset >= recovery_point
+        position += len(batch)
+    return False
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.booleans(), st.data(), st.integers(1, 800))
 def test_a_flipped_bit_is_never_served(clean: bool, data: st.DataObject, max_bytes: int) -> None:
@@ -84,6 +97,8 @@ def test_a_flipped_bit_is_never_served(clean: bool, data: st.DataObject, max_byt
     name = data.draw(st.sampled_from([n for n in fs.listdir(DIRECTORY) if fs.size(f"{DIRECTORY}/{n}")]))
     path = f"{DIRECTORY}/{name}"
     place = data.draw(st.integers(0, fs.size(path) - 1))
+    if not clean and name.endswith(".log") and is_unflushed_epoch(fs.read_file(path), place, recovery_point):
+        return
     fs.flip_bit(path, place, data.draw(st.integers(0, 7)))
     try:
         log, _ = open_log(fs, CONFIG, recovery_point=recovery_point, clean=clean)
