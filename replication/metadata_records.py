@@ -22,6 +22,7 @@ FRAME_VERSION: Final = 1
 # Highest version that the feature level allows, where that is not 0.
 _WRITTEN_VERSIONS: Final = {
     records.RegisterBrokerRecord: 4,
+    records.BrokerRegistrationChangeRecord: 3,
     records.PartitionRecord: 2,
     records.PartitionChangeRecord: 2,
 }
