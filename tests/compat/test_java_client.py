@@ -1,4 +1,4 @@
-"""The Java clients, 4.3.1 and 3.9.1, over real sockets: every scenario with each, and cross reading with Python's."""
+"""The Java clients 4.4.0, 4.3.1 and 3.9.1 over real sockets: every scenario, and cross reading."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
 ]
 
-KITS = {f"java-{kit.name}": kit for kit in (java.KAFKA, java.CLIENT_3_9)}
+KITS = {f"java-{kit.name}": kit for kit in (java.CLIENT_4_4, java.KAFKA, java.CLIENT_3_9)}
 
 
 @pytest.fixture(scope="module", params=KITS)

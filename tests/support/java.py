@@ -114,6 +114,7 @@ class Kit:
 
 
 KAFKA = Kit("kafka-4.3.1", HOME / "pom.xml", ["ClientProbe.java", "DumpCheck.java"])
+CLIENT_4_4 = Kit("client-4.4.0", HOME / "client-4.4" / "pom.xml", ["ClientProbe.java", "MessageOracle.java"])
 CLIENT_3_9 = Kit("client-3.9.1", HOME / "client-3.9" / "pom.xml", ["ClientProbe.java"])
 
 
