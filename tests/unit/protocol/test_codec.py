@@ -10,13 +10,20 @@ from protocol.codec import decode, encode, encode_bytes, reader_for, writer_for
 from protocol.errors import ErrorCode, ProtocolViolation
 from protocol.messages.api_versions import ApiVersionsRequest
 from protocol.messages.create_topics import CreateTopicsRequest
+from protocol.messages.describe_groups import DescribeGroupsRequest
 from protocol.messages.describe_topic_partitions import DescribeTopicPartitionsRequest
 from protocol.messages.fetch import FetchRequest, FetchResponse
+from protocol.messages.headers import RequestHeader
 from protocol.messages.list_offsets import ListOffsetsRequest
 from protocol.messages.metadata import MetadataRequest, MetadataResponse
+from protocol.messages.offset_fetch import OffsetFetchRequest
 from protocol.messages.produce import ProduceRequest
-from protocol.messages.records_group import ConsumerGroupMemberMetadataValue
+from protocol.messages.records_group import (
+    ConsumerGroupCurrentMemberAssignmentValue,
+    ConsumerGroupMemberMetadataValue,
+)
 from protocol.messages.records_transaction import TransactionLogValue
+from protocol.primitives import encode_uvarint
 from protocol.types import ZERO_UUID
 
 Partition = FetchResponse.PartitionData
@@ -176,12 +183,45 @@ def test_malformed_bytes_are_refused(version: int, form: str) -> None:
         decode(MetadataRequest, version, bytes.fromhex(form))
 
 
-def test_a_known_tagged_field_has_the_size_that_it_announces() -> None:
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_known_tagged_field_has_the_size_that_it_announces(size: int) -> None:
     body = encode_bytes(FetchRequest(cluster_id="abc"), 12)
-    at = body.index(bytes.fromhex("00 04 04 616263"))
-    for size in (3, 5):
-        with pytest.raises(ProtocolViolation):
-            decode(FetchRequest, 12, body[: at + 1] + bytes((size,)) + body[at + 2 :] + b"\0" * 4)
+    known, unknown = bytes.fromhex("00 04 04 616263"), bytes.fromhex("05 00")
+    assert body.endswith(b"\x01" + known)
+    before = body[: -len(known) - 1] + b"\x02"
+    assert decode(FetchRequest, 12, before + known + unknown).cluster_id == "abc"
+    with pytest.raises(ProtocolViolation, match="cluster_id"):
+        decode(FetchRequest, 12, before + bytes((0, size)) + known[2:] + unknown)
+
+
+def test_a_string_cut_off_at_the_very_end_is_refused() -> None:
+    with pytest.raises(ProtocolViolation, match="truncated"):
+        reader_for(RequestHeader, 1)(bytes.fromhex("0001 000b 00000005 0005 6162"), 0)
+
+
+def test_compact_strings_are_as_short_as_plain_ones() -> None:
+    for size, fits in ((32_767, True), (32_768, False)):
+        body = b"\x02" + encode_uvarint(size + 1) + b"x" * size + bytes.fromhex("00 00 00 00 00")
+        if fits:
+            assert decode(MetadataRequest, 9, body).topics[0].name == "x" * size  # type: ignore[index]
+        else:
+            with pytest.raises(ProtocolViolation, match="32768 bytes"):
+                decode(MetadataRequest, 9, body)
+
+
+def test_the_smallest_elements_are_not_too_many() -> None:
+    request = DescribeGroupsRequest(groups=[""] * 9)
+    assert encode_bytes(request, 5) == b"\x0a" + b"\x01" * 9 + b"\0\0"
+    assert decode(DescribeGroupsRequest, 5, encode_bytes(request, 5)) == request
+
+
+def test_null_is_no_default_where_the_default_is_empty() -> None:
+    value = ConsumerGroupCurrentMemberAssignmentValue.TopicPartitions(assignment_epochs=None)
+    message = ConsumerGroupCurrentMemberAssignmentValue(assigned_partitions=[value])
+    read = decode(ConsumerGroupCurrentMemberAssignmentValue, 0, encode_bytes(message, 0))
+    assert read.assigned_partitions[0].assignment_epochs is None
+    with pytest.raises(ProtocolViolation, match="topics is set"):
+        encode(OffsetFetchRequest(topics=None), 8)
 
 
 def test_a_count_is_refused_before_its_elements_are_read() -> None:
