@@ -36,8 +36,11 @@ def topic_settings(configs: Mapping[str, str], broker: BrokerConfig) -> list[Top
         if own is not None:
             settings.append(TopicSetting(key.name, own, ConfigSource.TOPIC))
             continue
-        source = ConfigSource.BROKER if key.synonym in broker.settings.values else ConfigSource.DEFAULT
-        settings.append(TopicSetting(key.name, format_value(broker.topic_defaults[key.name]), source))
+        value = broker.topic_defaults[key.name]
+        # The broker may have set it under another name, in another unit.
+        is_set = key.synonym in broker.settings.values or value != key.default
+        source = ConfigSource.BROKER if is_set else ConfigSource.DEFAULT
+        settings.append(TopicSetting(key.name, format_value(value), source))
     return settings
 
 
