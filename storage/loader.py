@@ -177,21 +177,25 @@ class _Loading:
         return False
 
     def _finish_deletion(self, names: list[str]) -> None:
-        """Removes what was on its way out. Of several segments deleted at once a crash may have brought some
-        back, by losing their renames: when others are missing behind them, they go, too.
+        """Removes what was on its way out; `names` end in .deleted. Of several segments deleted at once, and of the
+        files of one, a crash may have brought some back by losing their renames: they go, too, with all before them.
         """
-        missing = sorted(
-            offset
-            for name in names
-            if name.endswith(LOG_SUFFIX + DELETED_SUFFIX) and (offset := base_offset_of(name)) is not None
-        )
-        for index in range(len(self.segments) - 2, -1, -1) if missing else ():
-            end, following = _walk(self.segments[index]), self.segments[index + 1].base_offset
-            if end is not None and any(end <= offset < following for offset in missing):
+        begun = {offset for name in names if (offset := base_offset_of(name)) is not None}
+        for index in range(len(self.segments) - 1, -1, -1) if begun else ():
+            if self.segments[index].base_offset in begun or self._is_missing_behind(index, begun):
                 self._remove_segments(index + 1)
                 break
+        if names:
+            self._fs.sync_dir(self._directory)  # first the renames: a removal must not overtake them
         for name in names:
             self._fs.remove(f"{self._directory}/{name}")
+
+    def _is_missing_behind(self, index: int, begun: set[Offset]) -> bool:
+        """Whether a segment in `begun` is what is missing between segment number `index` and the next."""
+        if index + 1 == len(self.segments):
+            return False
+        end, following = _walk(self.segments[index]), self.segments[index + 1].base_offset
+        return end is not None and any(end <= offset < following for offset in begun)
 
     def _remove_segments(self, count: int) -> None:
         """Removes the first `count` segments for good."""

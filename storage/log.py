@@ -64,6 +64,7 @@ from storage.region import FileRegion
 from storage.retention import SegmentFacts, count_expired
 from storage.segment import DELETED_SUFFIX, UNKNOWN, Segment
 from storage.timestamp_lookup import TimestampLookup, TimestampOffset
+from storage.txn_index import AbortedTxn
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
@@ -175,7 +176,8 @@ class Log:
         self._fs = fs
         self._segments = segments
         self._base_offsets = [segment.base_offset for segment in segments]
-        self._active = segments[-1]
+        self._active = active = segments[-1]
+        active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
         self._generation = Generation()
         self._truncations = 0
         self._unsynced_snapshots: list[tuple[Offset, File]] = []
@@ -378,7 +380,7 @@ class Log:
         self.size_bytes += size
         aborted = replay_batch(self.producers, header, batch)
         if aborted is not None:
-            segment.txn_index.append(aborted)
+            self._index_aborted(segment, aborted)
 
     def _duplicate(self, first: Offset, last: Offset, timestamp_ms: TimestampMs) -> AppendResult:
         end_offset = self.log_end_offset
@@ -404,7 +406,16 @@ class Log:
     def _note_marker(self, segment: Segment, batch: Buffer) -> None:
         aborted = replay_batch(self.producers, BatchHeader._make(_HEADER_UNPACK(batch)), batch)
         if aborted is not None:
+            self._index_aborted(segment, aborted)
+
+    @staticmethod
+    def _index_aborted(segment: Segment, aborted: AbortedTxn) -> None:
+        try:
             segment.txn_index.append(aborted)
+        except StorageFailure as failure:
+            # The marker is in the log. Without the entry, consumers would be shown what it aborted: a full disk, too,
+            # ends the use of this log, and recovery makes the index anew.
+            raise StorageFailure(failure.path, failure.message) from failure
 
     def _note_index_growth(self, segment: Segment) -> None:
         entries_max = self.config.segment_index_bytes
@@ -634,6 +645,9 @@ class Log:
         for segment in self._segments[first:]:
             if segment.base_offset < end and segment.size_bytes:
                 files.append(segment.file)
+        if self._active.txn_index.entries:
+            # Unlike the other indexes it cannot be judged by the log alone, should the segment be rolled next.
+            files.append(self._fs.open(self._active.txn_index.path, OpenMode.READ))
         rolled = [segment for segment in self._unsynced_indexes if segment.base_offset < end]
         for segment in rolled:
             files += self._index_files(segment)
@@ -841,6 +855,9 @@ class Log:
         self.producers.reset()
         self.leader_epochs.clear()
         self._unsynced_snapshots.clear()
+        for name in self._fs.listdir(self.directory):
+            if name.endswith(DELETED_SUFFIX):  # or one of the same offset would count as deleted, too
+                self._fs.remove(f"{self.directory}/{name}")
         segment = Segment(self._fs, self.directory, offset, now_ms)
         segment.create_files()
         self._fs.sync_dir(self.directory)
