@@ -123,7 +123,6 @@ class _ReaderSource:
             self._blob(field.type, field.name, target, nullable)
 
     def _single_struct(self, field: Field, target: str, nullable: bool) -> None:
-        self._flush_if(nullable)
         if nullable:
             self._run.append(("b", "n"))
             self._flush()
@@ -132,13 +131,10 @@ class _ReaderSource:
             self._indent += 1
         name = self._local("m")
         self._struct(self._struct_of(field), name)
-        self._flush_if(nullable)
         self._emit(f"{target} = {name}")
-        self._indent -= nullable
-
-    def _flush_if(self, wanted: bool) -> None:
-        if wanted:
+        if nullable:
             self._flush()
+            self._indent -= 1
 
     def _length(self, kind: str) -> bool:
         """Emit the reading of a length into `n`; return whether it is compact (n - 1 is meant, 0 is null)."""

@@ -123,13 +123,10 @@ def test_records_come_out_as_views_and_bytes_as_copies() -> None:
 
 
 def test_long_arrays_and_strings() -> None:
-    name = "n" * 20_000
-    partitions = [
-        MetadataResponse.MetadataResponsePartition(partition_index=index, replica_nodes=list(range(300)))
-        for index in range(400)
-    ]
-    topic = MetadataResponse.MetadataResponseTopic(name=name, partitions=partitions)
-    message = MetadataResponse(topics=[topic] * 130)
+    partition, topic = MetadataResponse.MetadataResponsePartition, MetadataResponse.MetadataResponseTopic
+    long = topic(name="n" * 20_000, partitions=[partition(partition_index=index) for index in range(400)])
+    short = topic(name="n", partitions=[partition(replica_nodes=list(range(300)))])
+    message = MetadataResponse(topics=[long, *[short] * 130])
     for version in (8, 12):
         assert decode(MetadataResponse, version, encode_bytes(message, version)) == message
 
