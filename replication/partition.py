@@ -165,7 +165,9 @@ class Partition(Generic[LogT]):
     @property
     def is_under_min_in_sync(self) -> bool:
         """Whether writes with acks=all are refused, and the high watermark stands still."""
-        return len(self.in_sync_replicas) < self.effective_min_in_sync
+        in_sync = len(self.in_sync_replicas)
+        # All of them are enough, whatever the topic demands; asked for every batch, so the short way first.
+        return in_sync < len(self.assigned_replicas) and in_sync < self.effective_min_in_sync
 
     def append(self, batch: Any, *, acks: int, now_ms: TimestampMs, origin: Any) -> AppendResult:
         """Write one batch as the leader.
