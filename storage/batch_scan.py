@@ -32,6 +32,10 @@ _CHECK_CHUNK = 1 << 20
 """Bytes read at once while checking: enough to keep the disk busy, little enough to hold in memory."""
 
 
+class OutOfPlace(CorruptLog):
+    """A batch is sound in itself but does not follow the one before: either may be the damaged one."""
+
+
 class BatchSpan(NamedTuple):
     """A batch at bytes [position, position + size_bytes) with offsets [base_offset, last_offset]."""
 
@@ -78,7 +82,7 @@ def iter_checked(
     The CRC does not cover the base offset, so its neighbours must vouch for it: a batch begins where the one before
     ended, or behind that where a cleaner left `gaps`. `due` is where the first one begins, None when nobody knows.
     Reads pieces of `read_ahead` bytes at once, up to 1 MiB.
-    Raises: CorruptLog at the first batch that fails; StorageFailure.
+    Raises: CorruptLog at the first batch that fails (OutOfPlace for its offsets); StorageFailure.
     """
     chunk = memoryview(b"")
     chunk_start = position
@@ -100,7 +104,7 @@ def iter_checked(
             raise CorruptLog(file.name, position, "the checksum of a batch does not match")
         base_offset = header.base_offset
         if due is not None and base_offset != due and not (gaps and base_offset > due):
-            raise CorruptLog(file.name, position, f"a batch begins with offset {base_offset}, {due} was due")
+            raise OutOfPlace(file.name, position, f"a batch begins with offset {base_offset}, {due} was due")
         due = base_offset + header.last_offset_delta + 1
         if header.last_offset_delta < 0 or base_offset < 0:
             raise CorruptLog(file.name, position, "a batch ends before it begins")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.types import Offset, Position
-from storage.batch_scan import check_epoch, iter_checked
+from storage.batch_scan import OutOfPlace, check_epoch, iter_checked
 from storage.errors import CorruptLog
 from storage.leader_epochs import LeaderEpochCache
 from storage.region import FileRegion
@@ -71,6 +71,7 @@ class ColdRead:
         self._end_offset = end_offset
         self._gaps = gaps
         self._epochs = epochs
+        self._first = -1
         # What `run` found out.
         self.checked: tuple[Position, Position] = (0, 0)
         """Bytes that were read and checked."""
@@ -111,12 +112,26 @@ class ColdRead:
         return 0
 
     def _read(self, position: Position) -> None:
-        first = -1
-        checked_from = end = position
-        reached = self.segment.base_offset if position == 0 else None
+        """Reads from the start of a batch on. The batch behind the region is looked at as well: it vouches for the
+        base offset of the last one in it.
+        """
+        self.checked = (position, position)
+        try:
+            self._take_batches(position)
+        except OutOfPlace:
+            raise
+        except CorruptLog:
+            if self._first < 0:
+                raise  # otherwise what is sound is served, and the next read meets the damage
+        if self._first >= 0:
+            self.region = FileRegion(self._file, self._first, self.checked[1] - self._first)
+
+    def _take_batches(self, start: Position) -> None:
+        name = self._file.name
+        reached = self.segment.base_offset if start == 0 else None
         batches = iter_checked(
             self._file,
-            position,
+            start,
             self._size_bytes,
             due=reached,
             gaps=self._gaps,
@@ -124,26 +139,27 @@ class ColdRead:
         )
         for at, header, _ in batches:
             if header.base_offset >= self._upper:
-                break
-            check_epoch(self._file.name, at, header, self._epochs)
-            size = header.size_bytes
+                return
+            check_epoch(name, at, header, self._epochs)
+            end = at + header.size_bytes
             if header.last_offset >= self._offset:
-                if first < 0:
-                    if header.base_offset > self._offset and not self._gaps:
-                        raise CorruptLog(
-                            self._file.name, at, f"offset {self._offset} is not where it was due"
-                        )
-                    if size > self._max_bytes and not self._min_one:
-                        break
-                    first = at
-                elif at + size - first > self._max_bytes:
-                    break
+                if not self._takes(at, end, header.base_offset):
+                    return
                 self.next_offset = header.last_offset + 1
-            end = at + size
+            self.checked = (start, end)
             reached = header.last_offset + 1
-        else:
-            if reached != self._end_offset and not self._gaps:
-                raise CorruptLog(self._file.name, end, f"ends with offset {reached}, not {self._end_offset}")
-        self.checked = (checked_from, end)
-        if first >= 0:
-            self.region = FileRegion(self._file, first, end - first)
+        if reached != self._end_offset and not self._gaps:
+            raise OutOfPlace(
+                name, self._size_bytes, f"ends with offset {reached}, {self._end_offset} was due"
+            )
+
+    def _takes(self, at: Position, end: Position, base_offset: Offset) -> bool:
+        """Whether a batch belongs in the region. Raises: OutOfPlace."""
+        if self._first >= 0:
+            return end - self._first <= self._max_bytes
+        if base_offset > self._offset and not self._gaps:
+            raise OutOfPlace(self._file.name, at, f"offset {self._offset} is missing before {base_offset}")
+        if end - at > self._max_bytes and not self._min_one:
+            return False
+        self._first = at
+        return True

@@ -6,8 +6,8 @@ them all.
 
 What must be on disk before the recovery point passes an offset, since recovery will not look below it:
 the batches; for each segment that ends there its indexes and the producer snapshot behind it; the leader epochs;
-the names of all those files; and, once, the topic id and the name of the log's own directory. The indexes of the
-active segment are not among them: recovery makes them anew. So a recovery point right at the start of a segment may
+the names of all those files; and, once, the topic id and the name of the log's own directory. Offset and time
+index of the active segment are not among them: recovery makes them anew. So a recovery point right at the start of a segment may
 come before the indexes of the one before, if that was rolled after it was flushed; the loader looks at them then.
 
 A failed sync is never tried again: the kernel may have dropped the dirty pages and would report success.
