@@ -1,4 +1,4 @@
-"""The bit fields that tell an administrator which operations a client may do (KIP-430)."""
+"""What a client may do: as bit fields that an administrator asks for (KIP-430), and for creating topics."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ def cluster_operations(broker: Broker, context: RequestContext) -> int:
 def topic_operations(broker: Broker, context: RequestContext, topic: str) -> int:
     """Return the bits of what the client may do with a topic."""
     return _bits(broker, context, _ON_TOPIC, ResourceType.TOPIC, topic)
+
+
+def may_create_topic(broker: Broker, context: RequestContext, topic: str) -> bool:
+    """Whether the client may create `topic`: because it may create any, or this one."""
+    return broker.authorise(
+        context, Operation.CREATE, ResourceType.CLUSTER, CLUSTER_NAME
+    ) or broker.authorise(context, Operation.CREATE, ResourceType.TOPIC, topic)
 
 
 def _bits(

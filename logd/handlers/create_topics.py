@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from logd.authorisation import Operation, ResourceType
-from logd.handlers.authorized_operations import CLUSTER_NAME
+from logd.handlers.authorized_operations import may_create_topic
 from logd.handlers.within import within
 from logd.topic_settings import topic_settings
 from protocol.errors import BrokerError, ErrorCode
@@ -37,7 +36,7 @@ async def handle(
         if topic.name in results:
             results[topic.name] = _refusal(topic.name, ErrorCode.INVALID_REQUEST, "the topic is named twice")
             topics.pop(topic.name, None)
-        elif not _may_create(broker, context, topic.name):
+        elif not may_create_topic(broker, context, topic.name):
             results[topic.name] = _refusal(topic.name, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
         else:
             results[topic.name] = None
@@ -58,12 +57,6 @@ async def _create(broker: Broker, command: CreateTopics, timeout_ms: int) -> Seq
     except BrokerError as refusal:
         code, message = refusal.code, refusal.message or refusal.code.text
     return [TopicCreation(topic.name, code, message) for topic in command.topics]
-
-
-def _may_create(broker: Broker, context: RequestContext, name: str) -> bool:
-    return broker.authorise(
-        context, Operation.CREATE, ResourceType.CLUSTER, CLUSTER_NAME
-    ) or broker.authorise(context, Operation.CREATE, ResourceType.TOPIC, name)
 
 
 def _new_topic(topic: CreateTopicsRequest.CreatableTopic) -> NewTopic:

@@ -15,7 +15,12 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation, ResourceType
-from logd.handlers.authorized_operations import CLUSTER_NAME, NOT_ASKED, cluster_operations, topic_operations
+from logd.handlers.authorized_operations import (
+    NOT_ASKED,
+    cluster_operations,
+    may_create_topic,
+    topic_operations,
+)
 from logd.handlers.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.metadata import MetadataRequest, MetadataResponse
@@ -88,14 +93,8 @@ def _missing(
         and name != METADATA_TOPIC
         and not is_internal_topic(name)
         and topic_name_problem(name) is None
-        and _may_create(broker, context, name)
+        and may_create_topic(broker, context, name)
     ]
-
-
-def _may_create(broker: Broker, context: RequestContext, name: str) -> bool:
-    return broker.authorise(
-        context, Operation.CREATE, ResourceType.CLUSTER, CLUSTER_NAME
-    ) or broker.authorise(context, Operation.CREATE, ResourceType.TOPIC, name)
 
 
 async def _create_and_answer(
