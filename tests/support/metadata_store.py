@@ -54,7 +54,7 @@ def open_store(
     data_dir: str = "/data",
     *,
     clean: bool = False,
-    seed: int = 0,
+    seed: int | SeededEntropy = 0,
     clock: Clock | None = None,
     run_blocking: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]] = run_inline,
     failures: list[Exception] | None = None,
@@ -70,7 +70,7 @@ def open_store(
     shell = Shell(
         run_blocking=run_blocking,
         now_ms=clock,
-        entropy=SeededEntropy(seed),
+        entropy=SeededEntropy(seed) if isinstance(seed, int) else seed,
         on_failure=(failures if failures is not None else []).append,
     )
     return MetadataLog(fs, recovered, controller, shell, snapshot_after_bytes=snapshot_after_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from protocol.messages.message import Message
 from protocol.types import NodeId
@@ -82,7 +83,7 @@ def refuse_nonsense(configs: Mapping[str, str]) -> str | None:
     return "what is nonsense?" if "nonsense" in configs else None
 
 
-def state_of(image: MetadataImage) -> object:
+def state_of(image: MetadataImage) -> tuple[Any, ...]:
     """Return everything an image says, comparable."""
     return (
         {name: (topic.topic_id, topic.internal, topic.partitions) for name, topic in image.topics.items()},
