@@ -48,7 +48,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 types: setup
-	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/mypy --strict $(PACKAGES) bench tools
 
 unit: setup
 	$(PYTEST) -q -m "not slow and not full" tests/unit tests/tidy

@@ -42,9 +42,9 @@ def _run(config: BrokerConfig, started: float) -> int:
     for directory in config.log_dirs:
         _make_usable(directory)
     _print_properties_without_effect(config)
-    from logd import broker  # noqa: PLC0415 - after the options are known to be right
+    from logd.broker import run  # noqa: PLC0415 - after the options are known to be right
 
-    return broker.run(config, started=started)
+    return run(config, started=started)
 
 
 def _load(options: ServeOptions, data_dir: str | None) -> BrokerConfig:

@@ -22,9 +22,16 @@ FILE_LINES = 400
 TEST_FILE_LINES = 600
 FUNCTION_LINES = 60
 
-# path: lines now
-LARGE_FILES: dict[str, int] = {}
-# path:function: lines now
+# path: lines it may have
+LARGE_FILES = {
+    "logd/delayed.py": 410,
+    "storage/fs_faulty.py": 520,
+    "storage/loader.py": 460,
+    "storage/log.py": 900,
+    "storage/manager.py": 580,
+    "storage/producer_state.py": 450,
+}
+# path:function: lines it may have
 LONG_FUNCTIONS: dict[str, int] = {
     # Per record, so without a call per varint: it would take three times as long.
     "protocol/record_walk.py:walk_records": 81,
