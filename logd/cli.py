@@ -43,9 +43,9 @@ def run(arguments: Sequence[str], *, started: float) -> int:
 
 def _serve(options: argparse.Namespace, started: float) -> int:
     if options.help_config or options.help_defaults:
-        from logd import config_help  # noqa: PLC0415 - a page of text that a start does not need
+        from logd.config_help import print_page  # noqa: PLC0415 - a page of text that a start does not need
 
-        config_help.print_page(differences_only=options.help_defaults)
+        print_page(differences_only=options.help_defaults)
         return 0
     from logd.serve import ServeOptions, serve  # noqa: PLC0415 - as above, for --help
 
