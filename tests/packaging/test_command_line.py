@@ -147,6 +147,36 @@ def test_what_a_start_says(tmp_path: Path) -> None:
     assert f"log.dirs={broker.data_dir}" in output
 
 
+def test_kafkas_own_file_starts_a_broker(tmp_path: Path) -> None:
+    file = ROOT / "tests" / "unit" / "logd" / "kafka_files" / "server.properties"
+    with LogdBroker(tmp_path / "broker", arguments=["--config", str(file)]) as broker:
+        output = broker.output()
+    [line] = [line for line in output.splitlines() if line.startswith("taken without effect")]
+    assert "num.network.threads" in line and "controller.quorum.bootstrap.servers" in line
+    assert broker.bootstrap.startswith("127.0.0.1:"), "--port stands before the file's listeners"
+
+
+def test_every_listener_is_named(tmp_path: Path) -> None:
+    done = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "logd", "serve", "--data-dir", str(tmp_path / "data")),
+            *("-X", "listeners=INSIDE://127.0.0.1:0,OUTSIDE://127.0.0.1:0"),
+            *("-X", "listener.security.protocol.map=INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT"),
+            *("-X", "advertised.listeners=INSIDE://127.0.0.1:0,OUTSIDE://outside.example:19092"),
+        ],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout is not None
+    first, second = done.stdout.readline(), done.stdout.readline()
+    done.terminate()
+    done.communicate(timeout=20)
+    assert "bootstrap.servers=127.0.0.1:" in first and not first.rstrip().endswith(":0")
+    assert second == "listener OUTSIDE: outside.example:19092\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_stop_it_in_order(broker: LogdBroker, number: signal.Signals) -> None:
     os.kill(broker.pid, number)
