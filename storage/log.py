@@ -184,10 +184,13 @@ class Log:
         self._unsynced_indexes = [] if was_closed else segments[:-1]
         """Inactive segments whose indexes may not be on disk yet, oldest first."""
         self._unsaved_epochs: list[tuple[LeaderEpoch, Offset]] | None = None
-        self._directory_changes = 0 if was_closed else 1
+        has_files = len(segments) > 1 or active.size_bytes > 0 or active.base_offset > 0
+        self._directory_changes = 1 if has_files and not was_closed else 0
         """Names made or changed so far; `_directory_synced` of them are durable."""
         self._directory_synced = 0
         self._was_flushed = was_closed
+        self._closed_end = log_end_offset if was_closed else UNKNOWN
+        """The log end at which all files, the active indexes too, are complete and on disk."""
         self._may_have_gaps = False
         """Whether offsets may be missing that were never lost: a cleaner's work, or a cut inside a batch."""
         self.configure(config)
@@ -643,7 +646,7 @@ class Log:
         files: list[File] = []
         first = max(bisect_right(self._base_offsets, self.recovery_point) - 1, 0)
         for segment in self._segments[first:]:
-            if segment.base_offset < end and segment.size_bytes:
+            if segment.base_offset < end and segment.size_bytes and end > self.recovery_point:
                 files.append(segment.file)
         if self._active.txn_index.entries:
             # Unlike the other indexes it cannot be judged by the log alone, should the segment be rolled next.
@@ -655,7 +658,10 @@ class Log:
         epochs = self.leader_epochs.take_unsaved()
         if epochs is not None:
             self._unsaved_epochs = epochs
-        changes = self._directory_changes
+        # Epochs without a record are not worth a file: opening an empty log drops them.
+        epochs_to_save = self._unsaved_epochs if self.size_bytes else None
+        changes = self._directory_changes if self._directory_changes != self._directory_synced else None
+        is_needed = bool(files) or epochs_to_save is not None or changes is not None
         return FlushPlan(
             self._fs,
             self.directory,
@@ -663,9 +669,9 @@ class Log:
             truncations=self._truncations,
             files=files,
             rolled=rolled,
-            leader_epochs=self._unsaved_epochs,
-            directory_changes=changes if changes != self._directory_synced else None,
-            is_first=not self._was_flushed,
+            leader_epochs=epochs_to_save,
+            directory_changes=changes,
+            is_first=is_needed and not self._was_flushed,
         )
 
     def _index_files(self, segment: Segment) -> list[File]:
@@ -680,7 +686,9 @@ class Log:
         """Moves the recovery point after `plan` has run without an error."""
         if plan.leader_epochs is self._unsaved_epochs:
             self._unsaved_epochs = None
-        self._was_flushed = True
+        self._was_flushed |= plan.is_first
+        if plan.closes and plan.up_to == self.log_end_offset:
+            self._closed_end = plan.up_to
         if plan.directory_changes is not None:
             self._directory_synced = max(self._directory_synced, plan.directory_changes)
         if plan.truncations == self._truncations:
@@ -693,17 +701,20 @@ class Log:
 
         After that plan and `flushed`, a clean stop may be claimed. Raises: StorageFailure.
         """
+        if self._closed_end == self.log_end_offset:
+            return self.flush_plan()
         active = self._active
         active.finish_time_index()
         active.write_indexes()
-        snapshot = self.producers.take_snapshot(self.log_end_offset)
+        snapshot = self.producers.take_snapshot(self.log_end_offset) if self.log_end_offset else None
         if snapshot is not None:
             self._directory_changes += 1
             file = self._fs.open(snapshot, OpenMode.READ)
             self._unsynced_snapshots.append((self.log_end_offset, file))
         plan = self.flush_plan()
-        if active.size_bytes and plan.files:
+        if active.size_bytes:
             plan.files += self._index_files(active)
+        plan.closes = True
         return plan
 
     def close(self) -> None:
@@ -825,6 +836,7 @@ class Log:
             return
         self._generation.number += 1
         self._truncations += 1
+        self._closed_end = UNKNOWN
         kept = bisect_right(self._base_offsets, offset)
         if kept < len(self._segments):
             self._remove_segments(kept)
@@ -851,6 +863,7 @@ class Log:
         Raises: StorageFailure.
         """
         self._truncations += 1
+        self._closed_end = UNKNOWN
         self._remove_segments(0)
         self.producers.reset()
         self.leader_epochs.clear()
