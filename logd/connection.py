@@ -24,6 +24,7 @@ from storage.region import FileRegion
 if TYPE_CHECKING:
     from logd.delayed import DelayedRequest
     from logd.server import Server
+    from protocol.produce_shape import ProduceShape
 
 log = logging.getLogger("logd.connection")
 
@@ -63,7 +64,9 @@ class Connection:
         "last_active",
         "listener",
         "peer",
+        "produce_shape",
         "responses",
+        "shapes_learned",
         "waiting",
     )
 
@@ -95,6 +98,9 @@ class Connection:
         #: The last request's client id, decoded once (the dispatcher's memo).
         self.client_id_bytes = b""
         self.client_id: str | None = None
+        #: What this client's last Produce request looked like (the dispatcher's memo).
+        self.produce_shape: ProduceShape | None = None
+        self.shapes_learned = 0
         self.proceed()
 
     def __str__(self) -> str:

@@ -18,12 +18,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from logd.context import RequestContext
+from logd.handlers import produce
 from logd.handlers.api_versions import unsupported_version_response
 from protocol.api import API_VERSIONS, APIS, ApiSpec, message_types
 from protocol.codec import reader_for
 from protocol.errors import ErrorCode, ProtocolViolation
 from protocol.messages.message import Message
+from protocol.messages.produce import ProduceRequest
 from protocol.primitives import skip_tagged_fields
+from protocol.produce_shape import ProduceShape
 
 if TYPE_CHECKING:
     from logd.broker import Broker
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("logd.dispatch")
 
 _HEADER: Final = struct.Struct(">hhih")
+
+#: A client whose requests change their shape this often gains nothing from their being remembered.
+_SHAPES_LEARNED_MAX: Final = 64
 
 Handler = Callable[["Broker", Any, RequestContext], "Message | Awaitable[Message] | None"]
 
@@ -73,6 +79,13 @@ class Dispatcher:
             api_key, version, correlation_id, client_size = _HEADER.unpack_from(frame)
         except struct.error:
             raise ProtocolViolation("frame too short for a request header") from None
+        shape = connection.produce_shape
+        if (
+            shape is not None
+            and (batch := shape.records(frame)) is not None
+            and produce.handle_alike(self._broker, connection, shape, correlation_id, batch)
+        ):
+            return
         route = self._routes.get(api_key) or self._open_route(api_key)
         if not route.min_version <= version <= route.max_version:
             self._refuse_version(connection, api_key, version, correlation_id)
@@ -101,6 +114,9 @@ class Dispatcher:
         except Exception:
             self._failed(route, context)
             return
+        if isinstance(request, ProduceRequest) and connection.shapes_learned < _SHAPES_LEARNED_MAX:
+            connection.shapes_learned += 1
+            connection.produce_shape = ProduceShape.learn(frame, request, version)
         if response is None:
             return
         if isinstance(response, Message):

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from logd.authorisation import Operation, ResourceType
+from logd.authorisation import Operation, ResourceType, allow_all
+from logd.context import RequestContext
 from logd.delayed import ProduceWait
 from protocol.compression import Codec
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
@@ -26,9 +27,16 @@ from storage.log import AppendOrigin
 
 if TYPE_CHECKING:
     from logd.broker import Broker
-    from logd.context import RequestContext
+    from logd.connection import Connection
+    from logd.replicas import LocalPartition
+    from protocol.produce_shape import ProduceShape
+    from protocol.types import TimestampMs
+    from replication.ports import AppendResult
+
+API_KEY: Final = ProduceRequest.API_KEY
 
 _ACKS: Final = (-1, 0, 1)
+_CLIENT: Final = AppendOrigin.CLIENT
 _FIRST_VERSION_WITH_ZSTD: Final = 7
 _FIRST_VERSION_WITH_TOPIC_IDS: Final = 13
 _LOW_ATTRIBUTES_POSITION: Final = ATTRIBUTES_POSITION + 1
@@ -50,14 +58,53 @@ def handle(broker: Broker, request: ProduceRequest, context: RequestContext) -> 
         if appends.refused:
             raise ProtocolViolation("a batch sent with acks=0 was refused")
         return None
-    waits = appends.waits
-    if not waits:
+    if not appends.waits:
         return response
-    context.defer()
-    broker.delayed.park_produce(
-        [wait for wait, _ in waits], request.timeout_ms, lambda: _answer_waits(context, response, waits)
-    )
+    _park(broker, request, context, response, appends.waits)
     return None
+
+
+def handle_alike(
+    broker: Broker, connection: Connection, shape: ProduceShape, correlation_id: int, batch: memoryview
+) -> bool:
+    """The short way for a request like the one that `shape` was learned from.
+
+    False, with nothing done, when the ordinary way has to look at it; it is then refused there, if at all.
+    """
+    if len(batch) < HEADER_SIZE or batch[_LOW_ATTRIBUTES_POSITION] & TRANSACTIONAL_BIT:
+        return False
+    topic = shape.topic_name or broker.topic_name(shape.topic_id)
+    if topic is None or broker.authorise is not allow_all:
+        return False
+    acks = shape.acks
+    try:
+        partition, result = _append_batch(broker, topic, shape.index, batch, acks, broker.now_ms())
+    except BrokerError:
+        return False
+    log_start_offset = partition.log.log_start_offset
+    if not acks:
+        return True
+    if partition.has_acknowledged(result, acks):
+        connection.responses.send(
+            (shape.answer(correlation_id, result.base_offset, result.log_append_time, log_start_offset),)
+        )
+        return True
+    answer = _Answer(
+        index=shape.index,
+        base_offset=result.base_offset,
+        log_append_time_ms=result.log_append_time,
+        log_start_offset=log_start_offset,
+    )
+    response = ProduceResponse(
+        responses=[
+            ProduceResponse.TopicProduceResponse(
+                name=shape.topic_name, topic_id=shape.topic_id, partition_responses=[answer]
+            )
+        ]
+    )
+    context = RequestContext(connection, API_KEY, shape.version, correlation_id, None, flexible=True)
+    _park(broker, shape.request, context, response, [(ProduceWait(partition, result, acks), answer)])
+    return True
 
 
 class _Appends:
@@ -120,19 +167,11 @@ class _Appends:
         assert isinstance(batch, memoryview)
         if len(batch) >= HEADER_SIZE:
             self._check_attributes(batch[_LOW_ATTRIBUTES_POSITION])
-        broker = self._broker
-        partition = broker.partition(topic, data.index)
         acks = self._request.acks
-        try:
-            result = partition.append(batch, acks=acks, now_ms=self._now_ms, origin=AppendOrigin.CLIENT)
-        except StorageError as error:
-            raise broker.storage_failed(partition, error) from error
+        partition, result = _append_batch(self._broker, topic, data.index, batch, acks, self._now_ms)
         answer.base_offset = result.base_offset
         answer.log_append_time_ms = result.log_append_time
         answer.log_start_offset = partition.log.log_start_offset
-        broker.moved(partition)
-        if result.flush_to >= 0:
-            broker.flusher.request(partition)
         if acks and not partition.has_acknowledged(result, acks):
             self.waits.append((ProduceWait(partition, result, acks), answer))
 
@@ -144,6 +183,35 @@ class _Appends:
                 raise BrokerError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
             # Without a transaction coordinator nobody has added the partition to a transaction.
             raise BrokerError(ErrorCode.INVALID_TXN_STATE)
+
+
+def _append_batch(
+    broker: Broker, topic: str, index: int, batch: memoryview, acks: int, now_ms: TimestampMs
+) -> tuple[LocalPartition, AppendResult]:
+    """Raises: BrokerError when the batch is refused; nothing of it is in the log then."""
+    partition = broker.partition(topic, index)
+    try:
+        result = partition.append(batch, acks=acks, now_ms=now_ms, origin=_CLIENT)
+    except StorageError as error:
+        raise broker.storage_failed(partition, error) from error
+    broker.moved(partition)
+    if result.flush_to >= 0:
+        broker.flusher.request(partition)
+    return partition, result
+
+
+def _park(
+    broker: Broker,
+    request: ProduceRequest,
+    context: RequestContext,
+    response: ProduceResponse,
+    waits: list[tuple[ProduceWait, _Answer]],
+) -> None:
+    """Answer when every batch is safe, or the request's time is up."""
+    context.defer()
+    broker.delayed.park_produce(
+        [wait for wait, _ in waits], request.timeout_ms, lambda: _answer_waits(context, response, waits)
+    )
 
 
 def _refuse(answer: _Answer, error: BrokerError) -> None:
