@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_right
+from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -181,7 +182,11 @@ class Log:
         self._generation = Generation()
         self._truncations = 0
         self._unsynced_snapshots: list[tuple[Offset, File]] = []
-        self._unsynced_indexes = [] if was_closed else segments[:-1]
+        self._unsynced_indexes = [
+            segment
+            for segment, following in pairwise(segments)
+            if following.base_offset > recovery_point and not was_closed
+        ]
         """Inactive segments whose indexes may not be on disk yet, oldest first."""
         self._unsaved_epochs: list[tuple[LeaderEpoch, Offset]] | None = None
         has_files = len(segments) > 1 or active.size_bytes > 0 or active.base_offset > 0
@@ -217,6 +222,17 @@ class Log:
     def flushed_end_offset(self) -> Offset:
         """Another word for `recovery_point`."""
         return self.recovery_point
+
+    @property
+    def recovery_start(self) -> Offset:
+        """What to checkpoint as recovery point: a little lower than it while a segment that ends there, rolled after
+        the flush was planned, has indexes that are not on disk. Recovery then makes those anew.
+        """
+        if not self._unsynced_indexes:
+            return self.recovery_point
+        oldest = min(segment.base_offset for segment in self._unsynced_indexes)
+        end_offset = self._base_offsets[bisect_right(self._base_offsets, oldest)]
+        return min(self.recovery_point, end_offset - 1)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -411,9 +427,10 @@ class Log:
         if aborted is not None:
             self._index_aborted(segment, aborted)
 
-    @staticmethod
-    def _index_aborted(segment: Segment, aborted: AbortedTxn) -> None:
+    def _index_aborted(self, segment: Segment, aborted: AbortedTxn) -> None:
         try:
+            if not segment.txn_index.entries:
+                self._directory_changes += 1  # its file is made now
             segment.txn_index.append(aborted)
         except StorageFailure as failure:
             # The marker is in the log. Without the entry, consumers would be shown what it aborted: a full disk, too,
@@ -648,9 +665,8 @@ class Log:
         for segment in self._segments[first:]:
             if segment.base_offset < end and segment.size_bytes and end > self.recovery_point:
                 files.append(segment.file)
-        if self._active.txn_index.entries:
-            # Unlike the other indexes it cannot be judged by the log alone, should the segment be rolled next.
-            files.append(self._fs.open(self._active.txn_index.path, OpenMode.READ))
+        # Unlike the other indexes it cannot be judged by the log alone, should the segment be rolled next.
+        files += self._txn_index_file(self._active)
         rolled = [segment for segment in self._unsynced_indexes if segment.base_offset < end]
         for segment in rolled:
             files += self._index_files(segment)
@@ -677,10 +693,14 @@ class Log:
     def _index_files(self, segment: Segment) -> list[File]:
         """The index files of an inactive segment, complete and ready to be synced."""
         segment.write_indexes()
-        paths = [segment.offset_index.path, segment.time_index.path]
-        if segment.txn_index.entries:
-            paths.append(segment.txn_index.path)
-        return [self._fs.open(path, OpenMode.READ) for path in paths]
+        paths = (segment.offset_index.path, segment.time_index.path)
+        files = [self._fs.open(path, OpenMode.READ) for path in paths]
+        return files + self._txn_index_file(segment)
+
+    def _txn_index_file(self, segment: Segment) -> list[File]:
+        """The transaction index, if there is one; an empty one may have had entries before a truncation."""
+        path = segment.txn_index.path
+        return [self._fs.open(path, OpenMode.READ)] if self._fs.exists(path) else []
 
     def flushed(self, plan: FlushPlan) -> None:
         """Moves the recovery point after `plan` has run without an error."""
@@ -715,6 +735,7 @@ class Log:
         if active.size_bytes:
             plan.files += self._index_files(active)
         plan.closes = True
+        plan.is_first = not self._was_flushed
         return plan
 
     def close(self) -> None:

@@ -507,7 +507,7 @@ class LogManager:
                 log_start_offsets[partition] = failed.log_start_offset
         for partition, log in self.logs.items():
             if self._homes[partition] is home:
-                recovery_points[partition] = log.recovery_point
+                recovery_points[partition] = log.recovery_start
                 if log.log_start_offset:
                     log_start_offsets[partition] = log.log_start_offset
         watermarks = {
