@@ -157,13 +157,17 @@ class Connection:
                     break
         except ProtocolViolation as violation:
             self.refuse(violation)
+        except Exception:
+            log.exception("closing connection peer=%s listener=%s", self.peer, self.listener)
+            self.abort()
         self._processing = False
-        if self.closed:
-            return
-        receiver.settle()
-        if responses.ready or self.close_when_sent:
-            self.flush()
-        self._server.turn_ended(self, receiver.held_bytes)
+        if not self.closed:
+            receiver.settle()
+            if responses.ready or self.close_when_sent:
+                self.flush()
+        self._server.wake()  # also when this client is gone: others may wait for what it wrote
+        if receiver.held_bytes != self.accounted_bytes:
+            self._server.account(self, receiver.held_bytes)
 
     def refuse(self, violation: ProtocolViolation) -> None:
         """The peer does not speak the protocol: send what is ready, then close."""
@@ -232,9 +236,12 @@ class Connection:
 
     def _send_region(self, region: FileRegion, budget: int) -> int:
         done = self._region_sent
-        sent = os.sendfile(
-            self._fd, region.file.fileno(), region.position + done, min(region.size - done, budget)
-        )
+        position, size = region.position + done, min(region.size - done, budget)
+        source = region.file.fileno()
+        if source >= 0:
+            sent = os.sendfile(self._fd, source, position, size)
+        else:  # a file of a file system in memory
+            sent = self._sock.send(region.file.read_at(position, size))
         if not sent:
             raise ConnectionAbortedError("the file ends before its region does")
         done += sent

@@ -114,7 +114,11 @@ class Dispatcher:
         except Exception:
             self._failed(route, context)
             return
-        if isinstance(request, ProduceRequest) and connection.shapes_learned < _SHAPES_LEARNED_MAX:
+        if (
+            isinstance(request, ProduceRequest)
+            and connection.shapes_learned < _SHAPES_LEARNED_MAX
+            and produce.has_short_way(self._broker, request)
+        ):
             connection.shapes_learned += 1
             connection.produce_shape = ProduceShape.learn(frame, request, version)
         if response is None:

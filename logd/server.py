@@ -63,7 +63,7 @@ class Server:
         self.dispatch = dispatch
         self.scratch = ScratchBuffers()
         self.connections: set[Connection] = set()
-        self._wake = wake
+        self.wake = wake
         self._abandoned = abandoned
         self._held_bytes = 0
         self._starved: list[Connection] = []
@@ -171,17 +171,11 @@ class Server:
 
     # What connections report
 
-    def turn_ended(self, connection: Connection, held_bytes: int) -> None:
-        """A connection has worked off what it received: wake who waited for that, account for what it keeps."""
-        self._wake()
-        if held_bytes != connection.accounted_bytes:
-            self._account(connection, held_bytes)
-
     def forget(self, connection: Connection) -> None:
         """The connection is closed."""
         self._abandoned(connection)
         self.connections.discard(connection)
-        self._account(connection, 0)
+        self.account(connection, 0)
         peer = connection.peer
         self._per_ip[peer] -= 1
         if not self._per_ip[peer]:
@@ -189,7 +183,8 @@ class Server:
         if self._listening and len(self.connections) == self.limits.connections_max - 1:
             self._accept_again()
 
-    def _account(self, connection: Connection, held_bytes: int) -> None:
+    def account(self, connection: Connection, held_bytes: int) -> None:
+        """The connection keeps that much memory between two receives, other than before."""
         self._held_bytes += held_bytes - connection.accounted_bytes
         connection.accounted_bytes = held_bytes
         limit = self.limits.queued_bytes_max

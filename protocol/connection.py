@@ -151,6 +151,7 @@ class FrameReceiver:
         if self._view is not None:
             self._release(self._view)
         self._stash = b""
+        self.held_bytes = 0
 
     def _keep(self, view: memoryview, left: int) -> None:
         """Hold a large left-over in the scratch buffer it came in, or in a buffer of this connection's own."""

@@ -45,7 +45,7 @@ class ProduceShape:
         "_response_tail",
         "acks",
         "index",
-        "request",
+        "timeout_ms",
         "topic_id",
         "topic_name",
         "version",
@@ -56,9 +56,9 @@ class ProduceShape:
         self._prefix = bytes(frame[_PREFIX_POSITION:prefix_end])
         self._prefix_end = prefix_end
         topic = request.topic_data[0]
-        self.request = request
         self.version = version
         self.acks = request.acks
+        self.timeout_ms = request.timeout_ms
         self.topic_name = topic.name
         self.topic_id = topic.topic_id
         self.index = topic.partition_data[0].index

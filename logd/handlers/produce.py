@@ -60,8 +60,17 @@ def handle(broker: Broker, request: ProduceRequest, context: RequestContext) -> 
         return None
     if not appends.waits:
         return response
-    _park(broker, request, context, response, appends.waits)
+    _park(broker, context, response, appends.waits, request.timeout_ms)
     return None
+
+
+def has_short_way(broker: Broker, request: ProduceRequest) -> bool:
+    """Whether a request passes all checks that look at neither its records nor its partition: `handle_alike` makes
+    none of them again.
+    """
+    return request.acks in _ACKS and not any(
+        (topic.name or broker.topic_name(topic.topic_id)) in INTERNAL_TOPICS for topic in request.topic_data
+    )
 
 
 def handle_alike(
@@ -103,7 +112,7 @@ def handle_alike(
         ]
     )
     context = RequestContext(connection, API_KEY, shape.version, correlation_id, None, flexible=True)
-    _park(broker, shape.request, context, response, [(ProduceWait(partition, result, acks), answer)])
+    _park(broker, context, response, [(ProduceWait(partition, result, acks), answer)], shape.timeout_ms)
     return True
 
 
@@ -202,15 +211,15 @@ def _append_batch(
 
 def _park(
     broker: Broker,
-    request: ProduceRequest,
     context: RequestContext,
     response: ProduceResponse,
     waits: list[tuple[ProduceWait, _Answer]],
+    timeout_ms: int,
 ) -> None:
     """Answer when every batch is safe, or the request's time is up."""
     context.defer()
     broker.delayed.park_produce(
-        [wait for wait, _ in waits], request.timeout_ms, lambda: _answer_waits(context, response, waits)
+        [wait for wait, _ in waits], timeout_ms, lambda: _answer_waits(context, response, waits)
     )
 
 
