@@ -17,12 +17,12 @@ none of them is ever a reason to refuse. What was done is returned, not logged.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from protocol.records import HEADER_SIZE, BatchHeader, read_header
 from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs, TopicPartition
-from storage.batch_scan import iter_checked, iter_spans
+from storage.batch_scan import check_epoch, iter_checked, iter_spans
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs
 from storage.config import LogConfig
 from storage.errors import CorruptLog, MalformedFile
@@ -135,6 +135,8 @@ class _Loading:
         self._epochs_are_lost = False
         self._without_index: set[Offset] = set()
         """Base offsets of segments of which an index file was missing."""
+        self._witness = LeaderEpochCache()
+        """Leader epochs as the file had them."""
         self.segments: list[Segment] = []
         self.report = RecoveryReport(topic_partition, clean)
 
@@ -239,9 +241,9 @@ class _Loading:
         first = len(self.segments)
         if not self.report.clean:
             bases = [segment.base_offset for segment in self.segments]
-            # The segment that ends at the recovery point may have been rolled after the flush that moved it there:
-            # then its transaction index never reached the disk.
-            first = max(bisect_left(bases, self._recovery_point) - 1, 0)
+            # Not the segment that ends at the recovery point: `_trust` judges offset and time index by the log, and
+            # every flush takes the transaction index along. It is often a whole gigabyte.
+            first = max(bisect_right(bases, self._recovery_point) - 1, 0)
         if self._epochs_are_lost:
             return 0
         for index, segment in enumerate(self.segments[:first]):
@@ -312,7 +314,9 @@ class _Loading:
     def _scan_rest(self, first: int) -> Offset:
         """Checks the segments from number `first` on, and cuts the log at damage in its tail."""
         end = self.segments[first].base_offset
-        self.epochs.truncate_from_end(end)  # the batches know better than a file that may be older
+        # Below the recovery point the file of epochs is a witness; above, the batches know better.
+        self._witness = LeaderEpochCache(self.epochs.entries)
+        self.epochs.truncate_from_end(end)
         for index in range(first, len(self.segments)):
             segment = self.segments[index]
             if index > first and self._does_not_follow(segment, end):
@@ -347,6 +351,8 @@ class _Loading:
         )
 
     def _note_batch(self, segment: Segment, header: BatchHeader, batch: memoryview) -> None:
+        if header.base_offset < self._recovery_point:
+            check_epoch(segment.path, segment.size_bytes, header, self._witness)
         latest = self.epochs.latest
         if header.leader_epoch > latest:
             self.epochs.assign(header.leader_epoch, header.base_offset)

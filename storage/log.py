@@ -700,7 +700,14 @@ class Log:
     def _txn_index_file(self, segment: Segment) -> list[File]:
         """The transaction index, if there is one; an empty one may have had entries before a truncation."""
         path = segment.txn_index.path
-        return [self._fs.open(path, OpenMode.READ)] if self._fs.exists(path) else []
+        was_there = self._fs.exists(path)
+        segment.txn_index.write_out()
+        if was_there:
+            return [self._fs.open(path, OpenMode.READ)]
+        if not self._fs.exists(path):
+            return []
+        self._directory_changes += 1
+        return [self._fs.open(path, OpenMode.READ)]
 
     def flushed(self, plan: FlushPlan) -> None:
         """Moves the recovery point after `plan` has run without an error."""

@@ -297,11 +297,15 @@ def test_closing_a_log_that_did_not_change_touches_no_disk() -> None:
     assert fs.operations == before
 
 
-def test_closing_an_empty_log_touches_no_disk() -> None:
+def test_closing_an_empty_log_makes_its_birth_durable_and_no_more() -> None:
     fs = FaultyFileSystem()
+    fs.mkdir("/data")
+    fs.sync_dir("/")
     log, _ = open_log(fs, clean=False)
     log.leader_epochs.assign(3, 0)
-    before = fs.operations
     log.close()
-    assert fs.operations == before
+    assert fs.crash(Loss.ALL).is_dir(DIRECTORY)
     assert fs.listdir(DIRECTORY) == []
+    before = fs.operations
+    open_log(fs)[0].close()
+    assert fs.operations == before
