@@ -64,6 +64,13 @@ class _Route:
         self.max_version = spec.max_version
         self.first_flexible = spec.first_flexible
 
+    def has_error_code(self, version: int) -> bool:
+        """Whether the response as a whole can say that it failed. Without, it would look like an empty success."""
+        return any(
+            name == "error_code" and first <= version <= last
+            for name, _, (first, last), *_ in self.response_type.FIELDS
+        )
+
 
 class Dispatcher:
     """Calls the handler of each request; one for all connections of a node."""
@@ -124,7 +131,10 @@ class Dispatcher:
         if response is None:
             return
         if isinstance(response, Message):
-            context.reply(response)
+            try:
+                context.reply(response)
+            except Exception:  # it cannot be written: a bug, although the codec calls that a violation
+                self._failed(route, context)
             return
         context.defer()
         task = self._broker.loop.create_task(self._finish(route, response, context))
@@ -146,9 +156,9 @@ class Dispatcher:
             context.client_id,
             context.peer,
         )
-        if "error_code" in route.response_type.__slots__:
+        if route.has_error_code(context.version):
             response = route.response_type()
-            setattr(response, "error_code", ErrorCode.UNKNOWN_SERVER_ERROR)  # noqa: B010 - known by its slots only
+            setattr(response, "error_code", ErrorCode.UNKNOWN_SERVER_ERROR)  # noqa: B010 - known by its fields only
             context.reply(response)
         context.connection.abort()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 from logd.broker import Broker
@@ -96,6 +97,7 @@ class Node:
         self.clock = clock or Clock()
         self._properties = [f"log.dirs={data_dir}", "listeners=PLAINTEXT://127.0.0.1:0", *properties]
         self._clients: list[Client] = []
+        self._peers: list[RawPeer] = []
         self.broker: ClockedBroker
         self.port = 0
 
@@ -108,7 +110,10 @@ class Node:
     async def stop(self) -> None:
         for client in self._clients:
             await client.close()
+        for peer in self._peers:
+            await peer.close()
         self._clients.clear()
+        self._peers.clear()
         await self.broker.stop()
 
     async def restart(self) -> None:
@@ -120,6 +125,12 @@ class Node:
         client = await Client.connect("127.0.0.1", self.port, client_id=client_id)
         self._clients.append(client)
         return client
+
+    async def peer(self) -> RawPeer:
+        """A new connection for frames as they are; it is closed with the node."""
+        peer = RawPeer(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._peers.append(peer)
+        return peer
 
     def partition(self, topic: str, index: int = 0) -> LocalPartition:
         return self.broker.partition(topic, index)
@@ -247,10 +258,6 @@ class RawPeer:
         self._reader = reader
         self._writer = writer
 
-    @classmethod
-    async def connect(cls, node: Node) -> RawPeer:
-        return cls(*await asyncio.open_connection("127.0.0.1", node.port))
-
     def send(self, *frames: bytes) -> None:
         """All frames in one write."""
         self._writer.write(b"".join(struct.pack(">i", len(frame)) + frame for frame in frames))
@@ -266,8 +273,10 @@ class RawPeer:
         except ConnectionResetError:
             return True
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
     def reset(self) -> None:
         self._writer.transport.abort()
@@ -288,7 +297,3 @@ def header(
         + (client_id or b"")
         + (b"\0" if flexible else b"")
     )
-
-
-def joined(chunks: Iterable[Any]) -> bytes:
-    return b"".join(chunks)
