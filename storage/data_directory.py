@@ -10,10 +10,11 @@ should write to a disk that is breaking.
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from storage.checkpoint import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
-from storage.errors import DirectoryLocked, DirectoryRefused, MalformedFile, StorageFailure
+from storage.errors import AccessDenied, DirectoryLocked, DirectoryRefused, MalformedFile, StorageFailure
 from storage.meta_properties import (
     META_PROPERTIES,
     MetaProperties,
@@ -56,7 +57,7 @@ class DataDirectory:
     def acquire(self) -> None:
         """Makes the directory where it is missing, and locks it. Raises: DirectoryRefused."""
         try:
-            self._make()
+            self._fs.mkdir(self.path)
             self._lock = self._fs.lock(f"{self.path}/{LOCK_FILE}")
         except DirectoryLocked:
             raise DirectoryLocked(
@@ -69,17 +70,6 @@ class DataDirectory:
                 "correct its permissions, or use another directory"
             ) from failure
 
-    def _make(self) -> None:
-        """Makes the directory and its missing parents, and the names of all of them durable."""
-        missing = []
-        path = self.path
-        while not self._fs.exists(path):
-            missing.append(path)
-            path = posixpath.dirname(path)
-        self._fs.mkdir(self.path)
-        for made in reversed(missing):
-            self._fs.sync_dir(posixpath.dirname(made))
-
     def identity(self) -> MetaProperties | None:
         """Whose directory it is; None when it is new. Raises: DirectoryRefused, StorageFailure."""
         try:
@@ -91,7 +81,14 @@ class DataDirectory:
             ) from error
 
     def claim(self, properties: MetaProperties) -> None:
-        """Makes the directory ours, durably. Raises: StorageFailure."""
+        """Makes the directory ours, durably, with the names of all directories above it. Raises: StorageFailure."""
+        parent = posixpath.dirname(self.path)
+        while True:
+            with suppress(AccessDenied):  # one that may not be read was not made by us
+                self._fs.sync_dir(parent)
+            if parent == posixpath.dirname(parent):
+                break
+            parent = posixpath.dirname(parent)
         write_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}", properties)
 
     def read_checkpoints(self, warnings: list[str]) -> None:

@@ -41,6 +41,10 @@ class TooManyOpenFiles(StorageFailure):
     fatal = False
 
 
+class AccessDenied(StorageFailure):
+    """The process may not do that to the file or directory."""
+
+
 class CorruptLog(StorageError):
     """Bytes on disk are not what was written: never served. Becomes KAFKA_STORAGE_ERROR.
 
@@ -83,6 +87,7 @@ class DirectoryLocked(DirectoryRefused):
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+_NO_ACCESS = frozenset({errno.EACCES, errno.EPERM})
 
 
 def failure_from(error: OSError, path: str) -> StorageFailure:
@@ -92,4 +97,6 @@ def failure_from(error: OSError, path: str) -> StorageFailure:
         return NoSpace(path, message)
     if error.errno in _NO_DESCRIPTORS:
         return TooManyOpenFiles(path, message)
+    if error.errno in _NO_ACCESS:
+        return AccessDenied(path, message)
     return StorageFailure(path, message)

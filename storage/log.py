@@ -555,17 +555,15 @@ class Log:
             return None
         if start != UNKNOWN:
             bound = segment.size_bytes if upper >= end_offset else segment.find(upper)
-            if bound != UNKNOWN:
-                next_offset = upper
-                readable = segment.is_readable(start, min(bound, start + max_bytes))
-                if readable and bound - start > max_bytes:
-                    bound, next_offset = segment.cut(start, start + max_bytes)
-                    readable = bound != UNKNOWN and segment.is_readable(start, bound)
-                if readable:
-                    if bound - start > max_bytes and not min_one:
-                        return ReadResult(None, offset)
-                    segment.add_hint(next_offset, bound)
-                    return ReadResult(FileRegion(segment.file, start, bound - start), next_offset)
+            next_offset = upper
+            if bound - start > max_bytes:
+                is_checked = segment.is_checked(start, start + max_bytes)
+                bound, next_offset = segment.cut(start, start + max_bytes) if is_checked else (UNKNOWN, upper)
+            if bound != UNKNOWN and segment.is_readable(start, bound):
+                if bound - start > max_bytes and not min_one:
+                    return ReadResult(None, offset)
+                segment.add_hint(next_offset, bound)
+                return ReadResult(FileRegion(segment.file, start, bound - start), next_offset)
         cold = ColdRead(
             segment,
             self._generation,

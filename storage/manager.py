@@ -363,6 +363,8 @@ class LogManager:
             self._forget(topic_partition)
             return []
         name = self._set_aside(home, topic_partition, DELETE_SUFFIX)
+        for checkpoint in home.checkpoints:
+            checkpoint.outdate_plans()
         return [
             self._checkpoint_plan(home, high_watermarks),
             RemoveDirectoryPlan(self._fs, home.path, name, now_ms + delay_ms),

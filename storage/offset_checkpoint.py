@@ -28,13 +28,18 @@ class OffsetCheckpoint:
         self._fs = fs
         self._lock = threading.Lock()
         self._plans_made = 0
-        self._plan_written = 0
+        self._oldest_valid = 1
+        """Plans with a lower number have nothing to say any more."""
         self._content: Mapping[TopicPartition, Offset] | None = None
         """What the file holds; None while that is not known."""
 
     def load(self) -> None:
         """Reads the file; one that is missing has no entries. Raises: MalformedFile."""
         self._content = self.loaded = read_offsets(self._fs, self.path)
+
+    def outdate_plans(self) -> None:
+        """Plans made so far, of which some may be under way, shall write nothing any more. Follow with `may_hold`."""
+        self._oldest_valid = self._plans_made + 1
 
     def may_hold(self, topic_partition: TopicPartition) -> bool:
         """Whether the file may have an entry for the partition."""
@@ -49,13 +54,15 @@ class OffsetCheckpoint:
     def write(self, number: int, offsets: Mapping[TopicPartition, Offset]) -> None:
         """Performs plan `number`: blocks until its content, or newer content, is durable."""
         with self._lock:
-            if number < self._plan_written:
-                return
-            if offsets != self._content:
-                self._content = None
-                write_offsets(self._fs, self.path, offsets)
-                self._content = offsets
-            self._plan_written = number
+            # Unknown first, then the look at the number: `outdate_plans` and `may_hold` go the other way round, without
+            # the lock, so that either this sees the one or its caller sees the other.
+            content, self._content = self._content, None
+            if number >= self._oldest_valid:
+                if offsets != content:
+                    write_offsets(self._fs, self.path, offsets)
+                    content = offsets
+                self._oldest_valid = max(self._oldest_valid, number)
+            self._content = content
 
 
 class OffsetCheckpointPlan:

@@ -12,12 +12,13 @@ Source: KIP-98; apache/kafka storage/…/log/{TransactionIndex,AbortedTxn}.java.
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
 from operator import attrgetter
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.types import Offset, ProducerId
-from storage.errors import CorruptLog
+from storage.errors import CorruptLog, NoSpace
 from storage.fs import OpenMode
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class TxnIndex:
         self._base_offset = base_offset
         self._file: File | None = None
         self._entries: list[AbortedTxn] | None = None
+        self._written = 0
+        """How many of the entries are in the file: fewer than all only after a full disk refused some."""
 
     @property
     def entries(self) -> list[AbortedTxn]:
@@ -59,14 +62,25 @@ class TxnIndex:
         return self._entries
 
     def append(self, txn: AbortedTxn) -> None:
-        """Add a transaction whose marker follows all others. Raises: StorageFailure."""
+        """Add a transaction whose marker follows all others; a full disk makes it wait in memory for `write_out`.
+
+        Its marker is in the log already, so it cannot be refused. Raises: StorageFailure other than NoSpace.
+        """
         entries = self.entries
         if entries and entries[-1].last_offset >= txn.last_offset:
             raise AssertionError(f"{self.path}: {txn} does not follow {entries[-1]}")
-        if self._file is None:
-            self._file = self._fs.open(self.path, OpenMode.APPEND)
-        self._file.append(_ENTRY.pack(VERSION, *txn))
         entries.append(txn)
+        with suppress(NoSpace):
+            self.write_out()
+
+    def write_out(self) -> None:
+        """Write what is not in the file yet. Raises: StorageFailure, with nothing changed."""
+        waiting = self._entries[self._written :] if self._entries else ()
+        if waiting:
+            if self._file is None:
+                self._file = self._fs.open(self.path, OpenMode.APPEND)
+            self._file.append(b"".join(_ENTRY.pack(VERSION, *txn) for txn in waiting))
+            self._written += len(waiting)
 
     def lookup(self, start_offset: Offset, end_offset: Offset) -> tuple[list[AbortedTxn], bool]:
         """Return the transactions that overlap [start_offset, end_offset), and whether later segments matter not.
@@ -89,9 +103,11 @@ class TxnIndex:
         kept = bisect_left(entries, offset, key=_last_offset)
         if kept == len(entries):
             return
-        if self._file is None:
-            self._file = self._fs.open(self.path, OpenMode.APPEND)
-        self._file.truncate(kept * _ENTRY.size)
+        if kept < self._written:
+            if self._file is None:
+                self._file = self._fs.open(self.path, OpenMode.APPEND)
+            self._file.truncate(kept * _ENTRY.size)
+            self._written = kept
         del entries[kept:]
 
     def reset(self) -> None:
@@ -101,6 +117,7 @@ class TxnIndex:
                 self._file = self._fs.open(self.path, OpenMode.APPEND)
             self._file.truncate(0)
         self._entries = []
+        self._written = 0
 
     def sanity_check(self) -> None:
         """Raises: CorruptLog when the file cannot be the index of this segment; StorageFailure."""
@@ -133,4 +150,5 @@ class TxnIndex:
                 position = len(entries) * _ENTRY.size
                 raise CorruptLog(self.path, position, f"unknown entry version {version}")
             entries.append(AbortedTxn._make(fields))
+        self._written = len(entries)
         return entries
