@@ -1,4 +1,4 @@
-"""What must hold of storage that was opened after a crash. Every violation is an AssertionError that says what is wrong.
+"""What must hold of storage that was opened after a crash. A violation is an AssertionError that says what is wrong.
 
 The checks read through the log as a fetch does, and compare with the model and with a brute-force reading of what came
 back; they share no code with the indexes and states that they check.
@@ -25,11 +25,15 @@ def open_node(fs: FaultyFileSystem, node: NodeModel, now_ms: int) -> tuple[LogMa
     ids = iter(range(fs.operations + 1, 1 << 62))
     manager = LogManager(fs, [DATA], node_id=1, unique_id=lambda: next(ids).to_bytes(16, "big"))
     manager.open(node.cluster_id)
-    return manager, manager.load(node.config_of, now_ms)
+    try:
+        return manager, manager.load(node.config_of, now_ms)
+    except BaseException:
+        manager.release()
+        raise
 
 
 def check_crash(fs: FaultyFileSystem, node: NodeModel, now_ms: int) -> None:
-    """Opens a file system as a crash left it and checks everything that DESIGN promises of it."""
+    """Opens a file system as a crash left it and checks all that is promised of it."""
     manager, report = open_node(fs, node, now_ms)
     check_opened(manager, report, node)
     # What was opened must itself survive the next crash, without one flush in between.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
 from tests.simulation.storage.checks import check_crash
 from tests.simulation.storage.workload import Workload
+
+OPERATIONS = 300
+"""File operations of one workload: enough for every kind of step to come up."""
 
 
 @dataclass(slots=True)
@@ -29,10 +32,12 @@ def crash_everywhere(
     losses: Collection[Loss] = POWER_LOSSES,
     only: int | None = None,
     bug: str | None = None,
+    look: Callable[[FaultyFileSystem], None] | None = None,
 ) -> Outcome:
     """Runs the workload of `seed` once and, after each operation up to `operations`, checks what a crash leaves.
 
-    `only` picks one operation; `bug` is named in the command that replays a failure. Raises: CrashFound.
+    `only` picks one operation; `look` is shown each file system that a crash left; `bug` is named in the command that
+    replays a failure. Raises: CrashFound.
     """
     fs = FaultyFileSystem(seed)
     workload = Workload(fs, seed)
@@ -44,8 +49,11 @@ def crash_everywhere(
         outcome.points += 1
         for loss in losses:
             outcome.crashes += 1
+            left = fs.crash(loss)
+            if look is not None:
+                look(left)
             try:
-                check_crash(fs.crash(loss), workload.node, workload.now_ms)
+                check_crash(left, workload.node, workload.now_ms)
             except Exception as error:
                 raise CrashFound(report(workload, operation, loss, error, bug)) from error
 
@@ -62,6 +70,6 @@ def report(workload: Workload, operation: Operation, loss: Loss, error: Exceptio
         f"{type(error).__name__}: {error}\n"
         f"after operation {operation.number} ({operation.kind.value} {operation.path}), loss {loss.value}, in\n"
         f"{last_steps}\n"
-        f"replay: python -m tests.simulation.storage --seed {workload.fs.seed} --point {operation.number} "
-        f"--variant {loss.value}{planted}"
+        f"replay: python -m tests.simulation.storage --seed {workload.fs.seed} --operations {workload.operations} "
+        f"--point {operation.number} --variant {loss.value}{planted}"
     )

@@ -1,7 +1,7 @@
-"""What the storage of one node must hold, kept in plain lists by the workload that writes it.
+"""What the storage of one node must hold, kept in plain lists.
 
-A partition's model says of each moment which batches the log holds, what it may hold besides if the operation under way was
-done or undone by a crash, and what it must hold whatever the crash takes.
+A partition's model says of each moment which batches the log holds, what it may hold besides if the operation under
+way was done or undone by a crash, and what it must hold whatever the crash takes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A random but repeatable life of one node's storage, on a faulty file system.
 
-Each step is one thing that a broker does: append (plain, idempotent, transactional, as a follower), flush with appends
-between plan and result, roll, retention, record deletion, truncation, checkpoints written late, creating and deleting topics,
-killing the process, stopping it cleanly. Around each step the model is told what may be half done.
+Each step is one thing that a broker does: append (plain, idempotent, transactional, as a follower), flush with
+appends between plan and result, roll, retention, record deletion, truncation, checkpoints written late, creating and
+deleting topics, killing the process, stopping it cleanly. Around each step the model is told what may be half done.
 
 The same seed gives the same file operations, so a number of one of them names a moment.
 """
@@ -14,20 +14,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from protocol.control_records import end_txn_marker
-from protocol.errors import BrokerError
 from protocol.record_builder import build_batch
 from protocol.records import HEADER, Record, read_header
 from protocol.types import TopicPartition
+from storage.checkpoint import RECOVERY_POINTS, read_offsets
 from storage.config import NO_LIMIT, LogConfig
-from storage.errors import StorageFailure
+from storage.errors import DirectoryRefused, NoSpace, StorageFailure
 from storage.fs_faulty import FaultyFileSystem
 from storage.log import AppendOrigin, Log, LogStartOffsetReason
 from storage.manager import LogManager
-from tests.simulation.storage.checks import check_log, open_node, read
+from tests.simulation.storage.checks import DATA, check_log, open_node, read
 from tests.simulation.storage.model import NodeModel, PartitionModel
 
 TOPICS = ("orders", "payments", "a.topic_with-a-long.name")
 _PRODUCERS = (1, 2, 3)
+_ATTEMPTS = 10
 _TRANSACTIONAL_PRODUCERS = (101, 102)
 
 
@@ -66,6 +67,9 @@ class Workload:
         self.fs = fs
         self.node = NodeModel()
         self.now_ms = 1_700_000_000_000
+        self.operations = 0
+        self.refused = 0
+        """How many steps a full disk refused."""
         self.steps: list[str] = []
         """What was done so far, for a report."""
         self._choose = random.Random(seed)
@@ -81,24 +85,49 @@ class Workload:
 
     def run(self, operations: int) -> None:
         """Lives until that many file operations are done, then stops cleanly and comes back once."""
+        self.operations = operations
         self.start()
-        self.create_topic()
+        while not self._replicas:
+            self._do(self.create_topic)
         while self.fs.operations < operations:
             self.step()
         self.stop_and_reopen()
 
     def start(self) -> None:
-        self._manager, report = open_node(self.fs, self.node, self.now_ms)
-        assert not report.failed, report.failed
+        """Opens the node; where the disk is full it takes a few attempts."""
+        for _ in range(_ATTEMPTS):
+            try:
+                self._manager, report = open_node(self.fs, self.node, self.now_ms)
+            except (NoSpace, DirectoryRefused) as error:
+                if "No space" not in str(error):
+                    raise
+                self.refused += 1
+                continue
+            if not report.failed:
+                return
+            assert all("No space" in reason for reason in report.failed.values()), report.failed
+            self.refused += 1
+            self.manager.release()
+        raise AssertionError("the node does not start")
 
     def step(self) -> None:
         """One random step, and the acknowledgements that it led to."""
         self.now_ms += self._choose.randrange(500)
         self.fs.now_ms = self.now_ms
+        if not self._replicas:  # a full disk refused to make the only topic again
+            self._do(self.create_topic)
+            return
         actions, weights = zip(*self._weighted_actions(), strict=True)
         action = self._choose.choices(actions, weights)[0]
         self.steps.append(f"operation {self.fs.operations + 1}: {action.__name__}")
-        action()
+        self._do(action)
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """One step; it may be refused for want of space."""
+        try:
+            action()
+        except NoSpace:
+            self._check_refusal(follower=action == self.append_as_follower)
         for replica in self._replicas.values():
             replica.model.acknowledge(replica.log.recovery_point)
 
@@ -119,9 +148,22 @@ class Workload:
             (self.read_somewhere, 3),
             (self.create_topic, 2),
             (self.delete_topic, 1),
+            (self.make_topic_again, 2),
             (self.kill_and_reopen, 1),
             (self.stop_and_reopen, 1),
         ]
+
+    def _check_refusal(self, *, follower: bool) -> None:
+        """A full disk refuses a step: what was there still is, and what was refused is not, not even in part."""
+        self.refused += 1
+        for replica in self._replicas.values():
+            log, model = replica.log, replica.model
+            assert follower or log.log_end_offset == model.end_offset, f"{log} took what it refused"
+            model.start_offset_max = max(model.start_offset_max, log.log_start_offset)
+            model.batches = check_log(log, model)
+            model.end_offset = log.log_end_offset
+            model.move_start(log.log_start_offset)
+            self._resume_producers(replica)
 
     # -- appends --
 
@@ -241,8 +283,13 @@ class Workload:
             pending = self._pending.pop(self._choose.randrange(len(self._pending)))
             try:
                 pending.run()
-            except StorageFailure as failure:  # its partition was deleted meanwhile
-                assert self.manager.fail(failure) == [], failure
+            except NoSpace:
+                self.refused += 1
+            except StorageFailure as failure:
+                # As a broker does. It means nothing where the plan's partition was deleted meanwhile.
+                self.manager.fail(failure)
+                if not self.manager.directories[0].is_online:
+                    raise
             else:
                 pending.finish()
 
@@ -260,7 +307,7 @@ class Workload:
         for replica in self._replicas.values():
             replica.model.start_offset_max = replica.log.log_end_offset
         result = self.manager.housekeeping(self.now_ms, watermarks)
-        assert not result.failures, result.failures
+        assert all(isinstance(failure, NoSpace) for failure in result.failures), result.failures
         for replica in self._replicas.values():
             replica.model.move_start(replica.log.log_start_offset)
         self._pending += [Pending(plan.run, _nothing) for plan in result.plans]
@@ -306,8 +353,10 @@ class Workload:
 
     def create_topic(self) -> None:
         partition = TopicPartition(self._choose.choice(TOPICS), self._choose.randrange(2))
-        if partition in self._replicas or len(self._replicas) >= 4:
-            return
+        if partition not in self._replicas and len(self._replicas) < 4:
+            self._create(partition)
+
+    def _create(self, partition: TopicPartition) -> None:
         self._topics_made += 1
         config = LogConfig(
             segment_bytes=self._choose.choice((2000, 3500)),
@@ -320,13 +369,24 @@ class Workload:
         )
         model = PartitionModel(partition, self._topics_made.to_bytes(16, "big"), config)
         self.node.live[partition] = model
-        log = self.manager.create_log(partition, model.topic_id, config, self.now_ms)
+        try:
+            log = self.manager.create_log(partition, model.topic_id, config, self.now_ms)
+        except NoSpace:
+            del self.node.live[partition]
+            raise
         self._replicas[partition] = Replica(log, model)
 
     def delete_topic(self) -> None:
-        if len(self._replicas) < 2:
-            return
+        if len(self._replicas) > 1:
+            self._delete(self._any())
+
+    def make_topic_again(self) -> None:
+        """Deletes a topic and creates one of its name at once, as tests do."""
         replica = self._any()
+        self._delete(replica)
+        self._create(replica.model.topic_partition)
+
+    def _delete(self, replica: Replica) -> None:
         partition = replica.model.topic_partition
         del self.node.live[partition]
         del self._replicas[partition]
@@ -343,16 +403,38 @@ class Workload:
         self._reopen(clean=False)
 
     def stop_and_reopen(self) -> None:
-        """SIGTERM: plans under way end, the rest never runs."""
+        self._reopen(clean=self.stop())
+
+    def stop(self) -> bool:
+        """SIGTERM: plans under way end, the rest never runs. Returns whether all was vouched for."""
         self._pending = self._pending[: len(self._pending) // 2]
         while self._pending:
             self.finish_pending()
         failures = self.manager.close(self._high_watermarks())
-        assert not failures, failures
-        for replica in self._replicas.values():
+        for failure in failures:
+            if not isinstance(failure, NoSpace):
+                raise failure
+        for replica in self._replicas.values() if not failures else ():
             replica.model.acknowledge(replica.model.end_offset)
-            replica.model.must_exist = True
-        self._reopen(clean=True)
+        return not failures
+
+    def leave_a_tail(self) -> None:
+        """In each log something flushed and checkpointed, and something that is neither."""
+        for _ in range(2):
+            for replica in self._replicas.values():
+                for _ in range(3):
+                    self._append(replica, self._records())
+                plan = replica.log.flush_plan()
+                plan.run()
+                replica.log.flushed(plan)
+            for checkpoint in self.manager.checkpoint_plans(self._high_watermarks()):
+                checkpoint.run()
+        for replica in self._replicas.values():
+            for _ in range(3):
+                self._append(replica, self._records())
+
+    def checkpointed_recovery_points(self) -> dict[TopicPartition, int]:
+        return read_offsets(self.fs, f"{DATA}/{RECOVERY_POINTS}")
 
     def _reopen(self, *, clean: bool) -> None:
         self.start()
