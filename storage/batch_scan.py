@@ -26,7 +26,7 @@ from storage.fs import File
 from storage.leader_epochs import LeaderEpochCache
 
 _SPAN = Struct(">qi4xb4x2xi8xq")  # base offset, length, magic, last offset delta, max timestamp
-_HEADER_CHUNK = 4096
+HEADER_CHUNK = 4096
 """Bytes read at once while walking headers: the default distance between two index entries."""
 _CHECK_CHUNK = 1 << 20
 """Bytes read at once while checking: enough to keep the disk busy, little enough to hold in memory."""
@@ -53,7 +53,7 @@ def iter_spans(file: File, position: int, end: int) -> Iterator[BatchSpan]:
     chunk_start = chunk_end = position
     while position < end:
         if position + HEADER_SIZE > chunk_end:
-            chunk = file.read_at(position, min(_HEADER_CHUNK, end - position))
+            chunk = file.read_at(position, min(HEADER_CHUNK, end - position))
             chunk_start, chunk_end = position, position + len(chunk)
             if len(chunk) < HEADER_SIZE:
                 raise CorruptLog(file.name, position, "the file ends inside a batch header")

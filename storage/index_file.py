@@ -2,8 +2,9 @@
 
 The file is not held open and not memory-mapped. Entries that were appended since the last `write_out` wait in
 memory (the tail, bounded by the owner who spills it); older ones are read back from the file when a lookup
-needs them. No checksum: the owner checks what an entry says against the log, and after a crash the index is
-rebuilt from it.
+needs them, a page at a time, and the last page read is kept: a sequential reader's next lookup is most often in
+it, and then touches no file. No checksum: the owner checks what an entry says against the log, and after a crash
+the index is rebuilt from it.
 
 Invariant: entry i lies in the file when i < `_written`, else in the tail; `entries` counts both.
 """
@@ -28,7 +29,7 @@ class IndexFile:
 
     ENTRY = Struct("")
 
-    __slots__ = ("_fs", "_tail", "_written", "base_offset", "entries", "path")
+    __slots__ = ("_fs", "_page", "_page_start", "_tail", "_written", "base_offset", "entries", "path")
 
     def __init__(self, fs: FileSystem, path: str, base_offset: int, written: int = 0) -> None:
         """`written` is the number of entries that the file holds."""
@@ -37,6 +38,9 @@ class IndexFile:
         self.base_offset = base_offset
         self._written = written
         self._tail = bytearray()
+        self._page = b""
+        """Entries `_page_start` and following, as in the file."""
+        self._page_start = 0
         self.entries = written
 
     @classmethod
@@ -80,11 +84,12 @@ class IndexFile:
         """Drops every entry, in memory and in the file. Raises: StorageFailure."""
         self._fs.open(self.path, OpenMode.CREATE)
         self._tail = bytearray()
+        self._page = b""
         self._written = self.entries = 0
 
-    def is_resident(self) -> bool:
-        """Whether a lookup would not wait for the disk. Raises: StorageFailure."""
-        if not self._written:
+    def _is_resident(self, column: int, value: int) -> bool:
+        """Whether looking for `value` would not wait for the disk. Raises: StorageFailure."""
+        if not self._written or self._page_holds(column, value) or self._tail_holds(column, value):
             return True
         file = self._fs.open(self.path, OpenMode.READ)
         return file.is_resident(0, self._written * self.ENTRY.size)
@@ -93,29 +98,56 @@ class IndexFile:
         """Entry number `index` as it is stored. Raises: CorruptLog, StorageFailure."""
         if index >= self._written:
             row = self.ENTRY.unpack_from(self._tail, (index - self._written) * self.ENTRY.size)
+        elif 0 <= (at := (index - self._page_start) * self.ENTRY.size) < len(self._page):
+            row = self.ENTRY.unpack_from(self._page, at)
         else:
             row = self.ENTRY.unpack(self._read(self._fs.open(self.path, OpenMode.READ), index, 1))
         return row[0], row[1]
 
+    def _tail_holds(self, column: int, value: int) -> bool:
+        """Whether the greatest entry not above `value` is in the tail."""
+        tail = self._tail
+        return bool(tail) and self.ENTRY.unpack_from(tail, 0)[column] <= value
+
+    def _page_holds(self, column: int, value: int) -> bool:
+        """Whether the greatest entry not above `value` is in the page kept, and the one behind it too if any."""
+        page = self._page
+        if not page:
+            return False
+        unpack, size = self.ENTRY.unpack_from, self.ENTRY.size
+        if unpack(page, 0)[column] > value:
+            return False
+        return (
+            unpack(page, len(page) - size)[column] > value
+            or self._page_start + len(page) // size == self._written
+        )
+
     def _count_not_above(self, column: int, value: int) -> int:
         """How many entries have `column` <= `value`: they are the first ones. Raises: StorageFailure."""
-        tail = self._tail
-        unpack = self.ENTRY.unpack_from
-        if tail and unpack(tail, 0)[column] <= value:
-            in_tail = _bisect(tail, self.ENTRY, len(tail) // self.ENTRY.size, column, value)
-            return self._written + in_tail
-        return self._count_written_not_above(column, value) if self._written else 0
+        if self._tail_holds(column, value):
+            tail = self._tail
+            return self._written + _bisect(tail, self.ENTRY, len(tail) // self.ENTRY.size, column, value)
+        if not self._written:
+            return 0
+        if not self._page_holds(column, value):
+            self._load_page(column, value)
+        page = self._page
+        return self._page_start + _bisect(page, self.ENTRY, len(page) // self.ENTRY.size, column, value)
 
-    def _count_written_not_above(self, column: int, value: int) -> int:
+    def _load_page(self, column: int, value: int) -> None:
+        """Keep the page in which `value` belongs: everything before it is not above, everything behind is."""
         file = self._fs.open(self.path, OpenMode.READ)
         low, high = 0, self._written
         while high - low > _PAGE_ENTRIES:
             middle = (low + high) // 2
             if self.ENTRY.unpack(self._read(file, middle, 1))[column] <= value:
-                low = middle + 1
+                low = middle
             else:
                 high = middle
-        return low + _bisect(self._read(file, low, high - low), self.ENTRY, high - low, column, value)
+        # A little more than what the bisection left, so that the next lookups find themselves in it.
+        high = min(low + 2 * _PAGE_ENTRIES, self._written)
+        self._page = self._read(file, low, high - low)
+        self._page_start = low
 
     def _read(self, file: File, index: int, count: int) -> bytes:
         size = self.ENTRY.size
@@ -129,6 +161,7 @@ class IndexFile:
         if count >= self.entries:
             return
         size = self.ENTRY.size
+        self._page = b""
         if count < self._written:
             self._fs.open(self.path, OpenMode.APPEND).truncate(count * size)
             self._written = count

@@ -45,6 +45,14 @@ class OffsetIndex(IndexFile):
         """
         return self._around(self._count_not_above(_OFFSET, offset - self.base_offset))
 
+    def is_resident(self, offset: int) -> bool:
+        """Whether `lookup` of `offset` would not wait for the disk. Raises: StorageFailure."""
+        return self._is_resident(_OFFSET, offset - self.base_offset)
+
+    def is_position_resident(self, position: int) -> bool:
+        """Whether `lookup_position` would not wait for the disk. Raises: StorageFailure."""
+        return self._is_resident(_POSITION, position)
+
     def lookup_position(self, position: int) -> tuple[int, int, int]:
         """The greatest entry with position <= `position`, like `lookup`."""
         return self._around(self._count_not_above(_POSITION, position))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from protocol.records import HEADER_SIZE
 from protocol.types import Offset, Position, TimestampMs
-from storage.batch_scan import iter_spans
+from storage.batch_scan import HEADER_CHUNK, iter_spans
 from storage.byte_ranges import ByteRanges
 from storage.config import NO_LIMIT
 from storage.errors import CorruptLog
@@ -202,10 +202,12 @@ class Segment:
 
     def is_readable(self, start: Position, end: Position) -> bool:
         """Whether [start, end) was checked by this process and reading it would not wait for the disk."""
+        return self.is_checked(start, end) and self.file.is_resident(start, end - start)
+
+    def is_checked(self, start: Position, end: Position) -> bool:
+        """Whether [start, end) was checked by this process: on the way in, or by a ColdRead."""
         appended_from = self.appended_from
-        if start < appended_from and not self.checked.covers(start, min(end, appended_from)):
-            return False
-        return self.file.is_resident(start, end - start)
+        return start >= appended_from or self.checked.covers(start, min(end, appended_from))
 
     def find(self, offset: Offset) -> Position:
         """Position of the first batch that ends at or above `offset`; `size_bytes` where there is none;
@@ -214,7 +216,7 @@ class Segment:
         position = self.hints.get(offset)
         if position is not None:
             return position
-        if not self.offset_index.is_resident():
+        if not self.offset_index.is_resident(offset):
             return UNKNOWN
         try:
             indexed, start, behind = self.offset_index.lookup(offset)
@@ -240,10 +242,10 @@ class Segment:
     def cut(self, start: Position, bound: Position) -> tuple[Position, Offset]:
         """Where the last whole batch in [start, bound) ends, and the offset that begins there.
 
-        The first batch counts as whole even when it is not. All of [start, bound) must be readable, and
-        bound less than `size_bytes`. UNKNOWN when that cannot be told here. Raises: StorageFailure.
+        The first batch counts as whole even when it is not. All of [start, bound) must be checked, and bound less
+        than `size_bytes`. UNKNOWN when that cannot be told here. Raises: StorageFailure.
         """
-        if not self.offset_index.is_resident():
+        if not self.offset_index.is_position_resident(bound):
             return UNKNOWN, UNKNOWN
         try:
             return self._walk_to_bound(start, bound)
@@ -254,7 +256,8 @@ class Segment:
         indexed, position, _ = self.offset_index.lookup_position(bound)
         if position < start:
             indexed, position = UNKNOWN, start
-        if bound - position > _WALK_BYTES_MAX:
+        walk_end = min(bound + HEADER_CHUNK, self.size_bytes)
+        if bound - position > _WALK_BYTES_MAX or not self.file.is_resident(position, walk_end - position):
             return UNKNOWN, UNKNOWN
         end, next_offset = position, UNKNOWN
         for span in iter_spans(self.file, position, self.size_bytes):

@@ -60,7 +60,7 @@ def test_lookup_by_position(fs: MemoryFileSystem, written: int) -> None:
 def test_lookup_in_an_empty_index_names_no_batch(fs: MemoryFileSystem) -> None:
     index = OffsetIndex(fs, PATH, 100)
     assert index.lookup(500) == (99, 0, -1)
-    assert index.is_resident()
+    assert index.is_resident(10**6)
 
 
 def test_lookup_over_many_pages(fs: MemoryFileSystem) -> None:
