@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from bench import report, results
+from bench.page_cache import PageCache, gives_memory_back
 from bench.scenarios import SCENARIOS
 from bench.scenarios.base import Options
 from bench.targets import Targets
@@ -38,6 +39,9 @@ def main() -> int:
     run.add_argument("--targets", default="", help="comma separated; all of the scenario if not given")
     run.add_argument("--directory", help="where brokers keep their data; a temporary directory if not given")
     run.add_argument("--logd-command", default=f"{sys.executable} -m logd", help="how to start logd")
+    run.add_argument(
+        "--cold-memory", action="store_true", help="do not fill the page cache, see bench/page_cache.py"
+    )
     commands.add_parser("report", help="write docs/BENCHMARKS.md and its chart")
     options = parser.parse_args()
     if options.command == "report":
@@ -62,16 +66,23 @@ def _run(arguments: argparse.Namespace) -> int:
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"note: the load average is {load:.1f}; other work on the machine spoils the figures")
+    filled = gives_memory_back() and not arguments.cold_memory
+    page_cache = PageCache(directory) if filled else None
+    targets = Targets(directory, options.logd_command)
     try:
         for name in arguments.scenarios or SCENARIOS:
-            scenario = SCENARIOS[name](options, Targets(directory, options.logd_command))
+            scenario = SCENARIOS[name](options, targets, page_cache)
             print(f"{name}: {scenario.title}", flush=True)
+            machine = results.machine()
             samples = scenario.run()
             settings = {**scenario.settings(), "rounds": options.rounds, "quick": options.quick}
-            path = results.save(name, settings, samples)
+            settings["page_cache_filled"] = filled
+            path = results.save(name, machine, settings, samples)
             print(report.table(results.load(path)))
             print(f"saved {path}", flush=True)
     finally:
+        if page_cache is not None:
+            page_cache.close()
         shutil.rmtree(directory, ignore_errors=True)
     return 0
 

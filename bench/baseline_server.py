@@ -40,6 +40,7 @@ VERSIONS: Final = {PRODUCE: (3, 12), METADATA: (9, 12), API_VERSIONS: (0, 4), IN
 FLEXIBLE_PRODUCE: Final = 9
 SENDFILE_BYTES: Final = 1 << 20
 _BUFFER: Final = 1 << 21
+_ECHO_ANSWER: Final = (60).to_bytes(4, "big") + bytes(60)  # the size of an answer to Produce
 _HEAD: Final = struct.Struct(">hhi")  # api key, version, correlation id
 _SIZE: Final = struct.Struct(">i")
 _FETCH_OFFSET: Final = struct.Struct(">q")
@@ -130,7 +131,7 @@ class Server:
     # The modes: `start` and `end` bound the request, without its size, in the session's buffer.
 
     def _echo(self, session: Session, start: int, end: int) -> None:
-        session.socket.send(session.view[start - 4 : start + 60])
+        session.socket.send(_ECHO_ANSWER)
 
     def _answer_only(self, session: Session, start: int, end: int) -> None:
         key, version, correlation_id = _HEAD.unpack_from(session.view, start)

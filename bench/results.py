@@ -44,14 +44,19 @@ class Result(NamedTuple):
         return list(dict.fromkeys(sample.target for sample in self.samples))
 
 
-def save(scenario: str, settings: Mapping[str, object], samples: Sequence[Sample]) -> Path:
+def save(
+    scenario: str,
+    machine: Mapping[str, object],
+    settings: Mapping[str, object],
+    samples: Sequence[Sample],
+) -> Path:
     DIRECTORY.mkdir(exist_ok=True)
     now = time.gmtime()
     path = DIRECTORY / f"{scenario}-{time.strftime('%Y%m%d-%H%M%S', now)}.json"
     document = {
         "scenario": scenario,
         "taken_at": time.strftime("%Y-%m-%d %H:%M UTC", now),
-        "machine": machine(),
+        "machine": machine,
         "settings": settings,
         "samples": [sample._asdict() for sample in samples],
     }

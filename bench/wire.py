@@ -132,6 +132,19 @@ def produce_frame(topic: str, batch: bytes, *, partition: int = 0) -> bytes:
     return frame(ProduceRequest(acks=-1, timeout_ms=30_000, topic_data=[topic_data]), PRODUCE_VERSION)
 
 
+def produce_error(connection: Connection, size: int, topic: str) -> ErrorCode:
+    """The error code in the last answer, which is one to `produce_frame`."""
+    at = 4 + 1 + 1 + 1 + len(topic) + 1 + 4  # correlation id, tags, 1 topic, its name, 1 partition, its index
+    return ErrorCode(int.from_bytes(connection.answer(size)[at : at + 2], "big", signed=True))
+
+
+def check_produced(connection: Connection, size: int, topic: str) -> None:
+    """A refusal is quicker than the work: fail where a loop would measure one."""
+    code = produce_error(connection, size, topic)
+    if code != ErrorCode.NONE:
+        raise RuntimeError(f"produce to {topic} is refused: {code.name}")
+
+
 def fetch_request(topic: str, offset: int, *, max_wait_ms: int = 500, min_bytes: int = 1) -> FetchRequest:
     partition = FetchRequest.FetchPartition(fetch_offset=offset, partition_max_bytes=FETCH_BYTES)
     return FetchRequest(

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from bench.page_cache import PageCache
 from bench.targets import Running, Targets
 
 Metrics = dict[str, float]
@@ -47,10 +48,13 @@ class Scenario(ABC):
     title: ClassVar[str]
     targets: ClassVar[tuple[str, ...]]
     metrics: ClassVar[Mapping[str, Metric]]
+    writes: ClassVar[bool] = True
+    """Does a round write so much that the price of fresh memory would show?"""
 
-    def __init__(self, options: Options, targets: Targets) -> None:
+    def __init__(self, options: Options, targets: Targets, page_cache: PageCache | None) -> None:
         self.options = options
         self._targets = targets
+        self._page_cache = page_cache
         self._started_at = time.monotonic()
 
     def settings(self) -> Mapping[str, object]:
@@ -60,6 +64,7 @@ class Scenario(ABC):
     def run(self) -> list[Sample]:
         names = [name for name in self.targets if not self.options.only or name in self.options.only]
         running: dict[str, Running] = {}
+        self._fill_memory()
         try:
             for name in names:
                 self._say(f"starting {name}")
@@ -76,6 +81,8 @@ class Scenario(ABC):
             shift = round_number % len(names)
             for name in (*names[shift:], *names[:shift]):
                 os.sync()  # nobody pays for the dirty pages of the one before
+                if self.writes:
+                    self._fill_memory()
                 metrics = self.measure(name, running[name], round_number)
                 kind = "warm-up" if round_number == 0 else f"round {round_number} of {self.options.rounds}"
                 figures = "  ".join(f"{key}={value:,.4g}" for key, value in metrics.items())
@@ -92,6 +99,10 @@ class Scenario(ABC):
 
     @abstractmethod
     def measure(self, name: str, target: Running, round_number: int) -> Metrics: ...
+
+    def _fill_memory(self) -> None:
+        if self._page_cache is not None:
+            self._page_cache.fill()
 
     def _say(self, text: str) -> None:
         print(f"{self.name:<4} {time.monotonic() - self._started_at:7.1f} s  {text}", flush=True)

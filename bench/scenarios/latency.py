@@ -16,7 +16,7 @@ from typing import ClassVar
 from bench.processes import percentile
 from bench.scenarios.base import Metric, Metrics, Sample, Scenario
 from bench.targets import Running
-from bench.wire import Connection, batch_of, create_topic, produce_frame
+from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
 
 RECORD_BYTES = 1024
 
@@ -53,8 +53,8 @@ class SynchronousProduce(Scenario):
             create_topic(connection, topic)
         frame = produce_frame(topic, batch_of(1, RECORD_BYTES))
         exchange = connection.exchange
-        if name == "echo":
-            frame = (60).to_bytes(4, "big") + frame[4:]  # the answer's size field is the request's own
+        if name != "echo":
+            check_produced(connection, exchange(frame), topic)
         clock = time.perf_counter_ns
         for _ in range(self._warm_up() if round_number == 0 else 100):
             exchange(frame)

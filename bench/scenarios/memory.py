@@ -16,7 +16,16 @@ from bench.processes import memory_mb
 from bench.scenarios.base import Metric, Metrics, Scenario
 from bench.scenarios.consume import BATCH_RECORDS, RECORD_BYTES
 from bench.targets import Running
-from bench.wire import FETCH_VERSION, Connection, batch_of, create_topic, fetch_request, frame, produce_frame
+from bench.wire import (
+    FETCH_VERSION,
+    Connection,
+    batch_of,
+    check_produced,
+    create_topic,
+    fetch_request,
+    frame,
+    produce_frame,
+)
 
 _SLICE = 256 << 20
 _KEEP: Mapping[str, str] = {
@@ -55,7 +64,8 @@ class Memory(Scenario):
         total = _SLICE if round_number == 0 else self._total()
         for done in range(0, total, _SLICE):
             for _ in range(per_slice):
-                connection.exchange(produce)
+                size = connection.exchange(produce)
+            check_produced(connection, size, topic)
             for _ in range(0, per_slice, per_fetch):
                 connection.exchange(frame(fetch_request(topic, offset, max_wait_ms=0), FETCH_VERSION))
                 offset += per_fetch * BATCH_RECORDS

@@ -36,7 +36,7 @@ class Produce(Scenario):
         topic = f"{self.name.lower()}-{round_number}"
         connection = Connection(target.bootstrap)
         if name in _BROKERS:
-            create_topic(connection, topic)
+            create_topic(connection, topic, {"file.delete.delay.ms": "1000"})
         before = cpu_seconds(target.pid)
         outcome = perf_client.produce(target.bootstrap, topic, self._load())
         used = cpu_seconds(target.pid) - before

@@ -19,7 +19,7 @@ from typing import ClassVar
 from bench.processes import memory_mb
 from bench.scenarios.base import Metric, Metrics, Sample, Scenario
 from bench.targets import ROOT, Running
-from bench.wire import Connection, batch_of, connect_when_up, create_topic, produce_frame
+from bench.wire import Connection, batch_of, connect_when_up, create_topic, produce_error, produce_frame
 from protocol.errors import ErrorCode
 from tests.support.kafka_broker import KafkaInstallation
 
@@ -89,15 +89,9 @@ def _acknowledged_produce(connection: Connection) -> None:
                 raise
             time.sleep(0.002)
     frame = produce_frame("first", batch_of(1, 100))
-    # The error code stands after: correlation id, tags, 1 topic, its name, 1 partition, its index.
-    error_at = 4 + 1 + 1 + len("first") + 1 + 1 + 4
-    while True:
-        size = connection.exchange(frame)
-        code = int.from_bytes(connection.answer(size)[error_at : error_at + 2], "big", signed=True)
-        if code == ErrorCode.NONE:
-            break
+    while produce_error(connection, connection.exchange(frame), "first") != ErrorCode.NONE:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"produce is still refused: {ErrorCode(code).name}")
+            raise TimeoutError("produce is still refused")
         time.sleep(0.002)
     connection.close()
 
