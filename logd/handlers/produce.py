@@ -130,26 +130,27 @@ class _Appends:
         self.waits: list[tuple[ProduceWait, _Answer]] = []
 
     def topic(self, topic: ProduceRequest.TopicProduceData) -> ProduceResponse.TopicProduceResponse:
-        answers: list[_Answer] = []
-        refusal: BrokerError | None = None
-        name = ""
+        answers = [_Answer(index=data.index) for data in topic.partition_data]
         try:
             name = self._topic_name(topic)
-        except BrokerError as error:
-            refusal = error
-        for data in topic.partition_data:
-            answer = _Answer(index=data.index)
-            answers.append(answer)
-            try:
-                if refusal is not None:
-                    raise refusal
-                self._append(name, data, answer)
-            except BrokerError as error:
-                self.refused = True
-                _refuse(answer, error)
+        except (
+            BrokerError
+        ) as error:  # not kept: its traceback would keep this frame, and that the whole request
+            for answer in answers:
+                self._refuse(answer, error)
+        else:
+            for data, answer in zip(topic.partition_data, answers, strict=True):
+                try:
+                    self._append(name, data, answer)
+                except BrokerError as error:
+                    self._refuse(answer, error)
         return ProduceResponse.TopicProduceResponse(
             name=topic.name, topic_id=topic.topic_id, partition_responses=answers
         )
+
+    def _refuse(self, answer: _Answer, error: BrokerError) -> None:
+        self.refused = True
+        _refuse(answer, error)
 
     def _topic_name(self, topic: ProduceRequest.TopicProduceData) -> str:
         """Raises: BrokerError for what makes every batch of the topic fail."""
