@@ -99,6 +99,7 @@ class Broker:
             wake=self._turn_ended,
             abandoned=self._client_left,
         )
+        self._metadata_failure: Exception | None = None
         self._moved: set[LocalPartition] = set()
         self._endpoints: dict[str, tuple[str, int]] = {}
 
@@ -123,6 +124,14 @@ class Broker:
 
     def moved(self, partition: LocalPartition) -> None:
         """The partition changed: those who wait for it are looked at when the connection's turn ends."""
+        self._moved.add(partition)
+
+    def _state_changed(self, partition: LocalPartition) -> None:
+        """Like `moved`, whoever brought it about. Answering takes up further requests, which must not happen in the
+        middle of a connection's turn: all connections share one receive buffer.
+        """
+        if not self._moved:
+            self.loop.call_soon(self._turn_ended)
         self._moved.add(partition)
 
     def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
@@ -152,10 +161,15 @@ class Broker:
         try:
             self._recover()
         except (DirectoryRefused, CorruptLog, UnusableMetadata, StorageFailure) as error:
+            self._manager.release()
             raise StartupError(str(error)) from error
-        for listener in self.config.listeners:
-            self._endpoints[listener.name] = self._bind(listener)
-        await self._register()
+        try:
+            for listener in self.config.listeners:
+                self._endpoints[listener.name] = self._bind(listener)
+            await self._register()
+        except StartupError:
+            await self._withdraw()
+            raise
         self.replicas.lead()
         self.metadata.watch(self.replicas.follow)
         self._housekeeping.start()
@@ -170,10 +184,32 @@ class Broker:
         await self._server.stop(_DRAIN_S)
         self.delayed.expire_all()
         await self._housekeeping.stop()
-        await self._metadata_log.close()
+        await self._close_metadata()
+        await self._close_logs()
+        self.pool.close()
+
+    async def _withdraw(self) -> None:
+        """Leave the directories as they were before a start that failed: those of a clean stop stay clean."""
+        await self._server.stop(0)
+        await self._close_metadata()
+        if all(directory.was_clean for directory in self._manager.directories):
+            await self._close_logs()
+        self._manager.release()
+        self.pool.close()
+
+    async def _close_metadata(self) -> None:
+        try:
+            await self._metadata_log.close()
+        except StorageFailure as failure:
+            log.error("metadata log not closed cleanly error=%s", failure)
+            self._metadata_failed(failure)
+        if self._metadata_failure is not None:
+            # A clean stop would vouch for the metadata log, too. Without it the next start recovers, and loses nothing.
+            self._manager.directories[0].fail(str(self._metadata_failure))
+
+    async def _close_logs(self) -> None:
         for failure in await self.pool.run(lambda: self._manager.close(self.replicas.high_watermarks)):
             log.error("not closed cleanly error=%s", failure)
-        self.pool.close()
 
     def _recover(self) -> None:
         manager, config = self._manager, self.config
@@ -197,7 +233,7 @@ class Broker:
             manager,
             recovered.image,
             now_ms=self.now_ms,
-            moved=self.delayed.partition_moved,
+            moved=self._state_changed,
             later=self._housekeeping.later,
         )
         report = self.replicas.open()
@@ -209,7 +245,7 @@ class Broker:
         """Raises: StartupError."""
         try:
             _, port = self._server.bind(listener.name, listener.host, listener.port)
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             raise StartupError(
                 f"listener {listener.name} names the host {listener.host!r}, which is not known",
                 "use an address of this machine in listeners",
@@ -251,6 +287,7 @@ class Broker:
 
     def _metadata_failed(self, failure: Exception) -> None:
         """Topics can no longer change; what exists is served on."""
+        self._metadata_failure = failure
         if isinstance(failure, StorageFailure):
             self.replicas.disk_failed(failure)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from logd.connection import Connection
     from protocol.connection import Chunk, ResponseSlot
     from protocol.messages.message import Message
+
+log = logging.getLogger("logd.dispatch")
 
 _HEADER_V0: Final = Struct(">ii")
 _HEADER_V1: Final = Struct(">iib")
@@ -69,6 +72,17 @@ class RequestContext:
             self.connection.responses.send(chunks)
         else:
             self.connection.respond(self._slot, chunks)
+
+    def fail(self) -> None:
+        """A bug, the exception under way, met the request after its handler returned: part from the client."""
+        log.exception(
+            "request failed api_key=%d version=%d client_id=%s peer=%s",
+            self.api_key,
+            self.version,
+            self.client_id,
+            self.peer,
+        )
+        self.connection.abort()
 
     def _framed(self, body: Sequence[Chunk]) -> Sequence[Chunk]:
         size = 4

@@ -1,7 +1,8 @@
 """Group commit: makes appends durable for those who wait for that.
 
 At most one flush of a log is under way. Appends that come meanwhile share the next one, so a hundred waiting
-producers cost one fsync. A flush that fails is never tried again: the log directory goes offline.
+producers cost one fsync. A flush that fails is never tried again: the log directory goes offline. One that could not
+be made for want of space or descriptors lost nothing, and is made later; whoever waits for it goes on waiting.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Flusher:
         self._failed = failed
         self._requested: set[LocalPartition] = set()
         self._under_way: set[LocalPartition] = set()
+        self._postponed: set[LocalPartition] = set()
 
     @property
     def busy(self) -> bool:
@@ -43,14 +45,21 @@ class Flusher:
         """Have everything appended so far made durable; `start` begins it."""
         self._requested.add(partition)
 
+    def request_postponed(self) -> None:
+        """Ask again for the flushes that could not be made. Called now and then, by the clock."""
+        self._requested |= self._postponed
+        self._postponed.clear()
+
     def start(self) -> None:
         """Begin the flushes asked for. Called once per turn of the loop, so that a turn's appends share one."""
         for partition in self._requested - self._under_way:
             self._requested.discard(partition)
+            if partition.is_offline:
+                continue  # another log may have taken its place on disk
             try:
                 plan = partition.log.flush_plan()
             except StorageFailure as failure:
-                self._failed(partition, failure)
+                self._flush_failed(partition, failure)
                 continue
             self._under_way.add(partition)
             self._pool.submit(plan.run, partial(self._done, partition, plan))
@@ -60,10 +69,15 @@ class Flusher:
         try:
             future.result()
         except StorageFailure as failure:
-            self._requested.discard(partition)
-            self._failed(partition, failure)
-            return
-        partition.log.flushed(plan)
-        partition.log_flushed()
-        self._moved(partition)
+            self._flush_failed(partition, failure)
+        else:
+            partition.log.flushed(plan)
+            partition.log_flushed()
+            self._moved(partition)
         self.start()
+
+    def _flush_failed(self, partition: LocalPartition, failure: StorageFailure) -> None:
+        self._requested.discard(partition)
+        if not failure.fatal:
+            self._postponed.add(partition)
+        self._failed(partition, failure)

@@ -1,7 +1,8 @@
 """What a node does by the clock: retention, checkpoints, flushes that are due, files that are to go.
 
-One timer; what blocks goes to the pool, at most one piece at a time, so that a slow disk is not given more to do.
-Intervals are Kafka's properties.
+One timer; what blocks goes to the pool, flushes aside at most one piece at a time, so that a slow disk is not given
+more to do. Flushes do not wait for that: `flush.ms` is a promise. Intervals are Kafka's properties, and count on the
+loop's clock: the wall clock may be set back.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _TICK_S: Final = 0.5
 _OPEN_FILES_MAX: Final = 4096
 
 #: Retention waits this long after a start, as Kafka's does, so that recovery has the disk for itself.
-_FIRST_RETENTION_MS: Final = 30_000
+_FIRST_RETENTION_S: Final = 30.0
 
 
 class Housekeeping:
@@ -40,68 +41,92 @@ class Housekeeping:
         self._manager = manager
         self._plans: list[tuple[TimestampMs, int, Plan]] = []
         self._tie_breaker = count()
-        self._task: asyncio.Task[None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._worker: asyncio.Task[None] | None = None
+        """Runs while plans are due."""
+        self._stopping = False
 
     def later(self, plan: Plan) -> None:
         """Have `plan` run in the pool when it is due."""
         heappush(self._plans, (plan.not_before_ms, next(self._tie_breaker), plan))
 
     def start(self) -> None:
-        self._task = self._broker.loop.create_task(self._run())
+        self._ticker = self._broker.loop.create_task(self._tick())
 
     async def stop(self) -> None:
-        """Wait for the piece of work under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
-            self._task = None
+        """Begin nothing more, and wait for the piece of work under way."""
+        self._stopping = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.wait((self._ticker,))
+        if self._worker is not None:
+            await self._worker
 
-    async def _run(self) -> None:
+    async def _tick(self) -> None:
         config = self._config
-        now_ms = self._broker.now_ms()
-        retention_at = now_ms + min(_FIRST_RETENTION_MS, config.log_retention_check_interval_ms)
-        checkpoint_ms = min(
-            config.log_flush_offset_checkpoint_interval_ms,
-            config.log_flush_start_offset_checkpoint_interval_ms,
-            config.replica_high_watermark_checkpoint_interval_ms,
+        clock = self._broker.loop.time
+        retention_s = config.log_retention_check_interval_ms / 1000
+        checkpoint_s = (
+            min(
+                config.log_flush_offset_checkpoint_interval_ms,
+                config.log_flush_start_offset_checkpoint_interval_ms,
+                config.replica_high_watermark_checkpoint_interval_ms,
+            )
+            / 1000
         )
-        checkpoint_at = now_ms + checkpoint_ms
+        retention_at = clock() + min(_FIRST_RETENTION_S, retention_s)
+        checkpoint_at = clock() + checkpoint_s
         while True:
             await asyncio.sleep(_TICK_S)
             now_ms = self._broker.now_ms()
             try:
                 self._flush(now_ms)
-                if now_ms >= retention_at:
-                    retention_at = now_ms + config.log_retention_check_interval_ms
+                if clock() >= retention_at:
+                    retention_at = clock() + retention_s
                     self._apply_retention(now_ms)
-                if now_ms >= checkpoint_at:
-                    checkpoint_at = now_ms + checkpoint_ms
+                if clock() >= checkpoint_at:
+                    checkpoint_at = clock() + checkpoint_s
                     for plan in self._manager.checkpoint_plans(self._broker.replicas.high_watermarks):
                         self.later(plan)
-                await self._run_due(now_ms)
+                if self._worker is None and self._has_due:
+                    self._worker = self._broker.loop.create_task(self._work())
                 self._manager.release_files(_OPEN_FILES_MAX)
             except Exception:
                 # A fault in a chore must not end the chores.
                 log.exception("housekeeping failed")
 
     def _flush(self, now_ms: TimestampMs) -> None:
+        flusher = self._broker.flusher
+        flusher.request_postponed()
         for due in self._manager.due_for_flush(now_ms):
-            topic, index = due.topic_partition
-            self._broker.flusher.request(self._broker.replicas.get(topic, index))
-        self._broker.flusher.start()
+            partition = self._broker.replicas.find(due.topic_partition)
+            if partition is not None:
+                flusher.request(partition)
+        flusher.start()
 
     def _apply_retention(self, now_ms: TimestampMs) -> None:
-        work = self._manager.housekeeping(now_ms, self._broker.replicas.high_watermarks)
+        replicas = self._broker.replicas
+        work = self._manager.housekeeping(now_ms, replicas.high_watermarks)
         for plan in work.plans:
             self.later(plan)
         for topic_partition, failure in work.failures:
-            self._broker.replicas.storage_failed(self._broker.replicas.get(*topic_partition), failure)
+            partition = replicas.find(topic_partition)
+            if partition is not None:  # an earlier failure may have taken its whole directory offline
+                replicas.storage_failed(partition, failure)
 
-    async def _run_due(self, now_ms: TimestampMs) -> None:
-        while self._plans and self._plans[0][0] <= now_ms:
+    @property
+    def _has_due(self) -> bool:
+        return bool(self._plans) and self._plans[0][0] <= self._broker.now_ms()
+
+    async def _work(self) -> None:
+        """Run what is due in the pool, one plan after the other."""
+        while self._has_due and not self._stopping:
             plan = heappop(self._plans)[2]
             try:
                 await self._broker.pool.run(plan.run)
             except StorageFailure as failure:
-                log.warning("chore failed, the next start will take it up error=%s", failure)
+                log.warning("chore failed error=%s", failure)
                 self._broker.replicas.disk_failed(failure)
+            except Exception:
+                log.exception("chore failed")
+        self._worker = None

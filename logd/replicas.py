@@ -70,6 +70,10 @@ class Replicas:
             raise self._absent(topic, index)
         return partition
 
+    def find(self, topic_partition: TopicPartition) -> LocalPartition | None:
+        """The partition, None when it is not here or offline."""
+        return self._partitions.get(topic_partition)
+
     def _absent(self, topic: str, index: int) -> BrokerError:
         known = self._image.topics.get(topic)
         state = None if known is None else known.partitions.get(index)
@@ -186,6 +190,7 @@ class Replicas:
                 )
             except StorageFailure as failure:
                 log.error("log not deleted topic=%s partition=%d error=%s", topic.name, index, failure)
+                self._manager.fail_log(TopicPartition(topic.name, index), str(failure))
                 self.disk_failed(failure)
             else:
                 for plan in plans:
@@ -195,6 +200,9 @@ class Replicas:
 
     def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
         """Draw the consequences of what storage raised for `partition`; return what its client is told."""
+        if self._partitions.get(partition.topic_partition) is not partition:
+            # Deleted or offline by now. Another of its name may be there, which this does not concern.
+            return BrokerError(partition.refusal or ErrorCode.KAFKA_STORAGE_ERROR, str(error))
         if isinstance(error, StorageFailure):
             if error.fatal:
                 log.error("data directory offline %s error=%s", _name(partition), error)

@@ -19,6 +19,7 @@ from logd.authorisation import Operation, ResourceType
 from logd.delayed import DelayedFetch, FetchWait
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.fetch import FetchRequest, FetchResponse
+from protocol.types import ZERO_UUID
 from replication.partition import READ_COMMITTED
 from storage.errors import OffsetOutOfRange, StorageError
 
@@ -103,7 +104,12 @@ class _Fetch:
             self._read_cold()
             return None
         request = self._request
-        if self._bytes_read >= request.min_bytes or self._failed or request.max_wait_ms <= 0:
+        if (
+            self._bytes_read >= request.min_bytes
+            or self._failed
+            or request.max_wait_ms <= 0
+            or not self._answers
+        ):
             return self._response()
         self._context.defer()
         self._park()
@@ -131,11 +137,14 @@ class _Fetch:
 
     def _resume(self) -> None:
         """The wait is over: answer with what is there now."""
-        self._read()
-        if self._cold:
-            self._read_cold()
-        else:
-            self._context.reply(self._response())
+        try:
+            self._read()
+            if self._cold:
+                self._read_cold()
+            else:
+                self._context.reply(self._response())
+        except Exception:
+            self._context.fail()
 
     def _response(self) -> FetchResponse:
         return self._session.finish(self._answers, self._broker.now_ms())
@@ -161,9 +170,12 @@ class _Fetch:
 
     def _read_partition(self, target: FetchTarget, answer: _Answer) -> None:
         """Raises: BrokerError with what is to be told of this partition."""
-        topic, _, params = target
+        topic, topic_id, params = target
         partition = self._partition(topic, params)
         log = partition.log
+        if topic_id != log.topic_id and ZERO_UUID not in (topic_id, log.topic_id):
+            # A session knows the name of a topic that was deleted, and made again since.
+            raise BrokerError(ErrorCode.INCONSISTENT_TOPIC_ID)
         offset = params.fetch_offset
         answer.high_watermark = partition.high_watermark
         answer.last_stable_offset = partition.last_stable_offset
@@ -172,15 +184,17 @@ class _Fetch:
             self._failed = True
             return
         self._waits.append(FetchWait(partition, offset, params.partition_max_bytes))
-        if self._bytes_left <= 0 and self._bytes_read:
+        found = self._bytes_read or self._cold
+        if self._bytes_left <= 0 and found:
             answer.records = b""
             return
+        bytes_max = max(min(params.partition_max_bytes, self._bytes_left), 0)
         try:
             result = log.read(
                 offset,
-                max(min(params.partition_max_bytes, self._bytes_left), 0),
+                bytes_max,
                 partition.read_bound(self._isolation, self._replica_id),
-                min_one=not self._bytes_read,
+                min_one=not found,
             )
         except OffsetOutOfRange as error:
             raise BrokerError(ErrorCode.OFFSET_OUT_OF_RANGE, str(error)) from None
@@ -188,6 +202,7 @@ class _Fetch:
             raise self._broker.storage_failed(partition, error) from error
         if result.cold is not None:
             self._cold.append(_ColdPart(len(self._answers) - 1, partition, offset, result.cold))
+            self._bytes_left -= bytes_max  # how much it will be, only the pool can tell
         self._fill(answer, partition, offset, result)
 
     def _partition(self, topic: str | None, params: Params) -> LocalPartition:
@@ -203,10 +218,10 @@ class _Fetch:
     def _diverges(self, partition: LocalPartition, params: Params, answer: _Answer) -> bool:
         """Tell a reader whose last batch is of a history that this log does not have where they part."""
         log = partition.log
-        if params.last_fetched_epoch == partition.leader_epoch:
+        if params.last_fetched_epoch == partition.leader_epoch and params.fetch_offset <= log.log_end_offset:
             return False
         epoch, end_offset = log.leader_epochs.end_offset_for(params.last_fetched_epoch, log.log_end_offset)
-        if epoch < 0:
+        if epoch < 0 or params.fetch_offset < log.log_start_offset:
             raise BrokerError(ErrorCode.OFFSET_OUT_OF_RANGE)
         if epoch == params.last_fetched_epoch and end_offset >= params.fetch_offset:
             return False
@@ -256,16 +271,19 @@ class _Fetch:
 
     def _cold_read(self, done: Future[None]) -> None:
         """The pool has read and checked: answer."""
-        done.result()
         if self._context.closed:
             return
-        for part in self._cold:
-            answer = self._answers[part.index]
-            try:
-                self._take_cold(part, answer)
-            except BrokerError as error:
-                self._refuse(answer, error)
-        self._context.reply(self._response())
+        try:
+            done.result()
+            for part in self._cold:
+                answer = self._answers[part.index]
+                try:
+                    self._take_cold(part, answer)
+                except BrokerError as error:
+                    self._refuse(answer, error)
+            self._context.reply(self._response())
+        except Exception:
+            self._context.fail()
 
     def _take_cold(self, part: _ColdPart, answer: _Answer) -> None:
         partition = part.partition
