@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
 from storage.fs import ATOMIC_SUFFIX, OpenMode
+from storage.residency import is_resident
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
@@ -31,8 +32,6 @@ _FLAGS = {
 }
 _FILE_PERMISSIONS = 0o644
 _IOV_MAX = 1024  # POSIX allows a system to refuse longer vectors; Linux does
-_PROBE_STRIDE = 128 * 1024  # the kernel's default read-ahead window: a page inside one is rarely cold alone
-_RWF_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 _MEMORY_FILE_SYSTEMS = frozenset({b"tmpfs", b"ramfs", b"hugetlbfs"})
 
 _FAILED = "refused: an earlier write or sync of this file failed"
@@ -168,19 +167,10 @@ class RealFile:
     def is_resident(self, position: int, size: int) -> bool:
         if self._resident_by_nature:
             return True
-        if _RWF_NOWAIT is None or size <= 0:
-            return size <= 0
-        descriptor = self._descriptor
-        probe = [bytearray(1)]
         try:
-            for place in range(position, position + size - 1, _PROBE_STRIDE):
-                os.preadv(descriptor, probe, place, _RWF_NOWAIT)
-            os.preadv(descriptor, probe, position + size - 1, _RWF_NOWAIT)
+            return is_resident(self._descriptor, position, size)
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP):
-                return False
             raise failure_from(error, self.name) from error
-        return True
 
     def fileno(self) -> int:
         return self._descriptor

@@ -1,0 +1,86 @@
+"""Hot and cold pages of a real file, asked in both ways."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import residency
+from storage.residency import is_resident
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+SIZE = 4 << 20
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is in its page cache")
+
+
+@pytest.fixture
+def descriptor(tmp_path: Path) -> Iterator[int]:
+    opened = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    for _ in range(SIZE // PAGE):  # page by page, or the kernel makes folios that it drops only whole
+        os.write(opened, os.urandom(PAGE))
+    os.fsync(opened)
+    if not residency._probe(opened, 0, SIZE):
+        pytest.skip("the file system of the temporary directory does not answer RWF_NOWAIT")
+    yield opened
+    os.close(opened)
+
+
+@pytest.fixture(params=["cachestat", "probes"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    count = residency._cachestat() if request.param == "cachestat" else residency._unsupported
+    monkeypatch.setattr(residency, "count_pages", count)
+    return str(request.param)
+
+
+def drop(descriptor: int, position: int, size: int) -> None:
+    os.posix_fadvise(descriptor, position, size, os.POSIX_FADV_DONTNEED)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("size", [0, 1, PAGE, 100_000, 1 << 20, SIZE])
+def test_what_was_written_is_resident(descriptor: int, size: int) -> None:
+    assert is_resident(descriptor, 0, size)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("size", [1, PAGE, 100_000, 1 << 20])
+def test_what_was_dropped_is_not(descriptor: int, size: int) -> None:
+    drop(descriptor, 0, SIZE)
+    assert not is_resident(descriptor, 1 << 20, size)
+    os.pread(descriptor, SIZE, 0)
+    assert is_resident(descriptor, 1 << 20, size)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_cold_end_is_seen(descriptor: int) -> None:
+    drop(descriptor, 3 << 20, 1 << 20)
+    assert is_resident(descriptor, 0, 3 << 20)
+    assert not is_resident(descriptor, 0, (3 << 20) + 1)
+
+
+def test_a_single_cold_page_is_seen_where_pages_are_counted(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = residency._cachestat()
+    if count(descriptor, 0, SIZE) < 0:
+        pytest.skip("this kernel has no cachestat")
+    monkeypatch.setattr(residency, "count_pages", count)
+    drop(descriptor, 1_000_000 // PAGE * PAGE, PAGE)
+    if count(descriptor, 0, SIZE) == SIZE // PAGE:
+        pytest.skip("the page is part of a larger folio, which the kernel keeps")
+    assert not is_resident(descriptor, 5, SIZE - 10)
+    assert is_resident(descriptor, 0, 900_000)
+    assert is_resident(descriptor, 2_000_000, 1_000_000)
+
+
+def test_the_system_is_asked_once_whether_it_can_count(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(residency, "count_pages", residency._load)
+    assert is_resident(descriptor, 0, SIZE)
+    assert residency.count_pages is not residency._load
