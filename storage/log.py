@@ -57,7 +57,7 @@ from storage.cold_read import ColdRead, Generation
 from storage.config import LOG_APPEND_TIME, LogConfig
 from storage.errors import CorruptLog, OffsetOutOfRange, StorageFailure
 from storage.flush import DeletePlan, FlushPlan
-from storage.fs import File, OpenMode
+from storage.fs import File
 from storage.leader_epochs import LeaderEpochCache
 from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
@@ -66,6 +66,7 @@ from storage.retention import SegmentFacts, count_expired
 from storage.segment import DELETED_SUFFIX, UNKNOWN, Segment
 from storage.timestamp_lookup import TimestampLookup, TimestampOffset
 from storage.txn_index import AbortedTxn
+from storage.unsynced import Unsynced
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
@@ -181,19 +182,17 @@ class Log:
         active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
         self._generation = Generation()
         self._truncations = 0
-        self._unsynced_snapshots: list[tuple[Offset, File]] = []
-        self._unsynced_indexes = [
-            segment
-            for segment, following in pairwise(segments)
-            if following.base_offset > recovery_point and not was_closed
-        ]
-        """Inactive segments whose indexes may not be on disk yet, oldest first."""
-        self._unsaved_epochs: list[tuple[LeaderEpoch, Offset]] | None = None
-        has_files = len(segments) > 1 or active.size_bytes > 0 or active.base_offset > 0
-        self._directory_changes = 1 if has_files and not was_closed else 0
-        """Names made or changed so far; `_directory_synced` of them are durable."""
-        self._directory_synced = 0
-        self._was_flushed = was_closed
+        self._unsynced = Unsynced(
+            fs,
+            directory,
+            rolled=[
+                segment
+                for segment, following in pairwise(segments)
+                if following.base_offset > recovery_point and not was_closed
+            ],
+            names=not was_closed and (len(segments) > 1 or active.size_bytes > 0 or active.base_offset > 0),
+            is_born=was_closed,
+        )
         self._closed_end = log_end_offset if was_closed else UNKNOWN
         """The log end at which all files, the active indexes too, are complete and on disk."""
         self._may_have_gaps = False
@@ -228,9 +227,10 @@ class Log:
         """What to checkpoint as recovery point: a little lower than it while a segment that ends there, rolled after
         the flush was planned, has indexes that are not on disk. Recovery then makes those anew.
         """
-        if not self._unsynced_indexes:
+        rolled = self._unsynced.rolled
+        if not rolled:
             return self.recovery_point
-        oldest = min(segment.base_offset for segment in self._unsynced_indexes)
+        oldest = min(segment.base_offset for segment in rolled)
         end_offset = self._base_offsets[bisect_right(self._base_offsets, oldest)]
         return min(self.recovery_point, end_offset - 1)
 
@@ -430,7 +430,7 @@ class Log:
     def _index_aborted(self, segment: Segment, aborted: AbortedTxn) -> None:
         try:
             if not segment.txn_index.entries:
-                self._directory_changes += 1  # its file is made now
+                self._unsynced.add_name()  # its file is made now
             segment.txn_index.append(aborted)
         except StorageFailure as failure:
             # The marker is in the log. Without the entry, consumers would be shown what it aborted: a full disk, too,
@@ -475,15 +475,14 @@ class Log:
         return self._roll(self.log_end_offset, now_ms)
 
     def _roll(self, base_offset: Offset, now_ms: TimestampMs) -> Segment:
-        snapshot = self.producers.take_snapshot(base_offset)
-        if snapshot is not None:
-            self._unsynced_snapshots.append((base_offset, self._fs.open(snapshot, OpenMode.READ)))
+        unsynced = self._unsynced
+        unsynced.add_snapshot(base_offset, self.producers.take_snapshot(base_offset))
         old = self._active
         old.finish_time_index()
         segment = Segment(self._fs, self.directory, base_offset, now_ms)
         segment.create_files()
-        self._directory_changes += 1
-        self._unsynced_indexes.append(old)
+        unsynced.add_name()
+        unsynced.add_rolled(old)
         self._write_indexes(old)
         self._segments.append(segment)
         self._base_offsets.append(base_offset)
@@ -495,7 +494,7 @@ class Log:
         segment = self._active
         if not segment.size_bytes:
             segment.create_files()
-            self._directory_changes += 1
+            self._unsynced.add_name()
         return segment.file
 
     def _set_roll_time(self, segment: Segment) -> None:
@@ -650,7 +649,7 @@ class Log:
         """Whether an inactive segment is not on disk yet: rolling leaves one behind, and nothing but a flush
         makes it eligible for deletion.
         """
-        return bool(self._unsynced_indexes) or self.recovery_point < self._active.base_offset
+        return bool(self._unsynced.rolled) or self.recovery_point < self._active.base_offset
 
     def flush_plan(self, up_to: Offset | None = None) -> FlushPlan:
         """A plan that makes everything below `up_to` durable, by default all that was appended so far.
@@ -663,63 +662,23 @@ class Log:
         for segment in self._segments[first:]:
             if segment.base_offset < end and segment.size_bytes and end > self.recovery_point:
                 files.append(segment.file)
-        # Unlike the other indexes it cannot be judged by the log alone, should the segment be rolled next.
-        files += self._txn_index_file(self._active)
-        rolled = [segment for segment in self._unsynced_indexes if segment.base_offset < end]
-        for segment in rolled:
-            files += self._index_files(segment)
-        files += [file for offset, file in self._unsynced_snapshots if offset <= end]
-        epochs = self.leader_epochs.take_unsaved()
-        if epochs is not None:
-            self._unsaved_epochs = epochs
-        # Epochs without a record are not worth a file: opening an empty log drops them.
-        epochs_to_save = self._unsaved_epochs if self.size_bytes else None
-        changes = self._directory_changes if self._directory_changes != self._directory_synced else None
-        is_needed = bool(files) or epochs_to_save is not None or changes is not None
-        return FlushPlan(
-            self._fs,
-            self.directory,
+        return self._unsynced.plan(
+            files,
+            self._active,
+            self.leader_epochs,
             up_to=end,
             truncations=self._truncations,
-            files=files,
-            rolled=rolled,
-            leader_epochs=epochs_to_save,
-            directory_changes=changes,
-            is_first=is_needed and not self._was_flushed,
+            has_records=self.size_bytes > 0,
         )
-
-    def _index_files(self, segment: Segment) -> list[File]:
-        """The index files of an inactive segment, complete and ready to be synced."""
-        segment.write_indexes()
-        paths = (segment.offset_index.path, segment.time_index.path)
-        files = [self._fs.open(path, OpenMode.READ) for path in paths]
-        return files + self._txn_index_file(segment)
-
-    def _txn_index_file(self, segment: Segment) -> list[File]:
-        """The transaction index, if there is one; an empty one may have had entries before a truncation."""
-        path = segment.txn_index.path
-        was_there = self._fs.exists(path)
-        segment.txn_index.write_out()
-        if was_there:
-            return [self._fs.open(path, OpenMode.READ)]
-        if not self._fs.exists(path):
-            return []
-        self._directory_changes += 1
-        return [self._fs.open(path, OpenMode.READ)]
 
     def flushed(self, plan: FlushPlan) -> None:
         """Moves the recovery point after `plan` has run without an error."""
-        if plan.leader_epochs is self._unsaved_epochs:
-            self._unsaved_epochs = None
-        self._was_flushed |= plan.is_first
+        is_current = plan.truncations == self._truncations
+        self._unsynced.cross_out(plan, is_current=is_current)
+        if is_current:
+            self.recovery_point = max(self.recovery_point, plan.up_to)
         if plan.closes and plan.up_to == self.log_end_offset:
             self._closed_end = plan.up_to
-        if plan.directory_changes is not None:
-            self._directory_synced = max(self._directory_synced, plan.directory_changes)
-        if plan.truncations == self._truncations:
-            self.recovery_point = max(self.recovery_point, plan.up_to)
-            self._unsynced_snapshots = [s for s in self._unsynced_snapshots if s[0] > plan.up_to]
-            self._unsynced_indexes = [s for s in self._unsynced_indexes if s not in plan.rolled]
 
     def prepare_close(self) -> FlushPlan:
         """Completes the files of a log that takes no more appends; returns the plan that makes them durable.
@@ -731,16 +690,14 @@ class Log:
         active = self._active
         active.finish_time_index()
         active.write_indexes()
-        snapshot = self.producers.take_snapshot(self.log_end_offset) if self.log_end_offset else None
-        if snapshot is not None:
-            self._directory_changes += 1
-            file = self._fs.open(snapshot, OpenMode.READ)
-            self._unsynced_snapshots.append((self.log_end_offset, file))
+        if self.log_end_offset:
+            snapshot = self.producers.take_snapshot(self.log_end_offset)
+            self._unsynced.add_snapshot(self.log_end_offset, snapshot)
         plan = self.flush_plan()
         if active.size_bytes:
-            plan.files += self._index_files(active)
+            plan.files += self._unsynced.index_files(active)
         plan.closes = True
-        plan.is_first = not self._was_flushed
+        plan.is_first = not self._unsynced.is_born
         return plan
 
     def close(self) -> None:
@@ -796,7 +753,7 @@ class Log:
         """Whether segment number `index` is known by name on disk, and everything before it is there."""
         if self._base_offsets[index] > self.recovery_point:
             return False
-        return self._segments[index - 1] not in self._unsynced_indexes
+        return self._segments[index - 1] not in self._unsynced.rolled
 
     def _segment_facts(self) -> list[SegmentFacts]:
         ends = [*self._base_offsets[1:], self.log_end_offset]
@@ -812,13 +769,12 @@ class Log:
     def _delete_segments(self, count: int, now_ms: TimestampMs) -> DeletePlan:
         """Takes the first `count` segments and the snapshots at their base offsets out of the log."""
         paths: list[str] = []
-        for segment in self._take_out(
-            0, count
-        ):  # the oldest first: a crash between two renames leaves no gap
+        # The oldest first: a crash between two renames leaves no gap.
+        for segment in self._take_out(0, count):
             paths += self._files_of(segment)
         for path in paths:
             self._fs.rename(path, path + DELETED_SUFFIX)
-        self._directory_changes += 1
+        self._unsynced.add_name()
         gone = [path + DELETED_SUFFIX for path in paths]
         return DeletePlan(self._fs, self.directory, gone, now_ms + self.config.file_delete_delay_ms)
 
@@ -834,7 +790,7 @@ class Log:
     def _take_out(self, first: int, stop: int) -> list[Segment]:
         """Forgets segments number [first, stop) and lets go of their files."""
         removed = self._segments[first:stop]
-        self._unsynced_indexes = [s for s in self._unsynced_indexes if s not in removed]
+        self._unsynced.forget_segments(removed)
         del self._segments[first:stop], self._base_offsets[first:stop]
         self._generation.number += 1
         for segment in removed:
@@ -867,7 +823,7 @@ class Log:
         if kept < len(self._segments):
             self._remove_segments(kept)
         self._active = active = self._segments[-1]
-        self._unsynced_indexes = [s for s in self._unsynced_indexes if s is not active]
+        self._unsynced.forget_segments([active])
         self.size_bytes -= active.size_bytes
         kept_to = offset
         if active.size_bytes:
@@ -878,7 +834,7 @@ class Log:
         self.log_end_offset = offset
         self.recovery_point = min(self.recovery_point, kept_to)
         self.log_start_offset = min(self.log_start_offset, offset)
-        self._unsynced_snapshots = [s for s in self._unsynced_snapshots if s[0] <= offset]
+        self._unsynced.forget_snapshots_above(offset)
         self.leader_epochs.truncate_from_end(offset)
         self._reload_producers(now_ms)
 
@@ -893,7 +849,7 @@ class Log:
         self._remove_segments(0)
         self.producers.reset()
         self.leader_epochs.clear()
-        self._unsynced_snapshots.clear()
+        self._unsynced.forget_snapshots_above(-1)
         for name in self._fs.listdir(self.directory):
             if name.endswith(DELETED_SUFFIX):  # or one of the same offset would count as deleted, too
                 self._fs.remove(f"{self.directory}/{name}")
