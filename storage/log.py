@@ -52,6 +52,7 @@ from protocol.types import (
     TopicPartition,
 )
 from storage.append_checks import AppendRules
+from storage.append_result import AppendOrigin, AppendResult
 from storage.batch_scan import iter_checked
 from storage.cold_read import ColdRead, Generation
 from storage.config import LOG_APPEND_TIME, LogConfig
@@ -61,6 +62,7 @@ from storage.fs import File
 from storage.leader_epochs import LeaderEpochCache
 from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
+from storage.read_result import ReadResult
 from storage.region import FileRegion
 from storage.retention import SegmentFacts, count_expired
 from storage.segment import DELETED_SUFFIX, UNKNOWN, Segment
@@ -70,6 +72,8 @@ from storage.unsynced import Unsynced
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
+
+__all__ = ["AppendOrigin", "AppendResult", "Log", "LogStartOffsetReason", "ReadResult"]
 
 _HEADER_UNPACK = HEADER.unpack_from
 _PLACE = Struct(">qii").pack_into  # base offset, batch length, leader epoch: what the log assigns, in one go
@@ -81,19 +85,6 @@ _SEQUENCE_MASK = 0x7FFFFFFF
 _NO_TIMESTAMP = -1
 
 
-class AppendOrigin(enum.Enum):
-    """Who appends, which decides what is checked."""
-
-    CLIENT = "client"
-    """A producer: every check."""
-    COORDINATOR = "coordinator"
-    """A coordinator of this node: batches without sequences, and transaction markers."""
-    RAFT_LEADER = "raft leader"
-    """The metadata log's owner."""
-    REPLICATION = "replication"
-    """A follower; see `Log.append_replica`."""
-
-
 class LogStartOffsetReason(enum.Enum):
     """Why the log start offset moved."""
 
@@ -102,47 +93,39 @@ class LogStartOffsetReason(enum.Enum):
     LEADER_OFFSET_INCREMENTED = "leader offset increment"
 
 
-class AppendResult:
-    """What became of one batch. Offsets inclusive; -1 for what does not apply."""
-
-    __slots__ = ("base_offset", "duplicate", "flush_to", "last_offset", "log_append_time", "max_timestamp")
-
-    def __init__(
-        self,
-        base_offset: Offset,
-        last_offset: Offset,
-        max_timestamp: TimestampMs,
-        log_append_time: TimestampMs,
-        duplicate: bool,
-        flush_to: Offset,
-    ) -> None:
-        self.base_offset = base_offset
-        self.last_offset = last_offset
-        self.max_timestamp = max_timestamp
-        self.log_append_time = log_append_time
-        """-1 where records keep their own time."""
-        self.duplicate = duplicate
-        """The batch had been written before: nothing was written, the offsets are the original ones."""
-        self.flush_to = flush_to
-        """The answer must wait until `recovery_point` is at least this; -1: it need not wait."""
-
-
-class ReadResult:
-    """What a read found: a region, or nothing (both None), or a plan that must run first."""
-
-    __slots__ = ("cold", "next_offset", "region")
-
-    def __init__(self, region: FileRegion | None, next_offset: Offset, cold: ColdRead | None = None) -> None:
-        self.region = region
-        """Whole batches; the first may begin below the offset asked for."""
-        self.next_offset = next_offset
-        """Offset behind the region."""
-        self.cold = cold
-        """Run it in the pool, then pass it to `Log.finish_read`."""
-
-
 class Log:
     """The log of one replica."""
+
+    __slots__ = (
+        "_active",
+        "_base_offsets",
+        "_closed_end",
+        "_flush_messages",
+        "_fs",
+        "_generation",
+        "_header_is_enough",
+        "_index_interval_bytes",
+        "_max_message_bytes",
+        "_may_have_gaps",
+        "_rules",
+        "_segment_bytes",
+        "_segments",
+        "_stamps_time",
+        "_timestamp_after_max_ms",
+        "_timestamp_before_max_ms",
+        "_truncations",
+        "_unsynced",
+        "config",
+        "directory",
+        "leader_epochs",
+        "log_end_offset",
+        "log_start_offset",
+        "producers",
+        "recovery_point",
+        "size_bytes",
+        "topic_id",
+        "topic_partition",
+    )
 
     def __init__(
         self,
