@@ -28,8 +28,9 @@ class OffsetCheckpoint:
         self._fs = fs
         self._lock = threading.Lock()
         self._plans_made = 0
-        self._oldest_valid = 1
-        """Plans with a lower number have nothing to say any more."""
+        self._plan_written = 0
+        self._plan_outdated = 0
+        """Plans up to this number shall write nothing any more."""
         self._content: Mapping[TopicPartition, Offset] | None = None
         """What the file holds; None while that is not known."""
 
@@ -39,7 +40,7 @@ class OffsetCheckpoint:
 
     def outdate_plans(self) -> None:
         """Plans made so far, of which some may be under way, shall write nothing any more. Follow with `may_hold`."""
-        self._oldest_valid = self._plans_made + 1
+        self._plan_outdated = self._plans_made
 
     def may_hold(self, topic_partition: TopicPartition) -> bool:
         """Whether the file may have an entry for the partition."""
@@ -52,16 +53,18 @@ class OffsetCheckpoint:
         return OffsetCheckpointPlan(self, self._plans_made, offsets)
 
     def write(self, number: int, offsets: Mapping[TopicPartition, Offset]) -> None:
-        """Performs plan `number`: blocks until its content, or newer content, is durable."""
+        """Performs plan `number`: blocks until its content, or newer content, is durable. Does nothing for a plan that
+        was outdated: whoever did that made a newer one.
+        """
         with self._lock:
             # Unknown first, then the look at the number: `outdate_plans` and `may_hold` go the other way round, without
             # the lock, so that either this sees the one or its caller sees the other.
             content, self._content = self._content, None
-            if number >= self._oldest_valid:
+            if number > self._plan_written and number > self._plan_outdated:
                 if offsets != content:
                     write_offsets(self._fs, self.path, offsets)
                     content = offsets
-                self._oldest_valid = max(self._oldest_valid, number)
+                self._plan_written = number
             self._content = content
 
 
