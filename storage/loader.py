@@ -41,6 +41,9 @@ _UNINDEXED_BYTES_MAX = 16 << 20
 """More than this behind the last index entry means that entries were lost. A batch may be large, and a follower
 of Kafka's makes one entry per fetch, so a little says nothing."""
 
+_CLEAN_WALK_BYTES_MAX = 1 << 20
+"""After a clean stop an index is complete: a clock that once ran ahead must not cost a walk over every header."""
+
 
 @dataclass(slots=True)
 class RecoveryReport:
@@ -263,8 +266,11 @@ class _Loading:
         the recovery point behind it before its indexes reach the disk.
         """
         end = log_start_offset
+        walk_bytes_max = _CLEAN_WALK_BYTES_MAX if self.report.clean else 1 << 31
         for index, segment in enumerate(self.segments[:count]):
-            walked = None if segment.base_offset in self._without_index else _walk_to_end(segment)
+            walked = _walk_to_end(segment, walk_bytes_max)
+            if segment.base_offset in self._without_index:
+                walked = None
             end = self._rebuild_indexes(segment) if walked is None else walked
             following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
             if end > following or (end < following and not self._config.compacts):
@@ -419,33 +425,39 @@ def _walk(segment: Segment) -> Offset | None:
     return end
 
 
-def _walk_to_end(segment: Segment) -> Offset | None:
+def _walk_to_end(segment: Segment, bytes_max: int) -> Offset | None:
     """Where the segment ends, by the headers from the largest timestamp on, or from the last place in the offset
     index if that comes first; None when either index cannot be right.
+
+    More than `bytes_max` between the two are skipped: then a later timestamp in between goes unseen.
     """
     try:
         if not (segment.offset_index.is_whole() and segment.time_index.is_whole()):
             return None
-        return _walk_from_last_entries(segment)
+        return _walk_from_last_entries(segment, bytes_max)
     except CorruptLog:
         return None
 
 
-def _walk_from_last_entries(segment: Segment) -> Offset | None:
-    size = segment.size_bytes
+def _walk_from_last_entries(segment: Segment, bytes_max: int) -> Offset | None:
+    size, base_offset = segment.size_bytes, segment.base_offset
     largest, largest_at = segment.time_index.last_entry()
-    indexed, position, _ = segment.offset_index.lookup(largest_at)
-    _, indexed_to, _ = segment.offset_index.lookup(segment.offset_max)
-    if not 0 <= position <= indexed_to <= max(size - 1, 0) or size - indexed_to > _UNINDEXED_BYTES_MAX:
+    start = segment.offset_index.lookup(largest_at)
+    last = segment.offset_index.lookup(segment.offset_max)
+    if not 0 <= start[1] <= last[1] <= max(size - 1, 0) or size - last[1] > _UNINDEXED_BYTES_MAX:
         return None
-    start, end = position, segment.base_offset
-    found = largest < 0
-    for span in iter_spans(segment.file, start, size):
-        if span.position == start and indexed >= segment.base_offset and span.last_offset != indexed:
-            return None
-        if span.last_offset == largest_at and span.max_timestamp == largest:
-            found = True
-        elif span.max_timestamp > largest:
-            return None
-        end = span.last_offset + 1
+    skips = last[1] - start[1] > bytes_max
+    found, end = largest < 0, base_offset
+    for indexed, position, _ in (start, last) if skips else (start,):
+        for span in iter_spans(segment.file, position, size):
+            if span.position == position and indexed >= base_offset and span.last_offset != indexed:
+                return None
+            if span.max_timestamp > largest:
+                return None
+            found |= span.last_offset == largest_at and span.max_timestamp == largest
+            if span.last_offset >= largest_at and not found:
+                return None
+            end = span.last_offset + 1
+            if skips and found and position == start[1]:
+                break
     return end if found else None
