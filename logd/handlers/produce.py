@@ -20,7 +20,7 @@ from protocol.compression import Codec
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.messages.produce import ProduceRequest, ProduceResponse
 from protocol.record_validation import InvalidRecords
-from protocol.records import ATTRIBUTES_POSITION, HEADER_SIZE, TRANSACTIONAL_BIT
+from protocol.records import ATTRIBUTES_POSITION, HEADER_SIZE, MAGIC, MAGIC_POSITION, TRANSACTIONAL_BIT
 from replication.topic_names import INTERNAL_TOPICS
 from storage.errors import StorageError
 from storage.log import AppendOrigin
@@ -44,6 +44,8 @@ _CODEC_MASK: Final = 0x07
 #: The client id with which an operator's tools may write to internal topics.
 _ADMIN_CLIENT_ID: Final = "__admin_client"
 
+_REFUSED_UNANSWERED: Final = "a batch sent with acks=0 was refused"
+
 _Data = ProduceRequest.PartitionProduceData
 _Answer = ProduceResponse.PartitionProduceResponse
 
@@ -56,7 +58,7 @@ def handle(broker: Broker, request: ProduceRequest, context: RequestContext) -> 
         response.responses.append(appends.topic(topic))
     if request.acks == 0:
         if appends.refused:
-            raise ProtocolViolation("a batch sent with acks=0 was refused")
+            raise ProtocolViolation(_REFUSED_UNANSWERED)
         return None
     if not appends.waits:
         return response
@@ -88,8 +90,8 @@ def handle_alike(
     acks = shape.acks
     try:
         partition, result = _append_batch(broker, topic, shape.index, batch, acks, broker.now_ms())
-    except BrokerError:
-        return False
+    except BrokerError as error:
+        return _refuse_alike(connection, shape, correlation_id, error)
     log_start_offset = partition.log.log_start_offset
     if not acks:
         return True
@@ -104,16 +106,39 @@ def handle_alike(
         log_append_time_ms=result.log_append_time,
         log_start_offset=log_start_offset,
     )
-    response = ProduceResponse(
-        responses=[
-            ProduceResponse.TopicProduceResponse(
-                name=shape.topic_name, topic_id=shape.topic_id, partition_responses=[answer]
-            )
-        ]
-    )
-    context = RequestContext(connection, API_KEY, shape.version, correlation_id, None, flexible=True)
-    _park(broker, context, response, [(ProduceWait(partition, result, acks), answer)], shape.timeout_ms)
+    context = _context_alike(connection, shape, correlation_id)
+    waits = [(ProduceWait(partition, result, acks), answer)]
+    _park(broker, context, _response_alike(shape, answer), waits, shape.timeout_ms)
     return True
+
+
+def _refuse_alike(
+    connection: Connection, shape: ProduceShape, correlation_id: int, error: BrokerError
+) -> bool:
+    """Tell of a failed disk here: the log may have set the batch's offset already, which the ordinary way would take
+    for the client's. False for every other refusal.
+    """
+    if error.code is not ErrorCode.KAFKA_STORAGE_ERROR:
+        return False
+    if shape.acks == 0:
+        raise ProtocolViolation(_REFUSED_UNANSWERED) from error
+    answer = _Answer(index=shape.index)
+    _refuse(answer, error)
+    _context_alike(connection, shape, correlation_id).reply(_response_alike(shape, answer))
+    return True
+
+
+def _context_alike(connection: Connection, shape: ProduceShape, correlation_id: int) -> RequestContext:
+    return RequestContext(
+        connection, API_KEY, shape.version, correlation_id, connection.client_id, flexible=True
+    )
+
+
+def _response_alike(shape: ProduceShape, answer: _Answer) -> ProduceResponse:
+    topic = ProduceResponse.TopicProduceResponse(
+        name=shape.topic_name, topic_id=shape.topic_id, partition_responses=[answer]
+    )
+    return ProduceResponse(responses=[topic])
 
 
 class _Appends:
@@ -175,7 +200,7 @@ class _Appends:
         if batch is None:
             raise BrokerError(ErrorCode.INVALID_RECORD, "There is no record batch.")
         assert isinstance(batch, memoryview)
-        if len(batch) >= HEADER_SIZE:
+        if len(batch) >= HEADER_SIZE and batch[MAGIC_POSITION] == MAGIC:
             self._check_attributes(batch[_LOW_ATTRIBUTES_POSITION])
         acks = self._request.acks
         partition, result = _append_batch(self._broker, topic, data.index, batch, acks, self._now_ms)
@@ -241,7 +266,10 @@ def _refuse(answer: _Answer, error: BrokerError) -> None:
 def _answer_waits(
     context: RequestContext, response: ProduceResponse, waits: list[tuple[ProduceWait, _Answer]]
 ) -> None:
-    for wait, answer in waits:
-        if wait.error:
-            _refuse(answer, BrokerError(wait.error))
-    context.reply(response)
+    try:
+        for wait, answer in waits:
+            if wait.error:
+                _refuse(answer, BrokerError(wait.error))
+        context.reply(response)
+    except Exception:
+        context.fail()
