@@ -25,6 +25,7 @@ from storage.log import Log
 from storage.manager import LogManager
 from storage.producer_state import ProducerStateManager
 from storage.segment import Segment
+from storage.segment_recovery import rebuild_segment
 
 
 @contextmanager
@@ -161,7 +162,7 @@ _flush_run = FlushPlan.run
 _checkpoint_plan = LogManager._checkpoint_plan
 _close_directory = LogManager._close_directory
 _first_to_scan = _Loading._first_to_scan
-_rebuild_segment = storage.loader.rebuild_segment
+_rebuild_segment = rebuild_segment
 _reload = ProducerStateManager.reload
 _append = FaultyFile.append
 _log_append = Log.append

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.records import LEADER_EPOCH_POSITION
+from protocol.types import TopicPartition
 from storage.errors import CorruptLog, DirectoryRefused, MalformedFile, StorageFailure
 from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss, Operation
 from storage.log import Log
@@ -147,7 +148,7 @@ def _check_rotten(
     node: NodeModel,
     now_ms: int,
     path: str,
-    recovery_points: dict[object, int],
+    recovery_points: dict[TopicPartition, int],
     rot: Rot,
 ) -> None:
     try:

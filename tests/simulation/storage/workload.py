@@ -76,6 +76,7 @@ class Workload:
         self._pending: list[Pending] = []
         self._replicas: dict[TopicPartition, Replica] = {}
         self._topics_made = 0
+        self._deletions = 0
         self._manager: LogManager | None = None
 
     @property
@@ -117,7 +118,7 @@ class Workload:
         if not self._replicas:  # a full disk refused to make the only topic again
             self._do(self.create_topic)
             return
-        actions, weights = zip(*self._weighted_actions(), strict=True)
+        actions, weights = zip(*self.weighted_actions(), strict=True)
         action = self._choose.choices(actions, weights)[0]
         self.steps.append(f"operation {self.fs.operations + 1}: {action.__name__}")
         self._do(action)
@@ -131,7 +132,7 @@ class Workload:
         for replica in self._replicas.values():
             replica.model.acknowledge(replica.log.recovery_point)
 
-    def _weighted_actions(self) -> list[tuple[Callable[[], None], int]]:
+    def weighted_actions(self) -> list[tuple[Callable[[], None], int]]:
         return [
             (self.append_plain, 14),
             (self.append_idempotent, 14),
@@ -270,10 +271,13 @@ class Workload:
 
     def begin_checkpoint(self) -> None:
         starts = {replica.model.topic_id: replica.log.log_start_offset for replica in self._replicas.values()}
+        deletions = self._deletions
         for plan in self.manager.checkpoint_plans(self._high_watermarks()):
-            self._pending.append(Pending(plan.run, lambda: self._checkpointed(starts)))
+            self._pending.append(Pending(plan.run, lambda: self._checkpointed(starts, deletions)))
 
-    def _checkpointed(self, starts: dict[bytes, int]) -> None:
+    def _checkpointed(self, starts: dict[bytes, int], deletions: int) -> None:
+        if deletions != self._deletions:
+            return  # a plan made before a deletion leaves the writing to the plan of that
         for replica in self._replicas.values():
             model = replica.model
             model.start_offset_min = max(model.start_offset_min, starts.get(model.topic_id, 0))
@@ -387,6 +391,7 @@ class Workload:
         self._create(replica.model.topic_partition)
 
     def _delete(self, replica: Replica) -> None:
+        self._deletions += 1
         partition = replica.model.topic_partition
         del self.node.live[partition]
         del self._replicas[partition]
