@@ -40,6 +40,9 @@ def main() -> int:
     run.add_argument("--directory", help="where brokers keep their data; a temporary directory if not given")
     run.add_argument("--logd-command", default=f"{sys.executable} -m logd", help="how to start logd")
     run.add_argument(
+        "--logd-property", action="append", default=[], metavar="NAME=VALUE", help="as for logd serve -X"
+    )
+    run.add_argument(
         "--cold-memory", action="store_true", help="do not fill the page cache, see bench/page_cache.py"
     )
     commands.add_parser("report", help="write docs/BENCHMARKS.md and its chart")
@@ -68,7 +71,8 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"note: the load average is {load:.1f}; other work on the machine spoils the figures")
     filled = gives_memory_back() and not arguments.cold_memory
     page_cache = PageCache(directory) if filled else None
-    targets = Targets(directory, options.logd_command)
+    properties = dict(pair.split("=", 1) for pair in arguments.logd_property)
+    targets = Targets(directory, options.logd_command, properties)
     try:
         for name in arguments.scenarios or SCENARIOS:
             scenario = SCENARIOS[name](options, targets, page_cache)
@@ -76,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
             machine = results.machine()
             samples = scenario.run()
             settings = {**scenario.settings(), "rounds": options.rounds, "quick": options.quick}
-            settings["page_cache_filled"] = filled
+            settings |= {"page_cache_filled": filled, "logd_properties": properties}
             path = results.save(name, machine, settings, samples)
             print(report.table(results.load(path)))
             print(f"saved {path}", flush=True)

@@ -36,7 +36,13 @@ FETCH: Final = 1
 METADATA: Final = 3
 API_VERSIONS: Final = 18
 INIT_PRODUCER_ID: Final = 22
-VERSIONS: Final = {PRODUCE: (3, 12), METADATA: (9, 12), API_VERSIONS: (0, 4), INIT_PRODUCER_ID: (2, 5)}
+VERSIONS: Final = {
+    PRODUCE: (3, 12),
+    FETCH: (4, 12),  # librdkafka takes a broker without it for one that knows old batches only
+    METADATA: (9, 12),
+    API_VERSIONS: (0, 4),
+    INIT_PRODUCER_ID: (2, 5),
+}
 FLEXIBLE_PRODUCE: Final = 9
 SENDFILE_BYTES: Final = 1 << 20
 _BUFFER: Final = 1 << 21

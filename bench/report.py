@@ -45,12 +45,14 @@ This page is written by `python -m bench report`.
 
 def table(result: Result) -> str:
     """One scenario as a markdown table: a row per target, ratios for logd."""
-    metrics = SCENARIOS[result.scenario].metrics
+    scenario = SCENARIOS[result.scenario]
+    metrics = scenario.metrics
+    measured = result.targets()
     lines = [
         "| target | " + " | ".join(f"{metric.title}, {metric.unit}" for metric in metrics.values()) + " |",
         "|---" * (len(metrics) + 1) + "|",
     ]
-    for target in result.targets():
+    for target in (name for name in scenario.targets if name in measured):
         cells = [_cell(result.values(target, name), metric.digits) for name, metric in metrics.items()]
         lines.append(f"| {target} | " + " | ".join(cells) + " |")
     for other in _compared_with(result, metrics):
@@ -94,7 +96,8 @@ def _goals(found: Mapping[str, Result]) -> str:
 def _circumstances(result: Result) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in result.machine.items())
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
-    return f"Taken {result.taken_at}; {machine}. {settings}."
+    warning = "**A quick run: not for publication.** " if result.settings.get("quick") else ""
+    return f"{warning}Taken {result.taken_at}; {machine}. {settings}."
 
 
 def _chart(found: Mapping[str, Result]) -> str:

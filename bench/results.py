@@ -30,15 +30,20 @@ class Result(NamedTuple):
         ]
 
     def ratios(self, target: str, other: str, metric: str) -> list[float]:
-        """target / other, round by round."""
-        others = {
-            s.round: s.metrics[metric] for s in self.samples if s.target == other and metric in s.metrics
-        }
+        """target / other, round by round; where the other is nothing or less (an excess), there is no ratio."""
+        others = self._by_round(other, metric)
         return [
-            sample.metrics[metric] / others[sample.round]
-            for sample in self.samples
-            if sample.target == target and metric in sample.metrics and others.get(sample.round)
+            value / others[round_number]
+            for round_number, value in self._by_round(target, metric).items()
+            if others.get(round_number, 0) > 0
         ]
+
+    def _by_round(self, target: str, metric: str) -> dict[int, float]:
+        return {
+            sample.round: sample.metrics[metric]
+            for sample in self.samples
+            if sample.target == target and metric in sample.metrics
+        }
 
     def targets(self) -> list[str]:
         return list(dict.fromkeys(sample.target for sample in self.samples))

@@ -58,9 +58,12 @@ class Baseline:
 class Targets:
     """Starts targets by name, below one directory."""
 
-    def __init__(self, directory: Path, logd_command: Sequence[str]) -> None:
+    def __init__(
+        self, directory: Path, logd_command: Sequence[str], logd_properties: Mapping[str, str]
+    ) -> None:
         self._directory = directory
         self._logd_command = logd_command
+        self._logd_properties = logd_properties
         self._started = 0
 
     def start(self, name: str, properties: Mapping[str, str] | None = None) -> Running:
@@ -68,9 +71,10 @@ class Targets:
         self._started += 1
         directory = self._directory / f"{name}-{self._started}"
         directory.mkdir(parents=True)
+        for_logd = {**self._logd_properties, **(properties or {})}
         starters: dict[str, Callable[[], Running]] = {
             "kafka": lambda: KafkaBroker(directory, properties=properties),
-            "logd": lambda: LogdBroker(directory, properties=properties, command=self._logd_command),
+            "logd": lambda: LogdBroker(directory, properties=for_logd, command=self._logd_command),
             "null": lambda: Baseline("null"),
             "echo": lambda: Baseline("echo"),
             "floor": lambda: Baseline("floor", directory / "written"),
