@@ -21,7 +21,6 @@ Only truncating and closing wait for the disk. All else that must is handed out 
 from __future__ import annotations
 
 import enum
-from bisect import bisect_right
 from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -66,6 +65,7 @@ from storage.read_result import ReadResult
 from storage.region import FileRegion
 from storage.retention import SegmentFacts, count_expired
 from storage.segment import DELETED_SUFFIX, UNKNOWN, Segment
+from storage.segment_list import SegmentList
 from storage.timestamp_lookup import TimestampLookup, TimestampOffset
 from storage.txn_index import AbortedTxn
 from storage.unsynced import Unsynced
@@ -97,8 +97,6 @@ class Log:
     """The log of one replica."""
 
     __slots__ = (
-        "_active",
-        "_base_offsets",
         "_closed_end",
         "_flush_messages",
         "_fs",
@@ -159,9 +157,8 @@ class Log:
         self.leader_epochs = leader_epochs
         self.producers = producers
         self._fs = fs
-        self._segments = segments
-        self._base_offsets = [segment.base_offset for segment in segments]
-        self._active = active = segments[-1]
+        self._segments = SegmentList(segments)
+        active = segments[-1]
         active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
         self._generation = Generation()
         self._truncations = 0
@@ -195,7 +192,7 @@ class Log:
         self._flush_messages = config.flush_messages
         self._may_have_gaps |= config.compacts
         self._stamps_time = config.message_timestamp_type == LOG_APPEND_TIME
-        self._set_roll_time(self._active)
+        self._set_roll_time(self._segments.active)
 
     def __repr__(self) -> str:
         return f"Log({self.topic_partition}, [{self.log_start_offset}, {self.log_end_offset}))"
@@ -214,7 +211,7 @@ class Log:
         if not rolled:
             return self.recovery_point
         oldest = min(segment.base_offset for segment in rolled)
-        end_offset = self._base_offsets[bisect_right(self._base_offsets, oldest)]
+        end_offset = self._segments.base_offsets[self._segments.number_at(oldest) + 1]
         return min(self.recovery_point, end_offset - 1)
 
     @property
@@ -298,7 +295,7 @@ class Log:
                 if written is not None:
                     return self._duplicate(written.first_offset, written.last_offset, written.timestamp_ms)
 
-        segment = self._active
+        segment = self._segments.active
         if (
             segment.size_bytes + size > self._segment_bytes
             or max_timestamp > segment.roll_above_timestamp
@@ -361,7 +358,7 @@ class Log:
             self._append_verbatim(header, batch)
 
     def _append_verbatim(self, header: BatchHeader, batch: memoryview) -> None:
-        segment = self._active
+        segment = self._segments.active
         size = len(batch)
         last_offset = header.last_offset
         if (
@@ -445,7 +442,7 @@ class Log:
         """Starts a new active segment, unless the one there is empty. Raises: StorageFailure, with nothing
         changed.
         """
-        if self._active.size_bytes:
+        if self._segments.active.size_bytes:
             self._roll(self.log_end_offset, now_ms)
 
     def _segment_for(self, size: int, now_ms: TimestampMs) -> Segment:
@@ -460,21 +457,19 @@ class Log:
     def _roll(self, base_offset: Offset, now_ms: TimestampMs) -> Segment:
         unsynced = self._unsynced
         unsynced.add_snapshot(base_offset, self.producers.take_snapshot(base_offset))
-        old = self._active
+        old = self._segments.active
         old.finish_time_index()
         segment = Segment(self._fs, self.directory, base_offset, now_ms)
         segment.create_files()
         unsynced.add_name()
         unsynced.add_rolled(old)
         self._write_indexes(old)
-        self._segments.append(segment)
-        self._base_offsets.append(base_offset)
-        self._active = segment
+        self._segments.add(segment)
         return segment
 
     def _open_active(self) -> File:
         """The active segment's file; a log that starts at offset 0 has none before its first batch."""
-        segment = self._active
+        segment = self._segments.active
         if not segment.size_bytes:
             segment.create_files()
             self._unsynced.add_name()
@@ -506,12 +501,13 @@ class Log:
             raise OffsetOutOfRange(offset, self.log_start_offset, log_end_offset)
         if offset >= upper or offset == log_end_offset:
             return ReadResult(None, offset)
-        index = bisect_right(self._base_offsets, offset) - 1
+        segments = self._segments
+        number = segments.number_at(offset)
         while True:
-            segment = self._segments[index]
-            index += 1
-            is_active = segment is self._active
-            end_offset = log_end_offset if is_active else self._base_offsets[index]
+            segment = segments[number]
+            number += 1
+            is_active = segment is segments.active
+            end_offset = log_end_offset if is_active else segments.base_offsets[number]
             result = self._read_segment(
                 segment, offset, max_bytes, min(upper, end_offset), end_offset, min_one
             )
@@ -581,7 +577,7 @@ class Log:
         Raises: CorruptLog, StorageFailure.
         """
         found: list[tuple[ProducerId, Offset]] = []
-        for segment in self._segments[max(bisect_right(self._base_offsets, start) - 1, 0) :]:
+        for segment in self._segments[self._segments.number_at(start) :]:
             aborted, complete = segment.txn_index.lookup(start, end)
             found += [(txn.producer_id, txn.first_offset) for txn in aborted]
             if complete:
@@ -614,10 +610,9 @@ class Log:
 
     def _lookup(self, target_ms: TimestampMs | None) -> TimestampLookup:
         start = self.log_start_offset
-        first = max(bisect_right(self._base_offsets, start) - 1, 0)
         return TimestampLookup(
             self._fs,
-            self._segments[first:],
+            self._segments[self._segments.number_at(start) :],
             self._generation,
             target_ms=target_ms,
             start_offset=start,
@@ -632,7 +627,7 @@ class Log:
         """Whether an inactive segment is not on disk yet: rolling leaves one behind, and nothing but a flush
         makes it eligible for deletion.
         """
-        return bool(self._unsynced.rolled) or self.recovery_point < self._active.base_offset
+        return bool(self._unsynced.rolled) or self.recovery_point < self._segments.active.base_offset
 
     def flush_plan(self, up_to: Offset | None = None) -> FlushPlan:
         """A plan that makes everything below `up_to` durable, by default all that was appended so far.
@@ -641,13 +636,12 @@ class Log:
         """
         end = self.log_end_offset if up_to is None else min(up_to, self.log_end_offset)
         files: list[File] = []
-        first = max(bisect_right(self._base_offsets, self.recovery_point) - 1, 0)
-        for segment in self._segments[first:]:
+        for segment in self._segments[self._segments.number_at(self.recovery_point) :]:
             if segment.base_offset < end and segment.size_bytes and end > self.recovery_point:
                 files.append(segment.file)
         return self._unsynced.plan(
             files,
-            self._active,
+            self._segments.active,
             self.leader_epochs,
             up_to=end,
             truncations=self._truncations,
@@ -670,7 +664,7 @@ class Log:
         """
         if self._closed_end == self.log_end_offset:
             return self.flush_plan()
-        active = self._active
+        active = self._segments.active
         active.finish_time_index()
         active.write_indexes()
         if self.log_end_offset:
@@ -729,20 +723,22 @@ class Log:
             count -= 1
         if not count:
             return None
-        self.advance_log_start_offset(self._base_offsets[count], LogStartOffsetReason.SEGMENT_DELETION)
+        self.advance_log_start_offset(
+            self._segments.base_offsets[count], LogStartOffsetReason.SEGMENT_DELETION
+        )
         return self._delete_segments(count, now_ms)
 
     def _is_durable_from(self, index: int) -> bool:
         """Whether segment number `index` is known by name on disk, and everything before it is there."""
-        if self._base_offsets[index] > self.recovery_point:
+        if self._segments.base_offsets[index] > self.recovery_point:
             return False
         return self._segments[index - 1] not in self._unsynced.rolled
 
     def _segment_facts(self) -> list[SegmentFacts]:
-        ends = [*self._base_offsets[1:], self.log_end_offset]
+        ends = [*self._segments.base_offsets[1:], self.log_end_offset]
         facts = []
         for segment, end in zip(self._segments, ends, strict=True):
-            is_active = segment is self._active
+            is_active = segment is self._segments.active
             largest = segment.largest_timestamp()
             if largest < 0:
                 largest = segment.created_ms if not segment.size_bytes else self._fs.mtime_ms(segment.path)
@@ -772,13 +768,10 @@ class Log:
 
     def _take_out(self, first: int, stop: int) -> list[Segment]:
         """Forgets segments number [first, stop) and lets go of their files."""
-        removed = self._segments[first:stop]
+        removed = self._segments.take_out(first, stop)
         self._unsynced.forget_segments(removed)
-        del self._segments[first:stop], self._base_offsets[first:stop]
         self._generation.number += 1
-        for segment in removed:
-            self.size_bytes -= segment.size_bytes
-            segment.close()
+        self.size_bytes -= sum(segment.size_bytes for segment in removed)
         return removed
 
     def _files_of(self, segment: Segment) -> list[str]:
@@ -796,16 +789,16 @@ class Log:
         """
         if offset >= self.log_end_offset:
             return
-        if offset < self._base_offsets[0]:
+        if offset < self._segments.base_offsets[0]:
             self.truncate_fully_and_start_at(offset, now_ms)
             return
         self._generation.number += 1
         self._truncations += 1
         self._closed_end = UNKNOWN
-        kept = bisect_right(self._base_offsets, offset)
+        kept = self._segments.number_at(offset) + 1
         if kept < len(self._segments):
             self._remove_segments(kept)
-        self._active = active = self._segments[-1]
+        active = self._segments.active
         self._unsynced.forget_segments([active])
         self.size_bytes -= active.size_bytes
         kept_to = offset
@@ -839,16 +832,13 @@ class Log:
         segment = Segment(self._fs, self.directory, offset, now_ms)
         segment.create_files()
         self._fs.sync_dir(self.directory)
-        self._segments.append(segment)
-        self._base_offsets.append(offset)
-        self._active = segment
+        self._segments.add(segment)
         self.log_start_offset = self.log_end_offset = self.recovery_point = offset
 
     def _reload_producers(self, now_ms: TimestampMs) -> None:
         """Makes the producer state that of the log as it is now."""
         replay_from = self.producers.reload(self.log_end_offset, now_ms) or 0
-        for index in range(max(bisect_right(self._base_offsets, replay_from) - 1, 0), len(self._segments)):
-            segment = self._segments[index]
+        for segment in self._segments[self._segments.number_at(replay_from) :]:
             if not segment.size_bytes:
                 continue
             batches = iter_checked(
