@@ -40,7 +40,7 @@ class Disk:
         self.syncs: list[str] = []
         """Paths synced, files and directories, in order."""
         self._faults: list[tuple[Kind, str, int]] = []
-        self._held = ""
+        self._held: tuple[Kind, str] | None = None
         self._gate = threading.Event()
         self._gate.set()
         fs.before = self._before
@@ -52,10 +52,15 @@ class Disk:
     def heal(self) -> None:
         self._faults.clear()
 
-    def hold_syncs(self, path: str) -> None:
-        """Keep syncs of paths that hold the text `path` waiting until `let_go`."""
-        self._held = path
+    def hold(self, kind: Kind, path: str) -> None:
+        """Keep operations of a kind on paths that hold the text `path` waiting until `let_go`: only what the pool does
+        may be held.
+        """
+        self._held = kind, path
         self._gate.clear()
+
+    def hold_syncs(self, path: str) -> None:
+        self.hold(Kind.SYNC, path)
 
     def let_go(self) -> None:
         self._gate.set()
@@ -64,8 +69,8 @@ class Disk:
         return sum(path in synced for synced in self.syncs)
 
     def _before(self, operation: Operation) -> int | None:
-        if operation.kind is Kind.SYNC and self._held and self._held in operation.path:
-            assert self._gate.wait(TIMEOUT_S), "nobody let the sync go"
+        if self._held is not None and self._held[0] is operation.kind and self._held[1] in operation.path:
+            assert self._gate.wait(TIMEOUT_S), "nobody let it go"
         for kind, path, code in self._faults:
             if operation.kind is kind and path in operation.path:
                 return code
