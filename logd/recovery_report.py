@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from storage.manager import LoadReport
+    from storage.directory_loader import LoadReport
 
 log = logging.getLogger("logd.recovery")
 

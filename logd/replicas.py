@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from protocol.types import NodeId, Offset, TimestampMs
     from replication.metadata_image import MetadataDelta, MetadataImage, Topic
     from replication.partition_state import PartitionState
-    from storage.manager import LoadReport, LogManager, Plan
+    from storage.directory_loader import LoadReport
+    from storage.manager import LogManager, Plan
 
 log = logging.getLogger("logd.replicas")
 

@@ -52,6 +52,11 @@ class OffsetCheckpoint:
         self._plans_made += 1
         return OffsetCheckpointPlan(self, self._plans_made, offsets)
 
+    def plan_without(self, topic_partition: TopicPartition) -> OffsetCheckpointPlan:
+        """A plan that leaves the file's content but for one partition; of content that is not known, nothing."""
+        content = self._content or {}
+        return self.plan({key: offset for key, offset in content.items() if key != topic_partition})
+
     def write(self, number: int, offsets: Mapping[TopicPartition, Offset]) -> None:
         """Performs plan `number`: blocks until its content, or newer content, is durable. Does nothing for a plan that
         was outdated: whoever did that made a newer one.

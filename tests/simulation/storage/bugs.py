@@ -22,6 +22,7 @@ from storage.fs import ATOMIC_SUFFIX, OpenMode
 from storage.fs_faulty import FaultyFile, FaultyFileSystem
 from storage.loader import _Loading
 from storage.log import Log
+from storage.log_table import LogTable
 from storage.manager import LogManager
 from storage.producer_state import ProducerStateManager
 from storage.segment import Segment
@@ -49,21 +50,15 @@ def _run_without_names(plan: FlushPlan) -> None:
     _flush_run(plan)
 
 
-def _checkpoint_what_is_not_flushed(manager: LogManager, *arguments: Any) -> Any:
-    flushed = {log: log.recovery_point for log in manager.logs.values()}
-    for log in flushed:
-        log.recovery_point = log.log_end_offset
-    plan = _checkpoint_plan(manager, *arguments)
-    for log, recovery_point in flushed.items():
-        log.recovery_point = recovery_point
-    return plan
+def _checkpoint_what_is_not_flushed(table: LogTable, home: DataDirectory) -> dict[Any, int]:
+    return {log.topic_partition: log.log_end_offset for log in table.logs_in(home)}
 
 
 def _vouch_before_closing(
-    manager: LogManager, home: DataDirectory, high_watermarks: Any, broker_epoch: int, failures: Any
-) -> None:
+    manager: LogManager, home: DataDirectory, high_watermarks: Any, broker_epoch: int
+) -> Any:
     write_clean_shutdown(manager._fs, home.path, broker_epoch)
-    _close_directory(manager, home, high_watermarks, broker_epoch, failures)
+    return _close_directory(manager, home, high_watermarks, broker_epoch)
 
 
 def _take_marker_in_memory(fs: FaultyFileSystem, directory: str) -> bool:
@@ -159,7 +154,6 @@ def _count_before_writing(log: Log, batch: Any, **arguments: Any) -> Any:
 
 
 _flush_run = FlushPlan.run
-_checkpoint_plan = LogManager._checkpoint_plan
 _close_directory = LogManager._close_directory
 _first_to_scan = _Loading._first_to_scan
 _rebuild_segment = rebuild_segment
@@ -176,7 +170,7 @@ CRASH_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "acknowledged_before_synced": (FlushPlan, "run", _run_without_file_syncs),
     "directory_not_synced": (FlushPlan, "run", _run_without_names),
     "birth_not_durable": (FlushPlan, "_make_birth_durable", _nothing),
-    "checkpoint_ahead_of_flush": (LogManager, "_checkpoint_plan", _checkpoint_what_is_not_flushed),
+    "checkpoint_ahead_of_flush": (LogTable, "recovery_points", _checkpoint_what_is_not_flushed),
     "marker_before_logs": (LogManager, "_close_directory", _vouch_before_closing),
     "marker_not_removed_durably": (storage.manager, "take_clean_shutdown", _take_marker_in_memory),
     "renamed_before_synced": (FaultyFileSystem, "write_atomic", _write_without_sync),

@@ -12,9 +12,10 @@ from itertools import pairwise
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_batches, iter_records, read_header, verify_crc
 from storage.checkpoint import LEADER_EPOCHS
+from storage.directory_loader import LoadReport
 from storage.fs_faulty import FaultyFileSystem, Loss
 from storage.log import Log, ReadResult
-from storage.manager import LoadReport, LogManager
+from storage.manager import LogManager
 from tests.simulation.storage.model import Batch, NodeModel, PartitionModel
 
 DATA = "/var/data"

@@ -4,6 +4,7 @@ Method: a manager over a file system that can crash; records are one-record batc
 """
 
 import errno
+from collections.abc import Sequence
 
 import pytest
 
@@ -63,7 +64,7 @@ def flush(log: Log) -> None:
     log.flushed(plan)
 
 
-def run(plans: list[Plan]) -> None:
+def run(plans: Sequence[Plan]) -> None:
     for plan in plans:
         plan.run()
 
@@ -305,7 +306,7 @@ def test_a_partition_that_cannot_be_opened_keeps_its_recovery_point() -> None:
     for _ in range(3):
         append(log)
     flush(log)
-    run(list(manager.checkpoint_plans({})))
+    run(manager.checkpoint_plans({}))
     fs.flip_bit(f"{DIRECTORY}/orders-0/00000000000000000000.log", 100)
     for _ in range(2):
         fs = fs.crash(Loss.SUBSET)
@@ -355,7 +356,7 @@ def test_a_recovery_point_does_not_outlive_its_topic(was_written: bool, settle: 
         append(log)
     flush(log)
     if was_written:
-        run(list(manager.checkpoint_plans({ORDERS: 3})))
+        run(manager.checkpoint_plans({ORDERS: 3}))
     stale = manager.checkpoint_plans({ORDERS: 3})
     plans = manager.delete_log(ORDERS, 0, {ORDERS: 3})
     if settle:
