@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from logd.config import log_config_for
 from protocol.errors import BrokerError, ErrorCode
-from protocol.types import TopicPartition
+from protocol.types import ZERO_UUID, TopicPartition
 from replication.partition import Partition
 from storage.config import LogConfig
 from storage.errors import StorageError, StorageFailure
@@ -101,6 +101,9 @@ class Replicas:
         """
         report = self._manager.load(self._config_on_disk, self._now_ms())
         for topic_partition, opened in self._manager.logs.items():
+            if opened.topic_id == ZERO_UUID:  # its file was lost or damaged; the name says which topic it is
+                topic_id = self._image.topics[topic_partition.topic].topic_id
+                self._manager.assign_topic_id(topic_partition, topic_id)
             self._add(topic_partition, opened)
         for topic in self._image.topics.values():
             self._create_missing(topic)

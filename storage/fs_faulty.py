@@ -1,21 +1,11 @@
 """A file system in memory that forgets what was not synced, and fails when told to.
 
-The model. Each file has volatile content, which every reader sees, and durable content, which a crash
-leaves behind. Between the two lie the writes and truncations since the last `sync`. Each directory has
-volatile and durable names, with the creates, renames and removals since the last `sync_dir` between them.
-Syncing a file does not make its name durable, nor the reverse: stricter than any one file system, as strict
-as POSIX.
+What is volatile and what is durable is told in `storage.crash_model`. `crash` builds the file system that a restart
+would find, in one of four ways (`Loss`), and leaves this one untouched: a recorded workload can be crashed after each
+of its operations in one run. All choices come from the seed.
 
-`crash` builds the file system that a restart would find, in one of four ways (`Loss`), and leaves this one
-untouched: a recorded workload can be crashed after each of its operations in one run. All choices come from
-the seed.
-
-A failed `sync` behaves as Linux does: the pages stay readable and count as clean, so that a second `sync`
-succeeds without ever having written them.
-
-Operations that change something are numbered from 1. `after` is called behind each (the place to crash),
-`before` ahead of each, reads included, and may return an errno to fail it with. Nothing of a failed
-operation happens.
+Operations that change something are numbered from 1. `after` is called behind each (the place to crash), `before`
+ahead of each, reads included, and may return an errno to fail it with. Nothing of a failed operation happens.
 """
 
 from __future__ import annotations
@@ -25,8 +15,9 @@ import errno
 import posixpath
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
+from storage.crash_model import POWER_LOSSES, Directory, Inode, Loss, Node, directory_after
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
 from storage.fs import ATOMIC_SUFFIX, OpenMode
 
@@ -34,25 +25,9 @@ if TYPE_CHECKING:
     from protocol.types import Buffer
     from storage.fs import File, Lock
 
+__all__ = ["POWER_LOSSES", "FaultyFileSystem", "Kind", "Loss", "Operation"]
+
 _FREE_BYTES = 1 << 40
-_PAGE_SIZES = (512, 4096)  # the sector that a disk writes whole, and the page that the kernel writes back
-
-
-class Loss(enum.Enum):
-    """What a crash takes of the unsynced."""
-
-    NONE = "none"
-    """Nothing: the process was killed, and the page cache lives on."""
-    ALL = "all"
-    """Everything: files and names are as last synced."""
-    SUBSET = "subset"
-    """Any pages, in any order, with zeroes for those lost; sizes and names each survive or not."""
-    TORN = "torn"
-    """Per file the first few writes, the last of them in part; per directory the first few changes."""
-
-
-POWER_LOSSES = (Loss.ALL, Loss.SUBSET, Loss.TORN)
-"""The ways in which a power failure may end."""
 
 
 class Kind(enum.Enum):
@@ -77,139 +52,12 @@ class Operation(NamedTuple):
     path: str
 
 
-class _Inode:
-    """A file. `pending` holds (position, bytes written) and (size, None) for truncations, oldest first."""
-
-    __slots__ = ("data", "durable", "lost", "mtime_ms", "pending")
-
-    def __init__(self, now_ms: int, content: bytes = b"") -> None:
-        self.data = bytearray(content)
-        self.durable = bytearray(content)
-        self.pending: list[tuple[int, bytes | None]] = []
-        self.lost: list[tuple[int, int]] = []
-        self.mtime_ms = now_ms
-
-    def append(self, data: bytes) -> int:
-        position = len(self.data)
-        self.data += data
-        self.pending.append((position, data))
-        return position
-
-    def truncate(self, size: int) -> None:
-        del self.data[size:]
-        self.pending.append((size, None))
-        self.lost = [(start, min(end, size)) for start, end in self.lost if start < size]
-
-    def sync(self) -> None:
-        if not self.pending:
-            return
-        first = min(place for place, _ in self.pending)
-        before = bytes(self.durable)
-        self.durable += bytes(max(first - len(before), 0))
-        self.durable[first:] = self.data[first:]
-        for start, end in self.lost:
-            self.durable[start:end] = before[start:end].ljust(end - start, b"\0")
-        self.pending.clear()
-
-    def fail_sync(self) -> None:
-        """The kernel gives the dirty pages up, but keeps them readable."""
-        self.lost += [(place, place + len(data)) for place, data in self.pending if data is not None]
-        self.pending = [(place, data) for place, data in self.pending if data is None]
-
-    def after_crash(self, loss: Loss, choose: random.Random) -> bytes:
-        if loss is Loss.NONE:
-            return bytes(self.data)
-        if loss is Loss.ALL or not self.pending:
-            return bytes(self.durable)
-        if loss is Loss.SUBSET:
-            return self._some_pages(choose)
-        return self._first_writes(choose)
-
-    def _some_pages(self, choose: random.Random) -> bytes:
-        page = choose.choice(_PAGE_SIZES)
-        longest = max(len(self.data), len(self.durable))
-        image = bytearray(self.durable.ljust(longest, b"\0"))
-        first = min(place for place, _ in self.pending)
-        last_kept = len(self.durable)
-        for start in range(first - first % page, len(self.data), page):
-            if choose.random() < 0.5:
-                kept = self.data[start : start + page]
-                image[start : start + len(kept)] = kept
-                last_kept = max(last_kept, start + len(kept))
-        return bytes(image[: choose.choice((len(self.durable), len(self.data), last_kept))])
-
-    def _first_writes(self, choose: random.Random) -> bytes:
-        image = bytearray(self.durable)
-        whole = choose.randrange(len(self.pending))
-        for place, data in self.pending[:whole]:
-            _apply(image, place, data)
-        place, data = self.pending[whole]
-        if data is None:
-            return bytes(image)
-        end = choose.randint(0, len(data))
-        start = choose.choice((0, 0, choose.randint(0, end)))
-        if start:  # an inner part survived: what is before it reads as zeroes
-            data = bytes(start) + data[start:]
-        _apply(image, place, data[:end])
-        return bytes(image)
-
-
-def _apply(image: bytearray, place: int, data: bytes | None) -> None:
-    if data is None:
-        del image[place:]
-        return
-    if place > len(image):
-        image += bytes(place - len(image))
-    image[place : place + len(data)] = data
-
-
-class _Directory:
-    """Names. `pending` holds (name gone or None, name added or None, what it names), oldest first."""
-
-    __slots__ = ("durable", "entries", "pending")
-
-    def __init__(self) -> None:
-        self.entries: dict[str, _Node] = {}
-        self.durable: dict[str, _Node] = {}
-        self.pending: list[tuple[str | None, str | None, _Node]] = []
-
-    def change(self, gone: str | None, added: str | None, node: _Node) -> None:
-        _rename_in(self.entries, gone, added, node)
-        self.pending.append((gone, added, node))
-
-    def sync(self) -> None:
-        self.durable = dict(self.entries)
-        self.pending.clear()
-
-    def after_crash(self, loss: Loss, choose: random.Random) -> dict[str, _Node]:
-        if loss is Loss.NONE:
-            return dict(self.entries)
-        names = dict(self.durable)
-        if loss is Loss.ALL or not self.pending:
-            return names
-        first_few = choose.randint(0, len(self.pending))
-        for index, (gone, added, node) in enumerate(self.pending):
-            if index < first_few if loss is Loss.TORN else choose.random() < 0.5:
-                _rename_in(names, gone, added, node)
-        return names
-
-
-_Node: TypeAlias = _Inode | _Directory
-
-
-def _rename_in(names: dict[str, _Node], gone: str | None, added: str | None, node: _Node) -> None:
-    if gone is not None and names.get(gone) is node:
-        del names[gone]
-    if added is not None:
-        names[added] = node
-
-
 class FaultyFile:
     """An open file on an inode; refuses writes once a write or a sync of it failed for good."""
 
     __slots__ = ("_inode", "_refused", "_system", "name")
 
-    def __init__(self, system: FaultyFileSystem, path: str, inode: _Inode, refused: str) -> None:
+    def __init__(self, system: FaultyFileSystem, path: str, inode: Inode, refused: str) -> None:
         self.name = path
         self._system = system
         self._inode = inode
@@ -287,7 +135,7 @@ class FaultyFileSystem:
         self.operations = 0
         self.before: Callable[[Operation], int | None] | None = None
         self.after: Callable[[Operation], None] | None = None
-        self._root = _Directory()
+        self._root = Directory()
         self._locks: set[str] = set()
 
     # What the disk does.
@@ -296,7 +144,7 @@ class FaultyFileSystem:
         """The file system that a reboot at this moment finds: everything in it is durable, no lock is held."""
         choose = random.Random(f"{self.seed} {self.operations} {loss.value}")
         after = FaultyFileSystem(self.seed, self.now_ms)
-        after._root = _directory_after(self._root, loss, choose)
+        after._root = directory_after(self._root, loss, choose)
         return after
 
     def flip_bit(self, path: str, position: int, bit: int = 0) -> None:
@@ -317,7 +165,7 @@ class FaultyFileSystem:
 
     # Called by the open files.
 
-    def write(self, path: str, inode: _Inode, data: bytes) -> int:
+    def write(self, path: str, inode: Inode, data: bytes) -> int:
         """Appends to an inode; one operation."""
         self._ahead(Kind.WRITE, path)
         position = inode.append(data)
@@ -325,14 +173,14 @@ class FaultyFileSystem:
         self._behind(Kind.WRITE, path)
         return position
 
-    def truncate(self, path: str, inode: _Inode, size: int) -> None:
+    def truncate(self, path: str, inode: Inode, size: int) -> None:
         """Cuts an inode; one operation."""
         self._ahead(Kind.TRUNCATE, path)
         inode.truncate(size)
         inode.mtime_ms = self.now_ms
         self._behind(Kind.TRUNCATE, path)
 
-    def sync(self, path: str, inode: _Inode) -> None:
+    def sync(self, path: str, inode: Inode) -> None:
         """Makes an inode durable, or, when told to fail, gives its dirty pages up."""
         try:
             self._ahead(Kind.SYNC, path)
@@ -364,7 +212,7 @@ class FaultyFileSystem:
     def open(self, path: str, mode: OpenMode) -> File:
         path = posixpath.normpath(path)
         node = self._find(path)
-        if isinstance(node, _Directory):
+        if isinstance(node, Directory):
             raise failure_from(OSError(errno.EISDIR, ""), path)
         if node is None:
             if mode is OpenMode.READ:
@@ -378,7 +226,7 @@ class FaultyFileSystem:
         return self._find(path) is not None
 
     def is_dir(self, path: str) -> bool:
-        return isinstance(self._find(path), _Directory)
+        return isinstance(self._find(path), Directory)
 
     def listdir(self, path: str) -> list[str]:
         return sorted(self._directory(path).entries)
@@ -397,7 +245,7 @@ class FaultyFileSystem:
             raise failure_from(OSError(errno.EEXIST, ""), path)
         parent, name = posixpath.split(path)
         self.mkdir(parent)
-        self._change((Kind.MKDIR, path), None, name, _Directory())
+        self._change((Kind.MKDIR, path), None, name, Directory())
 
     def remove(self, path: str) -> None:
         path = posixpath.normpath(path)
@@ -407,7 +255,7 @@ class FaultyFileSystem:
 
     def remove_tree(self, path: str) -> None:
         node = self._find(path)
-        if isinstance(node, _Directory):
+        if isinstance(node, Directory):
             for name in sorted(node.entries):
                 self.remove_tree(posixpath.join(path, name))
         self.remove(path)
@@ -420,9 +268,9 @@ class FaultyFileSystem:
         over = self._find(target)
         if over is not None and type(over) is not type(node):
             raise failure_from(
-                OSError(errno.EISDIR if isinstance(node, _Inode) else errno.ENOTDIR, ""), target
+                OSError(errno.EISDIR if isinstance(node, Inode) else errno.ENOTDIR, ""), target
             )
-        if isinstance(over, _Directory) and over.entries:
+        if isinstance(over, Directory) and over.entries:
             raise failure_from(OSError(errno.ENOTEMPTY, ""), target)
         (parent, name), (new_parent, new_name) = posixpath.split(source), posixpath.split(target)
         if parent != new_parent:
@@ -459,50 +307,39 @@ class FaultyFileSystem:
 
     # The tree.
 
-    def _change(self, operation: tuple[Kind, str], gone: str | None, added: str | None, node: _Node) -> None:
+    def _change(self, operation: tuple[Kind, str], gone: str | None, added: str | None, node: Node) -> None:
         """Changes one name in the parent directory of the operation's path; one operation."""
         parent = self._directory(posixpath.dirname(operation[1]))
         self._ahead(*operation)
         parent.change(gone, added, node)
         self._behind(*operation)
 
-    def _create(self, path: str) -> _Inode:
-        inode = _Inode(self.now_ms)
+    def _create(self, path: str) -> Inode:
+        inode = Inode(self.now_ms)
         self._change((Kind.CREATE, path), None, posixpath.basename(path), inode)
         return inode
 
-    def _find(self, path: str) -> _Node | None:
-        node: _Node | None = self._root
+    def _find(self, path: str) -> Node | None:
+        node: Node | None = self._root
         for name in posixpath.normpath(path).split("/"):
             if not name:
                 continue
-            if not isinstance(node, _Directory):
+            if not isinstance(node, Directory):
                 return None
             node = node.entries.get(name)
         return node
 
-    def _inode(self, path: str) -> _Inode:
+    def _inode(self, path: str) -> Inode:
         node = self._find(path)
-        if not isinstance(node, _Inode):
+        if not isinstance(node, Inode):
             raise _missing(path)
         return node
 
-    def _directory(self, path: str) -> _Directory:
+    def _directory(self, path: str) -> Directory:
         node = self._find(path)
-        if not isinstance(node, _Directory):
+        if not isinstance(node, Directory):
             raise _missing(path)
         return node
-
-
-def _directory_after(directory: _Directory, loss: Loss, choose: random.Random) -> _Directory:
-    after = _Directory()
-    for name, node in sorted(directory.after_crash(loss, choose).items()):
-        if isinstance(node, _Directory):
-            after.durable[name] = _directory_after(node, loss, choose)
-        else:
-            after.durable[name] = _Inode(node.mtime_ms, node.after_crash(loss, choose))
-    after.entries = dict(after.durable)
-    return after
 
 
 def _missing(path: str) -> StorageFailure:
