@@ -1,7 +1,7 @@
 """What all tests share: a broker to talk to, and the rule that a required toolchain is never skipped.
 
 `LOGD_REQUIRE` (set by .ci/run) names toolchains such as `java,go,node`: a skipped test that carries such a mark fails.
-At the end passed, failed and skipped are printed for each client that took part.
+At the end passed, failed and skipped are printed for each client that took part, and what Kafka's dump tool has read.
 """
 
 from __future__ import annotations
@@ -13,17 +13,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import written as written_files
 from tests.support.broker import LogdBroker
+from tests.support.written import written
+
+__all__ = ["written"]  # a fixture for all tests
 
 TOOLCHAINS = ("java", "go", "node")
 REQUIRED = frozenset(filter(None, os.environ.get("LOGD_REQUIRE", "").split(",")))
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[LogdBroker]:
-    """A fresh broker with default settings, stopped in an orderly way at the end."""
+def broker(tmp_path: Path, written: list[Path]) -> Iterator[LogdBroker]:
+    """A fresh broker with default settings, stopped in an orderly way at the end; then its files are checked."""
     with LogdBroker(tmp_path / "broker") as running:
         yield running
+    written.append(running.data_dir)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,7 +58,19 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    written_files.send_to_controller(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    written_files.receive_from_worker(node)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    dumped = written_files.summary()
+    if dumped is not None:
+        terminalreporter.write_line(dumped)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.getreports(outcome):
