@@ -35,9 +35,11 @@ run: setup
 	@$(BIN)/python -m bench.first_run $(ARGS)
 
 test: setup
+	@$(BIN)/python -m tests.support.java
 	$(PYTEST) -m "not full" $(ARGS)
 
 test-full: setup
+	@$(BIN)/python -m tests.support.java
 	$(PYTEST) $(ARGS)
 
 check: lint types unit

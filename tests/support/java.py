@@ -5,6 +5,8 @@ the small programs in tests/compat/java/src against it and runs them. Everything
 tests/compat/java/target, is rebuilt when a pom or source is newer, and costs nothing when already there.
 A lock file lets several test processes share it.
 
+    python -m tests.support.java      fetch and compile everything now, so that no test waits for a download
+
 What it is not: a build of the project. Nothing that ships is Java.
 """
 
@@ -14,6 +16,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +38,7 @@ class Kit:
         self._pom = pom
         self._sources = [HOME / "src" / source for source in sources]
         self._directory = TARGET / name
+        self._listing = self._directory / "classpath.txt"
 
     def class_path(self) -> str:
         """The class path, resolved and compiled first where that is still to do."""
@@ -43,9 +47,13 @@ class Kit:
             classes = self._compile(jars)
         return f"{classes}{os.pathsep}{jars}"
 
+    def is_resolved(self) -> bool:
+        """Are the jars here already?"""
+        return _newer(self._listing, [self._pom]) and _all_exist(self._listing)
+
     def _resolve(self) -> str:
-        listing = self._directory / "classpath.txt"
-        if not _newer(listing, [self._pom]) or not _all_exist(listing):
+        listing = self._listing
+        if not self.is_resolved():
             listing.parent.mkdir(parents=True, exist_ok=True)
             _checked(
                 [
@@ -124,6 +132,21 @@ def missing_tools() -> str | None:
     return f"not found: {', '.join(missing)}" if missing else None
 
 
+def prepare() -> None:
+    """Fetch and compile for all kits. Says what it does only where that takes a while."""
+    missing = missing_tools()
+    if missing:
+        print(f"tests with Java clients will be skipped: {missing}")
+        return
+    for kit in (KAFKA, CLIENT_4_4, CLIENT_3_9):
+        if not kit.is_resolved():
+            print(f"fetching {kit.name} from Maven's repository", flush=True)
+        try:
+            kit.class_path()
+        except RuntimeError as failure:  # the tests that need it will fail by themselves, the others can run
+            print(failure, file=sys.stderr)
+
+
 def _newer(made: Path, origins: Sequence[Path]) -> bool:
     if not made.exists():
         return False
@@ -148,3 +171,7 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":
+    prepare()
