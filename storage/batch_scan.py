@@ -114,7 +114,7 @@ def iter_checked(
 
 def check_epoch(path: str, position: int, header: BatchHeader, epochs: LeaderEpochCache) -> None:
     """Checks the leader epoch of a batch, which its CRC does not cover either. Raises: CorruptLog."""
-    expected = epochs.epoch_at(header.base_offset)
+    expected = epochs.epoch_at(header.last_offset)  # its base offset may lie below the log start
     if header.leader_epoch != expected and expected >= 0:
         raise CorruptLog(path, position, f"a batch has leader epoch {header.leader_epoch}, not {expected}")
 
