@@ -538,7 +538,7 @@ class Log:
                 is_checked = segment.is_checked(start, start + max_bytes)
                 bound, next_offset = segment.cut(start, start + max_bytes) if is_checked else (UNKNOWN, upper)
             if bound != UNKNOWN and segment.is_readable(start, bound):
-                if bound - start > max_bytes and not min_one:
+                if bound <= start or (bound - start > max_bytes and not min_one):
                     return ReadResult(None, offset)
                 segment.add_hint(next_offset, bound)
                 return ReadResult(FileRegion(segment.file, start, bound - start), next_offset)

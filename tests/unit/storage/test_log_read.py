@@ -86,6 +86,12 @@ def test_nothing_at_or_above_the_bound_is_read(upper: int) -> None:
     assert log.read(offset, 10**6, upper).region is None
 
 
+def test_a_bound_inside_the_batch_hides_the_batch() -> None:
+    log, _ = filled_log()
+    result = log.read(10, 10**6, 11)
+    assert (result.region, result.cold, result.next_offset) == (None, None, 10)
+
+
 def test_a_region_stays_in_one_segment() -> None:
     log, _ = filled_log()
     for segment in log.segments[:-1]:
