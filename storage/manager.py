@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from protocol.errors import BrokerError, ErrorCode
@@ -196,8 +197,11 @@ class LogManager:
                 now_ms=now_ms,
                 producer_expiration_ms=self._producer_expiration_ms,
             )
-        except StorageFailure:
-            self._fs.remove_tree(path)
+        except StorageFailure as failure:
+            with suppress(StorageFailure):
+                self._fs.remove_tree(path)
+            if failure.fatal:  # of the data directory: the partition is nobody's yet
+                raise StorageFailure(home.path, str(failure)) from failure
             raise
         self._table.add(topic_partition, home, log)
         return log

@@ -22,7 +22,7 @@ from protocol.messages.produce import ProduceRequest, ProduceResponse
 from protocol.records import iter_batches, iter_records
 from protocol.types import Buffer
 from storage.fs import FileSystem
-from storage.fs_faulty import FaultyFileSystem, Kind, Operation
+from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
 from tests.support.metadata_store import Clock
 
 DATA_DIR = "/data"
@@ -123,6 +123,14 @@ class Node:
 
     async def restart(self) -> None:
         await self.stop()
+        await self.start()
+
+    async def crash(self, loss: Loss) -> None:
+        """Lose what a crash loses, and start on what it leaves. The former life ends on a disk of its own."""
+        assert isinstance(self.fs, FaultyFileSystem)
+        after = self.fs.crash(loss)
+        await self.stop()
+        self.fs = after
         await self.start()
 
     async def client(self, client_id: str | None = "test") -> Client:
