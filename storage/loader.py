@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from protocol.records import HEADER_SIZE, BatchHeader, read_header
 from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs, TopicPartition
-from storage.batch_scan import check_epoch, iter_checked, iter_spans
+from storage.batch_scan import check_epoch, iter_checked
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs
 from storage.config import LogConfig
 from storage.errors import CorruptLog, MalformedFile
@@ -35,11 +35,8 @@ from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
 from storage.segment_recovery import CUT_SUFFIX, SegmentScan, keep_aside, rebuild_segment
+from storage.segment_walk import walk, walk_from_indexes
 from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
-
-_UNINDEXED_BYTES_MAX = 16 << 20
-"""More than this behind the last index entry means that entries were lost. A batch may be large, and a follower
-of Kafka's makes one entry per fetch, so a little says nothing."""
 
 _CLEAN_WALK_BYTES_MAX = 1 << 20
 """After a clean stop an index is complete: a clock that once ran ahead must not cost a walk over every header."""
@@ -199,7 +196,7 @@ class _Loading:
         """Whether a segment in `begun` is what is missing between segment number `index` and the next."""
         if index + 1 == len(self.segments):
             return False
-        end, following = _walk(self.segments[index]), self.segments[index + 1].base_offset
+        end, following = walk(self.segments[index]), self.segments[index + 1].base_offset
         return end is not None and any(end <= offset < following for offset in begun)
 
     def _remove_segments(self, count: int) -> None:
@@ -268,7 +265,7 @@ class _Loading:
         end = log_start_offset
         walk_bytes_max = _CLEAN_WALK_BYTES_MAX if self.report.clean else 1 << 31
         for index, segment in enumerate(self.segments[:count]):
-            walked = _walk_to_end(segment, walk_bytes_max)
+            walked = walk_from_indexes(segment, walk_bytes_max)
             if segment.base_offset in self._without_index:
                 walked = None
             end = self._rebuild_indexes(segment) if walked is None else walked
@@ -401,6 +398,9 @@ class _Loading:
     def ensure_active(self, log_start_offset: Offset, log_end_offset: Offset) -> Offset:
         """Sees to an active segment, and that the log does not end below its start; returns where it ends."""
         if self.segments and log_end_offset < log_start_offset:
+            if self.report.clean:
+                reason = f"the log ends at offset {log_end_offset}, below its start {log_start_offset}"
+                raise CorruptLog(self._directory, -1, reason)
             self._remove_segments(len(self.segments))
             self.producers.reset()
             self.epochs.clear()
@@ -412,52 +412,3 @@ class _Loading:
             segment.create_files()
         self.segments.append(segment)
         return log_start_offset
-
-
-def _walk(segment: Segment) -> Offset | None:
-    """Where the segment ends, by all of its headers; None when one is damaged."""
-    end = segment.base_offset
-    try:
-        for span in iter_spans(segment.file, 0, segment.size_bytes):
-            end = span.last_offset + 1
-    except CorruptLog:
-        return None
-    return end
-
-
-def _walk_to_end(segment: Segment, bytes_max: int) -> Offset | None:
-    """Where the segment ends, by the headers from the largest timestamp on, or from the last place in the offset
-    index if that comes first; None when either index cannot be right.
-
-    More than `bytes_max` between the two are skipped: then a later timestamp in between goes unseen.
-    """
-    try:
-        if not (segment.offset_index.is_whole() and segment.time_index.is_whole()):
-            return None
-        return _walk_from_last_entries(segment, bytes_max)
-    except CorruptLog:
-        return None
-
-
-def _walk_from_last_entries(segment: Segment, bytes_max: int) -> Offset | None:
-    size, base_offset = segment.size_bytes, segment.base_offset
-    largest, largest_at = segment.time_index.last_entry()
-    start = segment.offset_index.lookup(largest_at)
-    last = segment.offset_index.lookup(segment.offset_max)
-    if not 0 <= start[1] <= last[1] <= max(size - 1, 0) or size - last[1] > _UNINDEXED_BYTES_MAX:
-        return None
-    skips = last[1] - start[1] > bytes_max
-    found, end = largest < 0, base_offset
-    for indexed, position, _ in (start, last) if skips else (start,):
-        for span in iter_spans(segment.file, position, size):
-            if span.position == position and indexed >= base_offset and span.last_offset != indexed:
-                return None
-            if span.max_timestamp > largest:
-                return None
-            found |= span.last_offset == largest_at and span.max_timestamp == largest
-            if span.last_offset >= largest_at and not found:
-                return None
-            end = span.last_offset + 1
-            if skips and found and position == start[1]:
-                break
-    return end if found else None
