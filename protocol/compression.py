@@ -14,6 +14,7 @@ The library is loaded on first use: a broker that only passes batches on never n
 from __future__ import annotations
 
 from enum import IntEnum
+from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
 from protocol.errors import BrokerError, ErrorCode
@@ -51,6 +52,7 @@ _ZSTD_LEVEL = 3
 _EXPANSION_MAX = {Codec.GZIP: 1032, Codec.SNAPPY: 22, Codec.LZ4: 256, Codec.ZSTD: 43_691}
 _EXPANSION_SLACK = 128 * 1024  # a whole zstd block
 _FIRST_GUESS = 4  # decompressed : compressed, before the exact size is known
+_MAPPED_FROM_BYTES = 256 * 1024  # the allocator would keep freed buffers of that size for itself
 
 
 def compress(codec: Codec, data: Buffer, level: int | None = None) -> bytes:
@@ -93,7 +95,7 @@ def _grow_and_decompress(codec: Codec, data: Buffer, max_size: int) -> bytes:
     bound = min(max_size, len(data) * _EXPANSION_MAX[codec] + _EXPANSION_SLACK)
     size = min(bound, max(len(data) * _FIRST_GUESS, 4096))
     while True:
-        out = bytearray(size)
+        out = _blank(size)
         try:
             written = into(data, out)
         except cramjam.DecompressionError as error:
@@ -102,6 +104,11 @@ def _grow_and_decompress(codec: Codec, data: Buffer, max_size: int) -> bytes:
             size = min(size * 4, bound)
         else:
             return bytes(memoryview(out)[:written])
+
+
+def _blank(size: int) -> bytearray | mmap:
+    """A buffer of zeros. What is never written costs neither time nor memory, and a large one leaves none behind."""
+    return bytearray(size) if size < _MAPPED_FROM_BYTES else mmap(-1, size)
 
 
 def _gzip_compress(data: Buffer, level: int | None) -> bytes:
