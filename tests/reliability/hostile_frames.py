@@ -145,7 +145,8 @@ class FrameMaker:
             for version in range(APIS[key].min_version, APIS[key].max_version + 1)
         ]
         self._turn = 0
-        self._batches = _batches(source)
+        self.batches = _batches(source)
+        """Record batches from good to impossible, the largest among them included."""
         self._fields: dict[type[Message], list[Field]] = {}
         self._correlation_id = 0
         self._repeated: bytearray | None = None
@@ -308,8 +309,8 @@ class FrameMaker:
     def blob(self) -> bytes:
         draw = self._random.random()
         if draw < 0.6:
-            return self._random.choice(self._batches)
-        batch = bytearray(self._random.choice(self._batches))
+            return self._random.choice(self.batches)
+        batch = bytearray(self._random.choice(self.batches))
         if draw < 0.8 and len(batch) > HEADER_SIZE:  # damaged, with a checksum that vouches for it
             for _ in range(self._random.choice((1, 1, 3))):
                 batch[self._random.randrange(len(batch))] ^= 1 << self._random.randrange(8)
@@ -317,7 +318,7 @@ class FrameMaker:
         elif draw < 0.9:
             del batch[self._random.randrange(len(batch) + 1) :]
         else:
-            batch += self._random.choice(self._batches)
+            batch += self._random.choice(self.batches)
         return bytes(batch)
 
 
@@ -406,7 +407,6 @@ class _Writer:
 
 
 def _batches(source: random.Random) -> list[bytes]:
-    """Record batches from good to impossible."""
     records = [
         Record(index, 1_700_000_000_000 + index, b"key %d" % index, source.randbytes(40), (("h", b"v"),))
         for index in range(5)
@@ -421,7 +421,9 @@ def _batches(source: random.Random) -> list[bytes]:
         for sequence in (0, 5, 0x7FFFFFFE)
     ]
     batches.append(build_batch(records, producer_id=3, producer_epoch=0, base_sequence=0, transactional=True))
-    bomb = [Record(0, 0, None, bytes(4 << 20), ())]
+    # Frames that outgrow the shared receive buffer, alone and in company.
+    batches += [build_batch([Record(0, 0, b"k", source.randbytes(size), ())]) for size in (40_000, 300_000)]
+    bomb = [Record(0, 0, None, bytes(1 << 20), ())]
     batches += [build_batch(bomb, codec=codec) for codec in (Codec.GZIP, Codec.ZSTD)]
     batches += [
         bytearray(HEADER_SIZE),
