@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ class RealFile:
         self._descriptor = descriptor
         self._refused = ""
         self._system = system
-        system.open_files += 1
+        system.count_files(1)
         status = os.fstat(descriptor)
         self._size = status.st_size
         self._resident_by_nature = system.is_memory_device(status.st_dev)
@@ -179,7 +180,7 @@ class RealFile:
         self._refused = self._refused or "closed"
 
     def __del__(self) -> None:
-        self._system.open_files -= 1
+        self._system.count_files(-1)
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
@@ -203,6 +204,9 @@ class RealFileSystem:
 
     def __init__(self) -> None:
         self.open_files = 0
+        self._count_lock = (
+            threading.RLock()
+        )  # files are opened and dropped on any thread, also by the collector
         self._memory_devices: dict[int, bool] = {}
 
     def open(self, path: str, mode: OpenMode) -> File:
@@ -280,6 +284,11 @@ class RealFileSystem:
         with _mapped(path):
             status = os.statvfs(path)
             return status.f_bavail * status.f_frsize
+
+    def count_files(self, change: int) -> None:
+        """Called by each File as it takes and gives back its descriptor."""
+        with self._count_lock:
+            self.open_files += change
 
     def is_memory_device(self, device: int) -> bool:
         """Whether a device number belongs to a file system that lives in memory; asked once per device."""
