@@ -6,9 +6,11 @@ answer is read into a reused buffer and forgotten.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from protocol.client import ClientConnection
@@ -153,6 +155,41 @@ def fetch_request(topic: str, offset: int, *, max_wait_ms: int = 500, min_bytes:
         max_bytes=FETCH_BYTES,
         topics=[FetchRequest.FetchTopic(topic=topic, partitions=[partition])],
     )
+
+
+def fetch_all(connections: Sequence[Connection], frames: Sequence[bytes]) -> int:
+    """Send every frame once, one at a time per connection, and discard the answers; returns their bytes."""
+    waiting = iter(frames)
+    by_descriptor = {connection.socket.fileno(): connection.socket for connection in connections}
+    left: dict[int, int] = {}  # bytes of the current answer still to come; -1 before its size is known
+    poller = select.poll()
+    for descriptor, frame_bytes in zip(by_descriptor, waiting, strict=False):
+        poller.register(descriptor, select.POLLIN)
+        by_descriptor[descriptor].sendall(frame_bytes)
+        left[descriptor] = -1
+    buffer = memoryview(bytearray(FETCH_BYTES))
+    received = 0
+    while left:
+        for descriptor, _ in poller.poll():
+            connection = by_descriptor[descriptor]
+            got = connection.recv_into(buffer)
+            if got == 0:
+                raise ConnectionError("the broker closed the connection")
+            received += got
+            missing = left[descriptor]
+            if missing < 0:
+                if got < 4:
+                    raise AssertionError("an answer came in very small pieces")
+                missing = 4 + int.from_bytes(buffer[:4], "big")
+            left[descriptor] = missing - got
+            if missing == got:
+                following = next(waiting, None)
+                if following is None:
+                    del left[descriptor]
+                else:
+                    connection.sendall(following)
+                    left[descriptor] = -1
+    return received
 
 
 def create_topic(
