@@ -21,7 +21,6 @@ class EvictingFileSystem(MemoryFileSystem):
     def __init__(self) -> None:
         super().__init__(NOW_MS)
         self.resident = True
-        self.cold_reads = 0
 
     def open(self, path: str, mode: OpenMode) -> File:
         file = super().open(path, mode)
