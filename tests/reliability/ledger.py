@@ -7,6 +7,7 @@ is different from every other, so one that is there twice was written twice.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from hashlib import blake2b
 
 from logd.client import Client
@@ -52,14 +53,16 @@ class Ledger:
             for partition in [partition for partition in books if partition.topic == topic]:
                 del books[partition]
 
-    async def audit_ends(self, client: Client) -> None:
-        """No partition ends below what was acknowledged."""
-        for partition, acknowledged in self.acknowledged.items():
-            if acknowledged:
-                end = await client.list_offset(partition.topic, partition.partition)
-                assert end > max(acknowledged), (
-                    f"{partition} ends at {end}: {max(acknowledged)} was acknowledged"
-                )
+    async def audit_ends(self, client: Client, topics: Collection[str]) -> None:
+        """No partition of these topics ends below what was acknowledged so far."""
+        promised = {
+            partition: max(acknowledged)
+            for partition, acknowledged in self.acknowledged.items()
+            if acknowledged and partition.topic in topics
+        }
+        for partition, last in promised.items():
+            end = await client.list_offset(*partition)
+            assert end > last, f"{partition} ends at {end}: {last} was acknowledged"
 
     async def audit(self, client: Client) -> int:
         """Read everything and compare; return how many batches were read.

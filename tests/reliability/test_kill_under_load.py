@@ -105,7 +105,7 @@ async def kill_again_and_again(
             await asyncio.to_thread(broker.start_and_kill, moments.uniform(0.02, 0.4))
         await asyncio.to_thread(broker.restart)
         async with await Client.connect(*load.address) as client:
-            await load.ledger.audit_ends(client)
+            await load.ledger.audit_ends(client, TOPICS)
 
 
 async def run_load(broker: KillableBroker, load: Load, seed: int, kills: int) -> RdkafkaProducer:
