@@ -17,7 +17,7 @@ none of them is ever a reason to refuse. What was done is returned, not logged.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from protocol.records import HEADER_SIZE, BatchHeader, read_header
@@ -241,9 +241,9 @@ class _Loading:
         first = len(self.segments)
         if not self.report.clean:
             bases = [segment.base_offset for segment in self.segments]
-            # Not the segment that ends at the recovery point: `_trust` judges offset and time index by the log, and
-            # every flush takes the transaction index along. It is often a whole gigabyte.
-            first = max(bisect_right(bases, self._recovery_point) - 1, 0)
+            # The one that ends at the recovery point, too: it was rolled after the flush that moved it there had been
+            # planned, so that flush knew nothing of its end. The next one moves the recovery point on.
+            first = max(bisect_left(bases, self._recovery_point) - 1, 0)
         if self._epochs_are_lost:
             return 0
         for index, segment in enumerate(self.segments[:first]):

@@ -168,7 +168,7 @@ class Log:
             rolled=[
                 segment
                 for segment, following in pairwise(segments)
-                if following.base_offset > recovery_point and not was_closed
+                if following.base_offset >= recovery_point and not was_closed
             ],
             names=not was_closed and (len(segments) > 1 or active.size_bytes > 0 or active.base_offset > 0),
             is_born=was_closed,
@@ -201,18 +201,6 @@ class Log:
     def flushed_end_offset(self) -> Offset:
         """Another word for `recovery_point`."""
         return self.recovery_point
-
-    @property
-    def recovery_start(self) -> Offset:
-        """What to checkpoint as recovery point: a little lower than it while a segment that ends there, rolled after
-        the flush was planned, has indexes that are not on disk. Recovery then makes those anew.
-        """
-        rolled = self._unsynced.rolled
-        if not rolled:
-            return self.recovery_point
-        oldest = min(segment.base_offset for segment in rolled)
-        end_offset = self._segments.base_offsets[self._segments.number_at(oldest) + 1]
-        return min(self.recovery_point, end_offset - 1)
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -87,7 +87,7 @@ class LogTable:
 
     def recovery_points(self, home: DataDirectory) -> dict[TopicPartition, Offset]:
         """What to checkpoint as recovery points of the partitions in a directory, the failed ones included."""
-        points = {log.topic_partition: log.recovery_start for log in self.logs_in(home)}
+        points = {log.topic_partition: log.recovery_point for log in self.logs_in(home)}
         for partition, failed in self.failed.items():
             if self._homes[partition] is home:
                 points[partition] = failed.recovery_point
