@@ -41,7 +41,14 @@ from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import SUPPORTED_FEATURES, Controller
 from replication.metadata_commands import RaiseLeaderEpochs
 from replication.metadata_image import UnusableMetadata
-from storage.errors import CorruptLog, DirectoryRefused, StorageError, StorageFailure
+from storage.errors import (
+    CorruptLog,
+    DirectoryRefused,
+    NoSpace,
+    StorageError,
+    StorageFailure,
+    TooManyOpenFiles,
+)
 from storage.fs_real import RealFileSystem
 from storage.manager import LogManager
 
@@ -162,7 +169,7 @@ class Broker:
             self._recover()
         except (DirectoryRefused, CorruptLog, UnusableMetadata, StorageFailure) as error:
             self._manager.release()
-            raise StartupError(str(error)) from error
+            raise StartupError(str(error), _remedy(error)) from error
         try:
             for listener in self.config.listeners:
                 self._endpoints[listener.name] = self._bind(listener)
@@ -290,6 +297,15 @@ class Broker:
         self._metadata_failure = failure
         if isinstance(failure, StorageFailure):
             self.replicas.disk_failed(failure)
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a start that failed; empty when the message says it."""
+    if isinstance(error, NoSpace):
+        return "make room on that disk and start again"
+    if isinstance(error, TooManyOpenFiles):
+        return "raise the limit of open files (ulimit -n) and start again"
+    return ""
 
 
 def _limits(config: BrokerConfig) -> ServerLimits:

@@ -80,6 +80,7 @@ class Housekeeping:
             await asyncio.sleep(_TICK_S)
             now_ms = self._broker.now_ms()
             try:
+                self._broker.replicas.make_missing()
                 self._flush(now_ms)
                 if clock() >= retention_at:
                     retention_at = clock() + retention_s

@@ -216,7 +216,7 @@ class MetadataLog:
                 self._give_up(failure)
             else:
                 log.warning("metadata not written error=%s", failure)
-            raise _storage_error() from failure
+            raise _storage_error(failure.message) from failure
 
     async def _sync(self, group: Sequence[_Appended]) -> bool:
         """Make all that was appended durable; whether that went well. If not, nobody learns of the group."""
@@ -323,8 +323,8 @@ class MetadataLog:
                 self._fs.remove(f"{directory}/{older.file_name}")
 
 
-def _storage_error() -> BrokerError:
-    return BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, "the metadata log cannot be written")
+def _storage_error(reason: str = "it failed before") -> BrokerError:
+    return BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata log cannot be written: {reason}")
 
 
 def _resolve(future: asyncio.Future[Any], reply: object) -> None:

@@ -53,6 +53,8 @@ class Replicas:
         self._moved = moved
         self._later = later
         self._partitions: dict[tuple[str, int], LocalPartition] = {}
+        self._unmade: set[TopicPartition] = set()
+        """Partitions whose logs wait for room on the disk."""
 
     def __iter__(self) -> Iterator[LocalPartition]:
         return iter(tuple(self._partitions.values()))
@@ -120,11 +122,20 @@ class Replicas:
         for topic in delta.deleted_topics:
             self._delete(topic)
         for topic in delta.created_topics:
-            self._create_missing(topic)
-            for index, state in topic.partitions.items():
-                self._take_role(topic.name, index, state)
+            for index in self._create_missing(topic):
+                self._take_role(topic.name, index, topic.partitions[index])
         for topic, index, state in delta.changed_partitions:
             self._take_role(topic.name, index, state)
+
+    def make_missing(self) -> None:
+        """Try again to make the logs for which there was no room, or no descriptor, when their topics were created."""
+        for name in {topic_partition.topic for topic_partition in self._unmade}:
+            topic = self._image.topics.get(name)
+            if topic is None:
+                self._unmade = {waiting for waiting in self._unmade if waiting.topic != name}
+                continue
+            for index in self._create_missing(topic):
+                self._take_role(name, index, topic.partitions[index])
 
     def _config_on_disk(self, topic_partition: TopicPartition, topic_id: bytes | None) -> LogConfig | None:
         """Settings for a log found on disk; None when the metadata knows no such partition."""
@@ -139,9 +150,10 @@ class Replicas:
     def _log_config(self, topic: str) -> LogConfig:
         return log_config_for(self._image.topic_configs(topic), self._config)
 
-    def _create_missing(self, topic: Topic) -> None:
-        """Make the logs of a topic that are not there yet."""
+    def _create_missing(self, topic: Topic) -> list[int]:
+        """Make the logs of a topic that are not there yet; return their partitions' indexes."""
         config: LogConfig | None = None
+        made = []
         for index, state in topic.partitions.items():
             if (topic.name, index) in self._partitions or self._node_id not in state.assigned_replicas:
                 continue
@@ -150,12 +162,19 @@ class Replicas:
             try:
                 created = self._manager.create_log(topic_partition, topic.topic_id, config, self._now_ms())
             except BrokerError as error:
+                self._unmade.discard(topic_partition)
                 log.error("log not made topic=%s partition=%d error=%s", topic.name, index, error)
             except StorageFailure as failure:
-                log.error("log not made topic=%s partition=%d error=%s", topic.name, index, failure)
+                if topic_partition not in self._unmade:
+                    log.error("log not made topic=%s partition=%d error=%s", topic.name, index, failure)
                 self.disk_failed(failure)
+                if not failure.fatal:
+                    self._unmade.add(topic_partition)
             else:
+                self._unmade.discard(topic_partition)
                 self._add(topic_partition, created)
+                made.append(index)
+        return made
 
     def _add(self, topic_partition: TopicPartition, opened: Log) -> None:
         high_watermark = self._manager.high_watermarks.get(topic_partition, 0)

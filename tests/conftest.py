@@ -19,7 +19,8 @@ from tests.support.written import written
 
 __all__ = ["written"]  # a fixture for all tests
 
-TOOLCHAINS = ("java", "go", "node")
+CLIENT_TOOLCHAINS = ("java", "go", "node")
+TOOLCHAINS = (*CLIENT_TOOLCHAINS, "mount")
 REQUIRED = frozenset(filter(None, os.environ.get("LOGD_REQUIRE", "").split(",")))
 
 
@@ -87,9 +88,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _client_of(item: pytest.Item) -> str:
-    """The client whose name parametrises the test, else the toolchain that it is marked with."""
+    """The client whose name parametrises the test, else the toolchain of a client that it is marked with."""
     parameters = getattr(item, "callspec", None)
     chosen = parameters.params.get("client") if parameters is not None else None
     if isinstance(chosen, str):
         return chosen
-    return next((name for name in TOOLCHAINS if item.get_closest_marker(name)), "")
+    return next((name for name in CLIENT_TOOLCHAINS if item.get_closest_marker(name)), "")
