@@ -1,4 +1,4 @@
-"""A scenario: targets that are kept running, and one measurement that is repeated in turn on each.
+"""A scenario: targets that are kept running, and rounds of measurements in turn on each.
 
 Figures of one and the same program spread by a factor of two between runs, so every round measures all targets
 one after the other, in an order that changes from round to round; the first round only warms up. Ratios are taken
@@ -70,12 +70,36 @@ class Scenario(ABC):
                 self._say(f"starting {name}")
                 running[name] = self.start(name)
                 self.prepare(name, running[name])
-            return self._rounds(names, running)
+            return self.rounds(names, running)
         finally:
             for target in running.values():
                 target.stop()
 
-    def _rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]:
+    def start(self, name: str) -> Running:
+        return self._targets.start(name)
+
+    def prepare(self, name: str, target: Running) -> None:  # noqa: B027 - most need nothing
+        """Once per target, before the rounds."""
+
+    @abstractmethod
+    def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]: ...
+
+    def _fill_memory(self) -> None:
+        if self._page_cache is not None:
+            self._page_cache.fill()
+
+    def _report(self, kind: str, name: str, metrics: Metrics) -> None:
+        figures = "  ".join(f"{key}={value:,.4g}" for key, value in metrics.items())
+        self._say(f"{kind:<14} {name:<6} {figures}")
+
+    def _say(self, text: str) -> None:
+        print(f"{self.name:<4} {time.monotonic() - self._started_at:7.1f} s  {text}", flush=True)
+
+
+class OneByOne(Scenario):
+    """A round measures one target after the other."""
+
+    def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]:
         samples = []
         for round_number in range(self.options.rounds + 1):
             shift = round_number % len(names)
@@ -85,24 +109,11 @@ class Scenario(ABC):
                     self._fill_memory()
                 metrics = self.measure(name, running[name], round_number)
                 kind = "warm-up" if round_number == 0 else f"round {round_number} of {self.options.rounds}"
-                figures = "  ".join(f"{key}={value:,.4g}" for key, value in metrics.items())
-                self._say(f"{kind:<14} {name:<6} {figures}")
+                self._report(kind, name, metrics)
                 if round_number > 0:
                     samples.append(Sample(round_number, name, metrics))
         return samples
 
-    def start(self, name: str) -> Running:
-        return self._targets.start(name)
-
-    def prepare(self, name: str, target: Running) -> None:  # noqa: B027 - most need nothing
-        """Once per target, before the rounds."""
-
     @abstractmethod
-    def measure(self, name: str, target: Running, round_number: int) -> Metrics: ...
-
-    def _fill_memory(self) -> None:
-        if self._page_cache is not None:
-            self._page_cache.fill()
-
-    def _say(self, text: str) -> None:
-        print(f"{self.name:<4} {time.monotonic() - self._started_at:7.1f} s  {text}", flush=True)
+    def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+        """Round 0 warms up; what it returns is thrown away."""

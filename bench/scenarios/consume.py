@@ -21,7 +21,7 @@ from bench import perf_client
 from bench.baseline_server import FETCH_TOPIC, SENDFILE_BYTES
 from bench.perf_client import Load
 from bench.processes import cpu_seconds, percentile
-from bench.scenarios.base import Metric, Metrics, Scenario
+from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Baseline, Running
 from bench.wire import (
     FETCH_VERSION,
@@ -43,7 +43,7 @@ TOPIC = "s6"
 CONNECTIONS = 4
 
 
-class FetchFromCache(Scenario):
+class FetchFromCache(OneByOne):
     name = "S6"
     title = "consume from the page cache, 1 MB fetches"
     targets = ("kafka", "logd", "floor")
@@ -99,7 +99,7 @@ class FetchFromCache(Scenario):
         return 4 if self.options.quick else 8
 
 
-class EndToEnd(Scenario):
+class EndToEnd(OneByOne):
     name = "S6L"
     title = "end-to-end latency of a 1 KB record at 10 % load"
     targets = ("kafka", "logd")

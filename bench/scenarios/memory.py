@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.processes import memory_mb
-from bench.scenarios.base import Metric, Metrics, Scenario
+from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.scenarios.consume import BATCH_RECORDS, RECORD_BYTES
 from bench.targets import Running
 from bench.wire import (
@@ -35,7 +35,7 @@ _KEEP: Mapping[str, str] = {
 }
 
 
-class Memory(Scenario):
+class Memory(OneByOne):
     name = "S9"
     title = "memory after 10 GB through it"
     targets = ("kafka", "logd")

@@ -14,7 +14,7 @@ from typing import ClassVar
 from bench import perf_client
 from bench.perf_client import Load
 from bench.processes import cpu_seconds
-from bench.scenarios.base import Metric, Metrics, Scenario
+from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running
 from bench.wire import Connection, create_topic, delete_topic
 
@@ -22,7 +22,7 @@ _BROKERS = ("kafka", "logd")
 _RATE = Metric("rate", "records/s", 0, ("kafka", "null"))
 
 
-class Produce(Scenario):
+class Produce(OneByOne):
     targets = ("kafka", "logd", "null", "floor")
     record_bytes: ClassVar[int]
     records: ClassVar[int]

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.processes import memory_mb
-from bench.scenarios.base import Metric, Metrics, Sample, Scenario
+from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
 from bench.targets import ROOT, Running
 from bench.wire import Connection, batch_of, connect_when_up, create_topic, produce_error, produce_frame
 from protocol.errors import ErrorCode
@@ -27,7 +27,7 @@ _IDLE_S = 3.0
 _TIMEOUT_S = 60
 
 
-class Startup(Scenario):
+class Startup(OneByOne):
     name = "S8"
     title = "start to first acknowledged produce; idle memory"
     targets = ("kafka", "logd")
@@ -39,7 +39,7 @@ class Startup(Scenario):
     def run(self) -> list[Sample]:
         """Every measurement starts a process of its own, so nothing is kept running."""
         names = [name for name in self.targets if not self.options.only or name in self.options.only]
-        return self._rounds(names, dict.fromkeys(names, _NOTHING))
+        return self.rounds(names, dict.fromkeys(names, _NOTHING))
 
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         directory = self._targets.directory_for(f"s8-{name}-{round_number}")
