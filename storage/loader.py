@@ -35,7 +35,7 @@ from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
 from storage.segment_recovery import CUT_SUFFIX, SegmentScan, keep_aside, rebuild_segment
-from storage.segment_walk import walk, walk_from_indexes
+from storage.segment_walk import walk_from_indexes
 from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
 
 _CLEAN_WALK_BYTES_MAX = 1 << 20
@@ -179,25 +179,16 @@ class _Loading:
         return False
 
     def _finish_deletion(self, names: list[str]) -> None:
-        """Removes what was on its way out; `names` end in .deleted. Of several segments deleted at once, and of the
-        files of one, a crash may have brought some back by losing their renames: they go, too, with all before them.
+        """Removes what was on its way out; `names` end in .deleted. Only retention makes those, from the oldest segment
+        on. So whatever lies at or below one of them goes, too, if a crash brought it back by losing its rename.
         """
-        begun = {offset for name in names if (offset := base_offset_of(name)) is not None}
-        for index in range(len(self.segments) - 1, -1, -1) if begun else ():
-            if self.segments[index].base_offset in begun or self._is_missing_behind(index, begun):
-                self._remove_segments(index + 1)
-                break
-        if names:
-            self._fs.sync_dir(self._directory)  # first the renames: a removal must not overtake them
+        if not names:
+            return
+        newest = max((offset for name in names if (offset := base_offset_of(name)) is not None), default=-1)
+        self._remove_segments(sum(segment.base_offset <= newest for segment in self.segments))
+        self._fs.sync_dir(self._directory)  # first the renames: a removal must not overtake them
         for name in names:
             self._fs.remove(f"{self._directory}/{name}")
-
-    def _is_missing_behind(self, index: int, begun: set[Offset]) -> bool:
-        """Whether a segment in `begun` is what is missing between segment number `index` and the next."""
-        if index + 1 == len(self.segments):
-            return False
-        end, following = walk(self.segments[index]), self.segments[index + 1].base_offset
-        return end is not None and any(end <= offset < following for offset in begun)
 
     def _remove_segments(self, count: int) -> None:
         """Removes the first `count` segments for good."""

@@ -1,6 +1,6 @@
 """Where a segment ends, told from batch headers and indexes without reading all of it.
 
-Nothing here checks a checksum: it is for segments that are believed, and for finding what is missing between two.
+Nothing here checks a checksum: it is for segments that are believed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,6 @@ from storage.segment import Segment
 _UNINDEXED_BYTES_MAX = 16 << 20
 """More than this behind the last index entry means that entries were lost. A batch may be large, and a follower
 of Kafka's makes one entry per fetch, so a little says nothing."""
-
-
-def walk(segment: Segment) -> Offset | None:
-    """Where the segment ends, by all of its headers; None when one is damaged."""
-    end = segment.base_offset
-    try:
-        for span in iter_spans(segment.file, 0, segment.size_bytes):
-            end = span.last_offset + 1
-    except CorruptLog:
-        return None
-    return end
 
 
 def walk_from_indexes(segment: Segment, bytes_max: int) -> Offset | None:
