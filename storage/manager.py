@@ -64,10 +64,10 @@ class LogManager:
         unique_id: Callable[[], bytes] = lambda: os.urandom(_RANDOM_ID_SIZE),
         producer_expiration_ms: int = 86_400_000,
     ) -> None:
-        """`paths` are data directories, absolute and each given once; `reserved` are names in them that are the
-        business of others; `unique_id` draws 16 random bytes.
+        """`paths` are data directories; `reserved` are names in them that are the business of others; `unique_id`
+        draws 16 random bytes.
         """
-        self.directories = [DataDirectory(fs, path) for path in paths]
+        self.directories = [DataDirectory(fs, path) for path in dict.fromkeys(map(os.path.abspath, paths))]
         self.high_watermarks: dict[TopicPartition, Offset] = {}
         """As checkpointed when the directories were opened."""
         self._fs = fs

@@ -79,6 +79,15 @@ def test_a_file_in_the_place_of_the_directory_is_one_clear_line(tmp_path: Path) 
         manager_over(RealFileSystem(), path)
 
 
+def test_a_relative_path_is_one_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    manager = LogManager(RealFileSystem(), ["x/data", "./x/data/", str(tmp_path / "x" / "data")], node_id=1)
+    manager.open("cluster")
+    assert [directory.path for directory in manager.directories] == [str(tmp_path / "x" / "data")]
+    assert (tmp_path / "x" / "data" / "meta.properties").exists()
+    manager.release()
+
+
 def test_files_are_let_go_of_and_open_again_on_use(tmp_path: Path) -> None:
     fs = RealFileSystem()
     manager = manager_over(fs, tmp_path)
