@@ -27,6 +27,8 @@ from tests.support.metadata_store import Clock
 
 DATA_DIR = "/data"
 TIMEOUT_S = 20
+LONG_MS = 60_000
+"""A wait that no test sees the end of: what should end it must."""
 FOLLOWER = 2
 
 Scenario = Callable[["Node"], Coroutine[Any, Any, None]]
@@ -201,7 +203,7 @@ def produce_request(
     batches: Mapping[tuple[str | bytes, int], Buffer | None],
     *,
     acks: int = -1,
-    timeout_ms: int = 10_000,
+    timeout_ms: int = LONG_MS,
     transactional_id: str | None = None,
 ) -> ProduceRequest:
     """One batch for each (topic name or id, partition)."""

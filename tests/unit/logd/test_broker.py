@@ -422,6 +422,26 @@ def test_a_stop_does_not_vouch_for_metadata_that_could_not_be_written(code: int)
     play(scenario, fs=disk.fs)
 
 
+def test_a_stop_does_not_vouch_for_metadata_that_met_a_bug() -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await client.create_topic("t")
+        await client.produce("t", 0, bytes(make_batch(3)))
+        watch: Any = node.broker._metadata_log
+        watch._publish = None  # the image can no longer follow the log
+        with pytest.raises(BrokerError):
+            await client.create_topic("more")
+        await client.produce("t", 0, bytes(make_batch(3)))  # what exists is served on
+        await node.stop()
+        assert not node.fs.exists(CLEAN)
+        await node.start()
+        client = await node.client()
+        assert len(await values(client, "t")) == 6
+        await client.create_topic("after")
+
+    play(scenario)
+
+
 def test_metadata_that_cannot_be_closed_does_not_keep_the_rest_from_being_closed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -75,6 +75,7 @@ def scenario_over_one_connection(talk: Callable[[Node, RawPeer], Awaitable[None]
         pytest.param(b"", id="empty"),
         pytest.param(header(METADATA, 1, 2, None)[:-1], id="cut header"),
         pytest.param(struct.pack(">hhih", METADATA, 1, 2, 5) + b"abc", id="client id beyond the frame"),
+        pytest.param(struct.pack(">hhih", API_VERSIONS, 0, 2, 5) + b"abc", id="client id and nothing else"),
         pytest.param(header(METADATA, 1, 2, b"\xff\xfe"), id="client id not UTF-8"),
         pytest.param(header(METADATA, 9, 2) + b"\x01", id="tagged field cut off"),
         pytest.param(metadata(2)[:-1], id="cut body"),

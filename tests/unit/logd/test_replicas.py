@@ -234,16 +234,22 @@ def test_damaged_data_takes_its_partition_only(caplog: pytest.LogCaptureFixture)
     assert record.levelno == logging.ERROR and "topic=t partition=0" in record.getMessage()
 
 
-def test_a_log_that_cannot_be_made_for_want_of_space_is_made_at_the_next_start() -> None:
+@pytest.mark.parametrize("restart", [False, True], ids=["while it runs", "at the next start"])
+def test_a_log_for_which_there_is_no_space_is_made_when_there_is(
+    restart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = Disk(FaultyFileSystem())
+    monkeypatch.setattr("logd.housekeeping._TICK_S", 60 if restart else 0.002)
 
     async def scenario(node: Node) -> None:
         disk.fail(Kind.MKDIR, "/t-1", errno.ENOSPC)
         await create(node, "t", 3)
         assert [code_of(node, "t", index) for index in range(3)] == [0, 56, 0]
         disk.heal()
-        await node.restart()
-        assert [code_of(node, "t", index) for index in range(3)] == [0, 0, 0]
+        if restart:
+            await node.restart()
+        await eventually(lambda: [code_of(node, "t", index) for index in range(3)] == [0, 0, 0])
+        assert node.partition("t", 1).is_leader
         write(node.partition("t", 1))
 
     play(scenario, fs=disk.fs)
