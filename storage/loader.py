@@ -383,7 +383,9 @@ class _Loading:
                 fs.remove(path)
         fs.sync_dir(self._directory)
         if keep > index:
-            self.segments[index].file.truncate(position)
+            file = self.segments[index].file
+            file.truncate(position)
+            file.sync()  # or the next crash might mix what was cut off with what is appended in its place
         del self.segments[keep:]
 
     def ensure_active(self, log_start_offset: Offset, log_end_offset: Offset) -> Offset:

@@ -102,6 +102,11 @@ def _scan_from_the_next_segment(loading: _Loading) -> int:
     return min(_first_to_scan(loading) + 1, len(loading.segments))
 
 
+def _cut_without_sync(loading: _Loading, *arguments: Any) -> None:
+    with patch.object(FaultyFileSystem, "sync", _nothing):
+        _cut(loading, *arguments)
+
+
 def _keep_indexes(segment: Segment, **arguments: Any) -> Any:
     """Checks the segment, but leaves the index files as the crash left them."""
     fs, paths = segment._fs, [segment.offset_index.path, segment.time_index.path]
@@ -155,6 +160,7 @@ def _count_before_writing(log: Log, batch: Any, **arguments: Any) -> Any:
 
 _flush_run = FlushPlan.run
 _close_directory = LogManager._close_directory
+_cut = _Loading._cut
 _first_to_scan = _Loading._first_to_scan
 _rebuild_segment = rebuild_segment
 _reload = ProducerStateManager.reload
@@ -179,6 +185,7 @@ CRASH_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "former_life_believed": (LogManager, "_forget_former_life", _nothing),
     "checksum_not_checked": (storage.batch_scan, "crc32c", lambda data, start: _EqualsAnything()),
     "damage_not_cut": (_Loading, "_cut", _nothing),
+    "cut_not_synced": (_Loading, "_cut", _cut_without_sync),
     "recovery_begins_too_late": (_Loading, "_first_to_scan", _scan_from_the_next_segment),
     "indexes_not_rebuilt": (storage.loader, "rebuild_segment", _keep_indexes),
     "producers_not_replayed": (storage.loader, "replay_batch", _nothing),

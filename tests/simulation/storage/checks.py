@@ -7,6 +7,7 @@ back; they share no code with the indexes and states that they check.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 from protocol.record_builder import build_batch
@@ -40,6 +41,7 @@ def check_crash(fs: FaultyFileSystem, node: NodeModel, now_ms: int) -> None:
     # What was opened must itself survive the next crash, without one flush in between.
     again, report = open_node(fs.crash(Loss.ALL), node, now_ms)
     check_opened(again, report, node)
+    check_appends_do_not_mix(fs, manager, node, now_ms)
     check_goes_on(fs, manager, node, now_ms)
 
 
@@ -248,19 +250,28 @@ def check_transactions(log: Log, batches: list[Batch]) -> None:
     )
 
 
+def check_appends_do_not_mix(fs: FaultyFileSystem, manager: LogManager, node: NodeModel, now_ms: int) -> None:
+    """Appends continue the offsets; a crash before their flush brings nothing back of what recovery cut off."""
+    after = NodeModel(cluster_id=node.cluster_id)
+    for partition, log in manager.logs.items():
+        before = node.live[partition]
+        possible = {base: data for base, data in before.possible.items() if base < log.log_start_offset}
+        possible |= {batch.base_offset: {batch.data} for batch in read_all(log)}
+        model = replace(before, possible=possible)
+        after.live[partition] = model
+        for size in (10, 700):
+            data = append_one(log, model, now_ms, bytes(size))
+            model.possible[Batch.of(data).base_offset] = {data}
+    for loss in (Loss.SUBSET, Loss.TORN):
+        left, report = open_node(fs.crash(loss), after, now_ms)
+        check_opened(left, report, after)
+
+
 def check_goes_on(fs: FaultyFileSystem, manager: LogManager, node: NodeModel, now_ms: int) -> None:
-    """Appends continue the offsets, and what is flushed now survives the next crash."""
+    """What is appended and flushed now survives the next crash."""
     written: dict[Log, bytes] = {}
     for partition, log in manager.logs.items():
-        before = log.log_end_offset
-        model = node.live[partition]
-        epoch = max(log.leader_epochs.latest, model.leader_epoch)
-        batch = build_batch([Record(0, now_ms, b"key", b"after the crash")])
-        result = log.append(batch, leader_epoch=epoch, now_ms=now_ms)
-        assert result.base_offset == before, (
-            f"{partition}: offsets went from {before} to {result.base_offset}"
-        )
-        written[log] = bytes(batch)
+        written[log] = append_one(log, node.live[partition], now_ms, b"after the crash")
         plan = log.flush_plan()
         plan.run()
         log.flushed(plan)
@@ -275,6 +286,16 @@ def check_goes_on(fs: FaultyFileSystem, manager: LogManager, node: NodeModel, no
         assert held[-1] == data and held == [batch.data for batch in read_all(log)], (
             f"{log.topic_partition}: what was flushed after recovery did not survive the next crash"
         )
+
+
+def append_one(log: Log, model: PartitionModel, now_ms: int, value: bytes) -> bytes:
+    """Appends a batch of one record, as the leader of a later epoch; returns it as stored."""
+    before = log.log_end_offset
+    batch = build_batch([Record(0, now_ms, b"key", value)])
+    epoch = max(log.leader_epochs.latest, model.leader_epoch) + 1
+    result = log.append(batch, leader_epoch=epoch, now_ms=now_ms)
+    assert result.base_offset == before, f"{log}: offsets went from {before} to {result.base_offset}"
+    return bytes(batch)
 
 
 def run_all(plans: Iterable[object]) -> None:
