@@ -6,112 +6,45 @@ Batches of one record with values of 20 bytes are used where bytes are counted: 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytest
 
-from logd.client import Client
 from protocol.codec import encode_bytes
-from protocol.control_records import end_txn_marker
 from protocol.errors import ErrorCode
-from protocol.messages.delete_topics import DeleteTopicsRequest
-from protocol.messages.fetch import FetchRequest, FetchResponse
-from protocol.records import iter_batches
-from storage.fs_faulty import FaultyFileSystem, Kind
-from storage.fs_real import RealFileSystem
-from storage.log import AppendOrigin, LogStartOffsetReason
-from tests.support.logs import NOW_MS, EvictingFileSystem, make_batch
+from protocol.messages.fetch import FetchRequest
+from storage.log import LogStartOffsetReason
+from tests.support.logs import make_batch
 from tests.support.node import (
     LONG_MS,
-    Disk,
     Node,
     a_while,
-    eventually,
     fetch_request,
     fetched,
     header,
     offsets_in,
     play,
-    produce_request,
     wanted,
+)
+from tests.support.node_talk import (
+    BY_NAME,
+    UNKNOWN_ID,
+    Answer,
+    append,
+    ask,
+    ask_one,
+    delete_topic,
+    found,
+    parked,
+    sizes,
+    topic_with,
 )
 
 CODE = ErrorCode
-BY_NAME, BY_ID = 12, 17
+BY_ID = 17
 NEWEST = 18
 VERSIONS = range(4, NEWEST + 1)
 SIZE = len(make_batch())
-COMMITTED = 1
-UNKNOWN_ID = bytes(range(16))
-
-T = TypeVar("T")
-Answer = FetchResponse.PartitionData
-
-
-async def topic_with(client: Client, *ends: int, name: str = "t", **configs: str) -> bytes:
-    """A topic of as many partitions as there are `ends`, each filled up to its end with batches of one record."""
-    made = await client.create_topic(name, partitions=len(ends), configs=configs)
-    for index, end in enumerate(ends):
-        for _ in range(end):
-            await append(client, name, index)
-    return made.topic_id
-
-
-async def append(client: Client, topic: str = "t", index: int = 0, **fields: Any) -> None:
-    response = await client.call(produce_request({(topic, index): make_batch(**fields)}, acks=1), version=9)
-    assert response.responses[0].partition_responses[0].error_code == 0
-
-
-async def ask(client: Client, *partitions: Any, version: int = BY_NAME, **fields: Any) -> list[Answer]:
-    return fetched(await client.call(fetch_request(*partitions, **fields), version=version))
-
-
-async def ask_one(client: Client, offset: int = 0, *, version: int = BY_NAME, **fields: Any) -> Answer:
-    request = {
-        name: fields.pop(name)
-        for name in ("max_wait_ms", "min_bytes", "max_bytes", "isolation_level")
-        if name in fields
-    }
-    (answer,) = await ask(client, ("t", wanted(0, offset, **fields)), version=version, **request)
-    return answer
-
-
-def later(asked: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    return asyncio.create_task(asked)
-
-
-async def parked(node: Node, count: int = 1) -> None:
-    await eventually(lambda: len(node.broker.delayed) == count)
-
-
-def found(answers: list[Answer]) -> list[tuple[int, list[int]]]:
-    return [(answer.error_code, offsets_in(answer.records)) for answer in answers]
-
-
-def sizes(answers: list[Answer]) -> list[int]:
-    return [len(cast("memoryview", answer.records)) for answer in answers]
-
-
-def add_transaction(node: Node, producer_id: int, count: int) -> None:
-    batch = make_batch(count, producer_id=producer_id, producer_epoch=0, base_sequence=0, transactional=True)
-    node.partition("t").append(memoryview(batch), acks=1, now_ms=NOW_MS, origin=AppendOrigin.CLIENT)
-
-
-def end_transaction(node: Node, producer_id: int, *, committed: bool) -> None:
-    marker = end_txn_marker(
-        committed=committed,
-        producer_id=producer_id,
-        producer_epoch=0,
-        coordinator_epoch=0,
-        timestamp_ms=NOW_MS,
-    )
-    partition = node.partition("t")
-    partition.append(memoryview(marker), acks=-1, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
-    node.broker.delayed.partition_moved(partition)
 
 
 # -- every version ------------------------------------------------------------------------------------------------
@@ -318,7 +251,9 @@ def test_an_append_ends_the_wait(same: bool) -> None:
     async def scenario(node: Node) -> None:
         client, other = await node.client(), await node.client()
         await topic_with(client, 1, 1)
-        waiting = later(ask(client, ("t", wanted(0, 1)), ("t", wanted(1, 1)), max_wait_ms=LONG_MS))
+        waiting = asyncio.create_task(
+            ask(client, ("t", wanted(0, 1)), ("t", wanted(1, 1)), max_wait_ms=LONG_MS)
+        )
         await parked(node)
         await a_while()
         assert not waiting.done()
@@ -338,7 +273,7 @@ def test_enough_bytes_over_all_partitions_end_the_wait() -> None:
     async def scenario(node: Node) -> None:
         client, other = await node.client(), await node.client()
         await topic_with(client, 1, 0)
-        waiting = later(
+        waiting = asyncio.create_task(
             ask(client, ("t", wanted(0, 0)), ("t", wanted(1, 0)), max_wait_ms=LONG_MS, min_bytes=3 * SIZE)
         )
         await parked(node)
@@ -389,8 +324,8 @@ def test_the_high_watermark_is_waited_for_not_the_append() -> None:
         client, other = await node.client(), await node.client()
         await topic_with(client, 2)
         follower_has = node.hold_high_watermark("t")
-        waiting = later(ask_one(client, 2, max_wait_ms=LONG_MS))
-        follower = later(ask_one(other, 2, max_wait_ms=LONG_MS, version=9))
+        waiting = asyncio.create_task(ask_one(client, 2, max_wait_ms=LONG_MS))
+        follower = asyncio.create_task(ask_one(other, 2, max_wait_ms=LONG_MS, version=9))
         await parked(node, 2)
         for _ in range(3):
             await append(await node.client())
@@ -420,7 +355,9 @@ def test_a_replica_reads_up_to_the_log_end(version: int) -> None:
             who = {"replica_state": FetchRequest.ReplicaState(replica_id=2)}
         (answer,) = await ask(client, (topic, wanted(0, 0)), version=version, **who)
         assert (answer.high_watermark, offsets_in(answer.records)) == (2, [0, 1, 2])
-        waiting = later(ask(client, (topic, wanted(0, 3)), version=version, max_wait_ms=LONG_MS, **who))
+        waiting = asyncio.create_task(
+            ask(client, (topic, wanted(0, 3)), version=version, max_wait_ms=LONG_MS, **who)
+        )
         await parked(node)
         await append(other)
         assert found(await waiting) == [(0, [3])]
@@ -455,7 +392,7 @@ def test_a_topic_deleted_while_its_reader_waits(again: bool) -> None:
         client, admin = await node.client(), await node.client()
         topic_id = await topic_with(client, 1)
         request = fetch_request((topic_id, wanted(0, 1)), max_wait_ms=LONG_MS)
-        by_id = later(client.call(request, version=BY_ID))
+        by_id = asyncio.create_task(client.call(request, version=BY_ID))
         await parked(node)
         await delete_topic(admin, topic_id)
         if again:
@@ -468,16 +405,11 @@ def test_a_topic_deleted_while_its_reader_waits(again: bool) -> None:
     play(scenario)
 
 
-async def delete_topic(client: Client, topic_id: bytes) -> None:
-    state = DeleteTopicsRequest.DeleteTopicState(name=None, topic_id=topic_id)
-    await client.call(DeleteTopicsRequest(topics=[state], timeout_ms=LONG_MS))
-
-
 def test_a_partition_that_another_node_leads_from_now_on() -> None:
     async def scenario(node: Node) -> None:
         client = await node.client()
         await topic_with(client, 1)
-        waiting = later(ask_one(client, 1, max_wait_ms=LONG_MS))
+        waiting = asyncio.create_task(ask_one(client, 1, max_wait_ms=LONG_MS))
         await parked(node)
         partition = node.partition("t")
         partition.resign(leader_id=2, leader_epoch=1, partition_epoch=1)
@@ -495,7 +427,7 @@ def test_a_bug_met_when_the_wait_is_over_ends_the_connection(
     async def scenario(node: Node) -> None:
         client, other = await node.client(), await node.client()
         await topic_with(client, 1)
-        waiting = later(ask_one(client, 1, max_wait_ms=LONG_MS))
+        waiting = asyncio.create_task(ask_one(client, 1, max_wait_ms=LONG_MS))
         await parked(node)
 
         def fail(*_: object) -> None:
@@ -509,87 +441,6 @@ def test_a_bug_met_when_the_wait_is_over_ends_the_connection(
     play(scenario)
     (record,) = [record for record in caplog.records if record.name == "logd.dispatch"]
     assert record.exc_info
-
-
-# -- transactions -------------------------------------------------------------------------------------------------
-
-
-def test_read_committed_waits_for_the_outcome() -> None:
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 1)
-        waiting = later(ask_one(client, 1, isolation_level=COMMITTED, max_wait_ms=LONG_MS))
-        await parked(node)
-        add_transaction(node, producer_id=7, count=2)
-        node.broker.delayed.partition_moved(node.partition("t"))
-        await a_while()
-        assert not waiting.done()
-        other = await node.client()
-        for isolation, end in ((0, 3), (COMMITTED, 1)):
-            answer = await ask_one(other, 0, isolation_level=isolation)
-            assert (answer.high_watermark, answer.last_stable_offset) == (3, 1)
-            assert offsets_in(answer.records) == list(range(end))
-            assert not answer.aborted_transactions
-        end_transaction(node, 7, committed=True)
-        answer = await waiting
-        assert offsets_in(answer.records) == [1, 2, 3]
-        assert answer.aborted_transactions == []
-
-    play(scenario)
-
-
-def test_aborted_transactions_are_named_where_their_records_are_read() -> None:
-    """0 1 2 of producer 7, 3 4 of producer 8, 5 aborts 7, 6 commits 8, 7 of nobody, 8 of 7 again, 9 aborts it."""
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 0)
-        add_transaction(node, 7, 3)
-        add_transaction(node, 8, 2)
-        end_transaction(node, 7, committed=False)
-        end_transaction(node, 8, committed=True)
-        await append(client)
-        batch = make_batch(producer_id=7, producer_epoch=0, base_sequence=3, transactional=True)
-        node.partition("t").append(memoryview(batch), acks=1, now_ms=NOW_MS, origin=AppendOrigin.CLIENT)
-        end_transaction(node, 7, committed=False)
-
-        async def aborted(offset: int, **fields: Any) -> list[tuple[int, int]]:
-            answer = await ask_one(client, offset, **fields)
-            return [(row.producer_id, row.first_offset) for row in answer.aborted_transactions or ()]
-
-        assert await aborted(0, isolation_level=COMMITTED) == [(7, 0), (7, 8)]
-        assert await aborted(0, isolation_level=COMMITTED, partition_max_bytes=1) == [(7, 0)]
-        assert await aborted(4, isolation_level=COMMITTED, partition_max_bytes=1) == [(7, 0)]
-        assert await aborted(6, isolation_level=COMMITTED) == [(7, 8)]
-        assert await aborted(7, isolation_level=COMMITTED, partition_max_bytes=1) == []
-        assert await aborted(10, isolation_level=COMMITTED) == []
-        assert await aborted(0) == []
-        await node.restart()  # from the files now, through the pool
-        client = await node.client()
-        assert await aborted(0, isolation_level=COMMITTED) == [(7, 0), (7, 8)]
-        assert await aborted(6, isolation_level=COMMITTED) == [(7, 8)]
-
-    play(scenario)
-
-
-def test_the_outcome_counts_once_it_is_replicated() -> None:
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 1)
-        follower_has = node.hold_high_watermark("t")
-        add_transaction(node, 7, 1)
-        end_transaction(node, 7, committed=False)
-        waiting = later(ask_one(client, 1, isolation_level=COMMITTED, max_wait_ms=LONG_MS))
-        await parked(node)
-        follower_has(2)
-        await a_while()
-        assert not waiting.done()
-        follower_has(3)
-        answer = await waiting
-        assert offsets_in(answer.records) == [1, 2]
-        assert answer.aborted_transactions is not None and len(answer.aborted_transactions) == 1
-
-    play(scenario)
 
 
 # -- sessions -----------------------------------------------------------------------------------------------------
@@ -609,7 +460,7 @@ def test_a_session_waits_for_what_it_remembers(version: int) -> None:
         def incremental(epoch: int, *partitions: Any, **fields: Any) -> FetchRequest:
             return fetch_request(*partitions, session_id=opened.session_id, session_epoch=epoch, **fields)
 
-        waiting = later(client.call(incremental(1, max_wait_ms=LONG_MS), version=version))
+        waiting = asyncio.create_task(client.call(incremental(1, max_wait_ms=LONG_MS), version=version))
         await parked(node)
         await append(other, "b", 1)
         response = await waiting
@@ -646,221 +497,3 @@ def test_a_session_does_not_read_the_new_topic_of_an_old_name() -> None:
         assert found(fetched(await client.call(request, version=BY_ID))) == [(CODE.INCONSISTENT_TOPIC_ID, [])]
 
     play(scenario)
-
-
-# -- what is not in memory, or not checked yet -----------------------------------------------------------------------
-
-
-def test_after_a_start_everything_comes_through_the_pool_once() -> None:
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 5, 2, 0)
-        await node.restart()
-        client = await node.client()
-        everything = [("t", wanted(0, 1)), ("t", wanted(2, 0)), ("t", wanted(1, 0)), ("t", wanted(0, 9))]
-        expected = [(0, [1, 2, 3, 4]), (0, []), (0, [0, 1]), (CODE.OFFSET_OUT_OF_RANGE, [])]
-        reads = count_pool_work(node)
-        assert found(await ask(client, *everything)) == expected
-        assert len(reads) == 1
-        assert found(await ask(client, *everything)) == expected
-        assert len(reads) == 1
-        assert node.partition("t").log.read(1, 1 << 20, 5).cold is None
-
-    play(scenario)
-
-
-def count_pool_work(node: Node) -> list[object]:
-    work: list[object] = []
-    submit = node.broker.pool.submit
-
-    def counted(run: Any, done: Any) -> None:
-        work.append(run)
-        submit(run, done)
-
-    cast("Any", node.broker.pool).submit = counted
-    return work
-
-
-def test_answers_of_the_pool_keep_the_order_of_requests() -> None:
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 2, 2)
-        await node.restart()
-        client, peer = await node.client(), await node.peer()
-        await append(client, index=1)
-        body = encode_bytes(fetch_request(("t", wanted(0, 0))), BY_NAME)
-        hot = encode_bytes(fetch_request(("t", wanted(1, 2))), BY_NAME)
-        peer.send(
-            *[
-                header(1, BY_NAME, number, flexible=True) + (hot if number % 2 else body)
-                for number in range(6)
-            ]
-        )
-        assert [int.from_bytes((await peer.answer())[:4], "big") for _ in range(6)] == list(range(6))
-
-    play(scenario)
-
-
-def test_cold_parts_count_against_the_limit() -> None:
-    """Each of them once came in full, whatever the limit on the whole answer was."""
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 3, 3, 3)
-        for limit, most in ((1, SIZE), (3 * SIZE, 3 * SIZE), (4 * SIZE, 4 * SIZE), (100 * SIZE, 9 * SIZE)):
-            await node.restart()
-            client = await node.client()
-            partitions = [("t", wanted(index, 0, partition_max_bytes=3 * SIZE)) for index in range(3)]
-            answers = await ask(client, *partitions, max_bytes=limit)
-            assert 0 < sum(sizes(answers)) <= most
-            assert offsets_in(answers[0].records)
-
-    play(scenario)
-
-
-def test_what_is_evicted_comes_through_the_pool_again() -> None:
-    fs = EvictingFileSystem()
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 3)
-        reads = count_pool_work(node)
-        assert offsets_in((await ask_one(client)).records) == [0, 1, 2]
-        assert not reads
-        fs.resident = False
-        assert offsets_in((await ask_one(client)).records) == [0, 1, 2]
-        assert len(reads) == 1
-
-    play(scenario, fs=fs)
-
-
-def test_a_client_that_leaves_during_a_cold_read() -> None:
-    disk = Disk(FaultyFileSystem())
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 2)
-        await node.restart()
-        client, peer = await node.client(), await node.peer()
-        body = encode_bytes(fetch_request(("t", wanted(0, 0))), BY_NAME)
-        disk.hold(Kind.READ, "/t-0/")
-        peer.send(header(1, BY_NAME, 1, flexible=True) + body)
-        await a_while()
-        peer.reset()
-        await eventually(lambda: len(node.broker._server.connections) == 1)
-        disk.let_go()
-        assert offsets_in((await ask_one(client)).records) == [0, 1]
-
-    play(scenario, fs=disk.fs)
-
-
-def test_a_topic_deleted_during_a_cold_read() -> None:
-    disk = Disk(FaultyFileSystem())
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        topic_id = await topic_with(client, 2)
-        await node.restart()
-        client, admin = await node.client(), await node.client()
-        disk.hold(Kind.READ, "/t-0/")
-        waiting = later(ask_one(client))
-        await a_while()
-        await delete_topic(admin, topic_id)
-        disk.let_go()
-        assert (await waiting).error_code == CODE.UNKNOWN_TOPIC_OR_PARTITION
-
-    play(scenario, fs=disk.fs)
-
-
-def test_a_flipped_bit_takes_its_partition_offline_and_is_never_served(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    fs = FaultyFileSystem()
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 3, 3)
-        await node.stop()
-        fs.flip_bit("/data/t-0/00000000000000000000.log", SIZE + 70)
-        await node.start()
-        client, waiter = await node.client(), await node.client()
-        waiting = later(ask_one(waiter, 3, max_wait_ms=LONG_MS))
-        await parked(node)
-        (first, second) = await ask(client, ("t", wanted(0, 1)), ("t", wanted(1, 0)))
-        assert (first.error_code, sizes([first])) == (CODE.KAFKA_STORAGE_ERROR, [0])
-        assert offsets_in(second.records) == [0, 1, 2]
-        assert (await waiting).error_code == CODE.KAFKA_STORAGE_ERROR
-        for offset in (0, 1, 2):
-            assert (await ask_one(client, offset)).error_code == CODE.KAFKA_STORAGE_ERROR
-        response = await client.call(
-            produce_request({("t", 0): make_batch(), ("t", 1): make_batch()}), version=9
-        )
-        codes = [answer.error_code for answer in response.responses[0].partition_responses]
-        assert codes == [CODE.KAFKA_STORAGE_ERROR, 0]
-
-    play(scenario, fs=fs)
-    assert sum("its data is damaged" in record.getMessage() for record in caplog.records) == 1
-
-
-def test_a_disk_that_cannot_be_read_goes_offline() -> None:
-    disk = Disk(FaultyFileSystem())
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await topic_with(client, 2, 2)
-        await node.restart()
-        client = await node.client()
-        disk.fail(Kind.READ, "/t-0/", errno.EIO)
-        assert (await ask_one(client)).error_code == CODE.KAFKA_STORAGE_ERROR
-        disk.heal()
-        answers = await ask(client, ("t", wanted(0, 0)), ("t", wanted(1, 0)))
-        assert [answer.error_code for answer in answers] == [CODE.KAFKA_STORAGE_ERROR] * 2
-
-    play(scenario, fs=disk.fs)
-
-
-# -- files --------------------------------------------------------------------------------------------------------
-
-
-def test_regions_of_real_files_between_bytes(tmp_path: Path) -> None:
-    """sendfile on a real file system: several partitions and segments, larger than a socket takes at once."""
-
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await client.create_topic("t", partitions=2, configs={"segment.bytes": "3000000"})
-        batches = [bytes(make_batch(3, size=300_000)) for _ in range(8)]
-        for batch in batches:
-            for index in (0, 1):
-                await client.produce("t", index, batch)
-        offsets = [0, 0]
-        received = 0
-        while offsets != [24, 24]:
-            answers = await ask(
-                client,
-                *[("t", wanted(index, offsets[index], partition_max_bytes=8_000_000)) for index in (0, 1)],
-            )
-            for answer in answers:
-                for read in iter_batches(cast("memoryview", answer.records)):
-                    assert bytes(read)[21:] == batches[0][21:]
-                    offsets[answer.partition_index] += 3
-                    received += len(read)
-        assert received == 16 * len(batches[0])
-        assert len(os.listdir(node.partition("t").log.directory)) > 4
-
-    play(scenario, f"log.dirs={tmp_path}", fs=RealFileSystem())
-
-
-def test_a_deleted_topic_is_still_sent_to_who_reads_it(tmp_path: Path) -> None:
-    async def scenario(node: Node) -> None:
-        client, slow = await node.client(), await node.peer()
-        topic_id = (await client.create_topic("t", configs={"file.delete.delay.ms": "0"})).topic_id
-        batch = make_batch(size=900_000)
-        for _ in range(20):
-            await client.produce("t", 0, bytes(batch))
-        body = encode_bytes(fetch_request(("t", wanted(0, 0, partition_max_bytes=1 << 30))), BY_NAME)
-        slow.send(header(1, BY_NAME, 1, flexible=True) + body)  # and does not receive yet
-        await a_while()
-        await delete_topic(client, topic_id)
-        assert len(await slow.answer()) > 20 * len(batch)
-
-    play(scenario, f"log.dirs={tmp_path}", fs=RealFileSystem())
