@@ -97,9 +97,9 @@ class Load:
 async def kill_again_and_again(
     broker: KillableBroker, load: Load, moments: random.Random, kills: int
 ) -> None:
-    """Kill and restart; every fourth time, kill once more while it is starting."""
-    for _ in range(kills):
-        await asyncio.sleep(moments.uniform(0.05, 0.6))
+    """Kill and restart. Most lives are short, some long enough for chores; one start in four is killed as well."""
+    for number in range(kills):
+        await asyncio.sleep(moments.uniform(0.9, 2.0) if number % 4 == 3 else moments.uniform(0.05, 0.6))
         broker.kill()
         if moments.random() < 0.25:
             await asyncio.to_thread(broker.start_and_kill, moments.uniform(0.02, 0.4))
@@ -122,11 +122,12 @@ async def run_load(broker: KillableBroker, load: Load, seed: int, kills: int) ->
     return rdkafka
 
 
-def kill_under_load(directory: Path, kills: int) -> None:
+def kill_under_load(directory: Path, kills: int) -> Path:
+    """Return the data directory."""
     seed = seed_of_run()
     started = time.monotonic()
     port = free_port(random.Random(seed))
-    broker = KillableBroker(directory, port, {"log.flush.offset.checkpoint.interval.ms": "500"})
+    broker = KillableBroker(directory, port, {"log.flush.offset.checkpoint.interval.ms": "400"})
     with broker:
         load = Load(("127.0.0.1", port), seed)
         rdkafka = asyncio.run(run_load(broker, load, seed, kills))
@@ -149,13 +150,14 @@ def kill_under_load(directory: Path, kills: int) -> None:
     assert not errors, "\n".join(errors[:20])
     assert load.ledger.acknowledged_count > 20 * kills
     assert load.churn.deleted
+    return broker.data_dir
 
 
-def test_killed_five_times(tmp_path: Path) -> None:
-    kill_under_load(tmp_path, 5)
+def test_killed_five_times(tmp_path: Path, written: list[Path]) -> None:
+    written.append(kill_under_load(tmp_path, 5))
 
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_killed_fifty_times(tmp_path: Path) -> None:
-    kill_under_load(tmp_path, 50)
+def test_killed_fifty_times(tmp_path: Path, written: list[Path]) -> None:
+    written.append(kill_under_load(tmp_path, 50))

@@ -77,7 +77,7 @@ async def stop_under_load(broker: KillableBroker, ledger: Ledger, seed: int) -> 
     return elapsed
 
 
-def test_sigterm_under_load(tmp_path: Path) -> None:
+def test_sigterm_under_load(tmp_path: Path, written: list[Path]) -> None:
     seed = seed_of_run()
     port = free_port(random.Random(seed))
     ledger = Ledger()
@@ -96,6 +96,7 @@ def test_sigterm_under_load(tmp_path: Path) -> None:
     assert "unclean" not in output, "a start after a clean stop scanned its logs"
     assert "Traceback" not in output and " ERROR " not in output, output[-3000:]
     assert batches > 100
+    written.append(broker.data_dir)
 
 
 def test_what_waits_for_its_flush_is_answered_before_the_end(
