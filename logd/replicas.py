@@ -119,8 +119,11 @@ class Replicas:
 
     def follow(self, delta: MetadataDelta) -> None:
         """Act on a change of the metadata: a watcher of the metadata store."""
-        for topic in delta.deleted_topics:
-            self._delete(topic)
+        if delta.deleted_topics:
+            for topic in delta.deleted_topics:
+                self._delete(topic)
+            for plan in self._manager.checkpoint_plans(self.high_watermarks):
+                self._later(plan)
         for topic in delta.created_topics:
             for index in self._create_missing(topic):
                 self._take_role(topic.name, index, topic.partitions[index])
@@ -207,17 +210,16 @@ class Replicas:
             if partition is not None:
                 partition.delete()
                 self._moved(partition)
+            topic_partition = TopicPartition(topic.name, index)
             try:
-                plans = self._manager.delete_log(
-                    TopicPartition(topic.name, index), self._now_ms(), self.high_watermarks
-                )
+                removal = self._manager.remove_log(topic_partition, self._now_ms())
             except StorageFailure as failure:
                 log.error("log not deleted topic=%s partition=%d error=%s", topic.name, index, failure)
-                self._manager.fail_log(TopicPartition(topic.name, index), str(failure))
+                self._manager.fail_log(topic_partition, str(failure))
                 self.disk_failed(failure)
             else:
-                for plan in plans:
-                    self._later(plan)
+                if removal is not None:
+                    self._later(removal)
 
     # When disks fail
 

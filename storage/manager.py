@@ -241,8 +241,16 @@ class LogManager:
         file.delete.delay.ms. Nothing when it is not here. Raises: StorageFailure.
         """
         home = self._table.home_of(topic_partition)
-        if home is None:
+        removal = self.remove_log(topic_partition, now_ms)
+        if home is None or removal is None:
             return []
+        return [self._checkpoint_plan(home, high_watermarks), removal]
+
+    def remove_log(self, topic_partition: TopicPartition, now_ms: TimestampMs) -> RemoveDirectoryPlan | None:
+        """`delete_log` for one of many: the caller has `checkpoint_plans` run once behind the last of them."""
+        home = self._table.home_of(topic_partition)
+        if home is None:
+            return None
         log = self._table.logs.get(topic_partition)
         delay_ms = 0
         if log is not None:
@@ -254,13 +262,10 @@ class LogManager:
         self._table.forget(topic_partition)
         self.high_watermarks.pop(topic_partition, None)
         if not home.is_online:
-            return []
+            return None
         for checkpoint in home.checkpoints:
             checkpoint.outdate_plans()
-        return [
-            self._checkpoint_plan(home, high_watermarks),
-            RemoveDirectoryPlan(self._fs, home.path, name, now_ms + delay_ms),
-        ]
+        return RemoveDirectoryPlan(self._fs, home.path, name, now_ms + delay_ms)
 
     def truncate_log(
         self,

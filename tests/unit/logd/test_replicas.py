@@ -13,6 +13,7 @@ from logd.replicas import LocalPartition
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic, RaiseLeaderEpochs
+from storage.directory_plans import CheckpointPlan, RemoveDirectoryPlan
 from storage.errors import CorruptLog, NoSpace, StorageError, StorageFailure
 from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
 from storage.log import AppendOrigin
@@ -131,6 +132,21 @@ def test_a_topic_is_gone_at_once_and_its_files_after_a_while(monkeypatch: pytest
         assert len(directories(node)) == len(names)
         node.clock.now_ms += 1
         await eventually(lambda: directories(node) == ["__cluster_metadata-0", "kept-0"])
+
+    play(scenario)
+
+
+def test_a_topic_of_many_partitions_is_settled_in_one_go() -> None:
+    """With a checkpoint for each partition, 2,000 of them once kept everybody waiting for a second."""
+
+    async def scenario(node: Node) -> None:
+        node.broker._housekeeping._stopping = True
+        topic_ids = [await create(node, "t", 40), await create(node, "u", 3)]
+        await create(node, "kept")
+        assert await node.broker.metadata.submit(DeleteTopics(topic_ids)) == [CODE.NONE] * 2
+        plans = [plan for _, _, plan in node.broker._housekeeping._plans]
+        assert len([plan for plan in plans if isinstance(plan, CheckpointPlan)]) == 1
+        assert len([plan for plan in plans if isinstance(plan, RemoveDirectoryPlan)]) == 43
 
     play(scenario)
 
