@@ -191,6 +191,34 @@ async def _fill_and_free(broker: LogdBroker, disk: SmallDisk) -> None:
         await filler.ledger.audit(client)
 
 
+def test_half_written_batches_are_taken_back(tmp_path: Path, disk: SmallDisk) -> None:
+    """A clean start believes the size of each file: what was refused must not be in it."""
+    filler = Filler()
+
+    async def fill() -> None:
+        async with await connect(broker) as client:
+            await set_up(client)
+            await filler.fill(client)
+
+    async def look() -> None:
+        async with await connect(broker) as client:
+            await filler.ledger.audit(client)
+            filler.refused = 0
+            await filler.produce_everywhere(client)
+            assert filler.refused == 0
+            await filler.ledger.audit(client)
+
+    with LogdBroker(tmp_path) as broker:
+        disk.fill(leave_bytes=4 << 20)
+        asyncio.run(fill())
+        disk.remove()
+        assert broker.stop() == 0
+        broker.restart()
+        asyncio.run(look())
+        assert "unclean" not in broker.output()
+        assert_sound(broker)
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_restart_on_a_full_disk(tmp_path: Path, disk: SmallDisk, how: str) -> None:
     filler = Filler()
