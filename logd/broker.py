@@ -29,7 +29,7 @@ from logd.housekeeping import Housekeeping
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_log import MetadataLog, Shell
 from logd.metadata_recovery import recover_metadata
-from logd.pool import BlockingPool
+from logd.pool import READERS, BlockingPool
 from logd.producer_ids import ProducerIds
 from logd.recovery_report import log_recovery
 from logd.replicas import LocalPartition, Replicas
@@ -81,6 +81,8 @@ class Broker:
         self.cluster_id = ""
         self.authorise: Authorise = allow_all
         self.pool = BlockingPool(loop)
+        self.read_pool = BlockingPool(loop, READERS)
+        """For cold reads."""
         self.delayed = DelayedQueue(loop)
         self.flusher = Flusher(self.pool, self.delayed.partition_moved, self.storage_failed)
         self.fetch_sessions = FetchSessionCache(
@@ -192,6 +194,7 @@ class Broker:
         self.delayed.expire_all()
         await self._housekeeping.stop()
         await self._close_metadata()
+        self.read_pool.close()
         await self._close_logs()
         self.pool.close()
 

@@ -13,16 +13,19 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-#: Enough for a flush, a checkpoint and two cold reads side by side.
-_THREADS: Final = 4
+#: Enough for the flushes of some logs and the metadata log, and a chore, side by side.
+WRITERS: Final = 4
+
+#: Readers of old data have threads of their own: what they wait for must not keep anybody's flush waiting.
+READERS: Final = 2
 
 
 class BlockingPool:
-    """The node's threads. Threads start when work comes."""
+    """Some of the node's threads. Threads start when work comes."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: int = WRITERS) -> None:
         self._loop = loop
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="logd-io")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="logd-io")
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` on a thread and return what it returns, or raise what it raises."""

@@ -267,7 +267,7 @@ class _Fetch:
             for part in parts:
                 part.run()
 
-        self._broker.pool.submit(run, self._cold_read)
+        self._broker.read_pool.submit(run, self._cold_read)
 
     def _cold_read(self, done: Future[None]) -> None:
         """The pool has read and checked: answer."""

@@ -37,6 +37,7 @@ from tests.support.node_talk import (
     delete_topic,
     found,
     parked,
+    send,
     sizes,
     topic_with,
 )
@@ -68,13 +69,13 @@ def test_after_a_start_everything_comes_through_the_pool_once() -> None:
 
 def count_pool_work(node: Node) -> list[object]:
     work: list[object] = []
-    submit = node.broker.pool.submit
+    submit = node.broker.read_pool.submit
 
     def counted(run: Any, done: Any) -> None:
         work.append(run)
         submit(run, done)
 
-    cast("Any", node.broker.pool).submit = counted
+    cast("Any", node.broker.read_pool).submit = counted
     return work
 
 
@@ -96,6 +97,30 @@ def test_answers_of_the_pool_keep_the_order_of_requests() -> None:
         assert [int.from_bytes((await peer.answer())[:4], "big") for _ in range(6)] == list(range(6))
 
     play(scenario)
+
+
+def test_cold_reads_keep_nobodys_flush_waiting() -> None:
+    """However many consumers read old data from a slow disk, producers and administrators go on."""
+    disk = Disk(FaultyFileSystem())
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        await client.create_topic("safe", configs={"flush.messages": "1"})
+        await node.restart()
+        client = await node.client()
+        disk.hold(Kind.READ, "/t-0/")
+        readers = [asyncio.create_task(ask_one(await node.client())) for _ in range(8)]
+        await a_while()
+        async with asyncio.timeout(5):
+            assert (await send(client, make_batch(), topic="safe")).error_code == 0
+            await client.create_topic("more")
+        assert not any(reader.done() for reader in readers)
+        disk.let_go()
+        for reader in readers:
+            assert offsets_in((await reader).records) == [0, 1]
+
+    play(scenario, fs=disk.fs)
 
 
 def test_cold_parts_count_against_the_limit() -> None:
