@@ -19,7 +19,8 @@ busy ones. Without a session nothing is kept and nothing is looked up.
 
 Not here: reading, waiting, the limits on bytes. No IO and no clock: now comes in as an argument.
 Source: KIP-227, KIP-516. Checked against apache/kafka FetchSession.scala. Deviations: a partition that is named
-twice in one request is answered twice; a refused session looks for one to evict at most once a second.
+twice in one request is answered twice; a refused session looks for one to evict at most once a second; the
+partitions of all sessions together are bounded.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from protocol.types import ZERO_UUID, Offset, TimestampMs
 
 SLOTS: Final = 1000
 """Kafka's default of max.incremental.fetch.session.cache.slots."""
+PARTITIONS_MAX: Final = 50_000
+"""Partitions over all sessions, at about 350 bytes each. A client may name as many as it likes in every session."""
 SAFE_MS: Final = 120_000
 """A session unused for longer is stale; one younger is not evicted for a larger one."""
 
@@ -81,11 +84,13 @@ class FetchSessionCache:
         topic_name: Callable[[bytes], str | None],
         *,
         slots: int = SLOTS,
+        partitions_max: int = PARTITIONS_MAX,
         new_id: Callable[[], int] | None = None,
     ) -> None:
         """`topic_name` finds the name of a topic id; `new_id` draws a random int32 above 0."""
         self._topic_name = topic_name
         self._slots = slots
+        self._partitions_max = partitions_max
         self._new_id = new_id or _random_id
         self._sessions: dict[int, _Session] = {}  # least recently used first
         self._no_eviction_before_ms = 0
@@ -137,7 +142,10 @@ class FetchSessionCache:
         session.update(self._targets(request, by_id))
         for topic in request.forgotten_topics_data:
             session.forget(topic.topic_id if by_id else topic.topic, topic.partitions)
+        has_outgrown = bool(request.topics) and self.partitions_cached > self._partitions_max
         del self._sessions[session.session_id]
+        if has_outgrown:
+            return FetchContext([], ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
         if not session.partitions:
             return FetchContext([])
         self._sessions[session.session_id] = session
@@ -159,6 +167,8 @@ class FetchSessionCache:
         """Keep what was asked and answered as a new session; return its id, or 0 when there is no room."""
         if len(self._sessions) >= self._slots and not self._make_room(len(targets), privileged, now_ms):
             return _NO_SESSION
+        if not self._has_room_for(len(targets), now_ms):
+            return _NO_SESSION
         session_id = self._new_id()
         while session_id in self._sessions or session_id == _NO_SESSION:
             session_id = self._new_id()
@@ -167,6 +177,19 @@ class FetchSessionCache:
         for target, answer in zip(targets, answers, strict=True):
             session.partitions[_key(target, by_id)].take_news(answer)
         return session_id
+
+    def _has_room_for(self, partitions: int, now_ms: TimestampMs) -> bool:
+        """Whether that many more may be kept. Stale sessions give way."""
+        excess = self.partitions_cached + partitions - self._partitions_max
+        for session in list(self._sessions.values()) if excess > 0 else ():
+            if now_ms - session.last_used_ms <= SAFE_MS:
+                break
+            excess -= len(session.partitions)
+            del self._sessions[session.session_id]
+            self.evictions += 1
+            if excess <= 0:
+                break
+        return excess <= 0
 
     def _make_room(self, size: int, privileged: bool, now_ms: TimestampMs) -> bool:
         """Evict one session that is worth less than a new one of `size` partitions; return whether there was one.

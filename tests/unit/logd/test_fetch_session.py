@@ -18,9 +18,13 @@ NO_TOPICS: dict[bytes, str] = {}
 ID_A, ID_B = b"a" * 16, b"b" * 16
 
 
-def cache(slots: int = 1000, names: dict[bytes, str] | None = None) -> FetchSessionCache:
+def cache(
+    slots: int = 1000, names: dict[bytes, str] | None = None, partitions_max: int = 1000
+) -> FetchSessionCache:
     """A cache that hands out 1, 2, 3…"""
-    return FetchSessionCache((names or {}).get, slots=slots, new_id=itertools.count(1).__next__)
+    return FetchSessionCache(
+        (names or {}).get, slots=slots, partitions_max=partitions_max, new_id=itertools.count(1).__next__
+    )
 
 
 def request(
@@ -332,6 +336,26 @@ def test_a_larger_session_replaces_a_smaller_old_one() -> None:
     assert opened_at(sessions, later + 1_000, 3) == 3
     assert sessions.resolve(request(2, 2), 12, later).error is ErrorCode.FETCH_SESSION_ID_NOT_FOUND
     assert sessions.resolve(request(1, 2), 12, later).error is ErrorCode.NONE
+
+
+def test_sessions_share_a_bound_on_partitions() -> None:
+    sessions = cache(partitions_max=10)
+    assert opened_at(sessions, 0, 6) == 1
+    assert opened_at(sessions, 0, 5) == 0
+    assert opened_at(sessions, 0, 4) == 2
+    assert opened_at(sessions, SAFE_MS + 1, 10) == 3, "both are stale by now"
+    assert (len(sessions), sessions.partitions_cached, sessions.evictions) == (1, 10, 2)
+    assert opened_at(sessions, 3 * SAFE_MS, 11) == 0
+
+
+def test_a_session_that_outgrows_the_bound_ends() -> None:
+    sessions = cache(partitions_max=10)
+    opened_at(sessions, 0, 6)
+    assert sessions.resolve(request(1, 1, {"u": range(4)}), 12, 0).error is ErrorCode.NONE
+    assert sessions.resolve(request(1, 2), 12, 0).error is ErrorCode.NONE
+    outgrown = sessions.resolve(request(1, 3, {"v": [0]}), 12, 0)
+    assert outgrown.error is ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+    assert (len(sessions), sessions.partitions_cached) == (0, 0)
 
 
 def test_a_young_session_is_safe_from_a_larger_one() -> None:
