@@ -240,7 +240,7 @@ class Segment:
         return self.size_bytes
 
     def cut(self, start: Position, bound: Position) -> tuple[Position, Offset]:
-        """Where the last whole batch in [start, bound) ends, and the offset that begins there.
+        """Where a whole batch in [start, bound) ends, the last or nearly so, and the offset that begins there.
 
         The first batch counts as whole even when it is not. All of [start, bound) must be checked, and bound less
         than `size_bytes`. UNKNOWN when that cannot be told here. Raises: StorageFailure.
@@ -254,15 +254,20 @@ class Segment:
 
     def _walk_to_bound(self, start: Position, bound: Position) -> tuple[Position, Offset]:
         indexed, position, _ = self.offset_index.lookup_position(bound)
-        if position < start:
-            indexed, position = UNKNOWN, start
+        if position > start and self.file.is_resident(position, HEADER_SIZE):
+            # Good enough: of what lies behind this batch and before the next entry, little would fit.
+            span = next(iter_spans(self.file, position, self.size_bytes))
+            if span.last_offset != indexed:
+                return UNKNOWN, UNKNOWN  # the index does not tell the truth
+            if position + span.size_bytes <= bound:
+                return position + span.size_bytes, span.last_offset + 1
+            return position, span.base_offset
+        position = start
         walk_end = min(bound + HEADER_CHUNK, self.size_bytes)
         if bound - position > _WALK_BYTES_MAX or not self.file.is_resident(position, walk_end - position):
             return UNKNOWN, UNKNOWN
         end, next_offset = position, UNKNOWN
         for span in iter_spans(self.file, position, self.size_bytes):
-            if span.position == position and indexed >= self.base_offset and span.last_offset != indexed:
-                return UNKNOWN, UNKNOWN
             end, next_offset = span.position, span.base_offset
             if end + span.size_bytes > bound:
                 if end == start:
