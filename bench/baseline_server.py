@@ -60,6 +60,7 @@ class Session:
     def __init__(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 102_400)  # as Kafka and logd: it matters
         self.socket = accepted
         self.buffer = bytearray(_BUFFER)
         self.view = memoryview(self.buffer)

@@ -320,6 +320,7 @@ def _limits(config: BrokerConfig) -> ServerLimits:
         idle_ms_max=config.connections_max_idle_ms,
         queued_bytes_max=config.queued_max_request_bytes,
         backlog=config.socket_listen_backlog_size,
+        send_buffer_bytes=config.socket_send_buffer_bytes,
     )
 
 

@@ -276,6 +276,13 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         low=1,
     ),
     ConfigKey("socket.listen.backlog.size", "int", 50, "Connections that may wait to be accepted.", low=1),
+    ConfigKey(
+        "socket.send.buffer.bytes",
+        "int",
+        102_400,
+        "Send buffer of a client's socket; -1 for the system's choice. A small one keeps what is sent in the "
+        "processor's caches.",
+    ),
     ConfigKey("max.connections", "int", INT_MAX, "Connections at one time, over all listeners.", low=0),
     ConfigKey("max.connections.per.ip", "int", INT_MAX, "Connections at one time from one address.", low=0),
     ConfigKey(

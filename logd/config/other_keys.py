@@ -45,11 +45,10 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         """,
     ),
     *_group(
-        "the kernel sizes socket buffers by itself",
+        "the kernel sizes receive buffers by itself",
         """
         replica.socket.receive.buffer.bytes int 65536
         socket.receive.buffer.bytes int 102400
-        socket.send.buffer.bytes int 102400
         """,
     ),
     *_group(
