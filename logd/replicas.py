@@ -7,8 +7,8 @@ partition (handlers), waiting (delayed.py), durable metadata (metadata_log.py).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from logd.config import log_config_for
 from protocol.errors import BrokerError, ErrorCode
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from storage.manager import LogManager, Plan
 
 log = logging.getLogger("logd.replicas")
+
+_REFUSED_EVERY_MS: Final = 1000
 
 LocalPartition: TypeAlias = Partition[Log]
 
@@ -55,6 +57,9 @@ class Replicas:
         self._partitions: dict[tuple[str, int], LocalPartition] = {}
         self._unmade: set[TopicPartition] = set()
         """Partitions whose logs wait for room on the disk."""
+        self._refused = 0
+        """Requests that a full disk refused since that was said last."""
+        self._refused_said_ms: TimestampMs = 0
 
     def __iter__(self) -> Iterator[LocalPartition]:
         return iter(tuple(self._partitions.values()))
@@ -137,7 +142,8 @@ class Replicas:
             if topic is None:
                 self._unmade = {waiting for waiting in self._unmade if waiting.topic != name}
                 continue
-            for index in self._create_missing(topic):
+            waiting = [index for index in topic.partitions if (name, index) in self._unmade]
+            for index in self._create_missing(topic, waiting):
                 self._take_role(name, index, topic.partitions[index])
 
     def _config_on_disk(self, topic_partition: TopicPartition, topic_id: bytes | None) -> LogConfig | None:
@@ -153,12 +159,13 @@ class Replicas:
     def _log_config(self, topic: str) -> LogConfig:
         return log_config_for(self._image.topic_configs(topic), self._config)
 
-    def _create_missing(self, topic: Topic) -> list[int]:
-        """Make the logs of a topic that are not there yet; return their partitions' indexes."""
+    def _create_missing(self, topic: Topic, indexes: Iterable[int] | None = None) -> list[int]:
+        """Make those logs of a topic, or of some of its partitions, that are not there yet; return their indexes."""
         config: LogConfig | None = None
         made = []
-        for index, state in topic.partitions.items():
-            if (topic.name, index) in self._partitions or self._node_id not in state.assigned_replicas:
+        for index in topic.partitions if indexes is None else indexes:
+            replicas = topic.partitions[index].assigned_replicas
+            if (topic.name, index) in self._partitions or self._node_id not in replicas:
                 continue
             topic_partition = TopicPartition(topic.name, index)
             config = config or self._log_config(topic.name)
@@ -233,12 +240,21 @@ class Replicas:
                 log.error("data directory offline %s error=%s", _name(partition), error)
                 self.disk_failed(error)
             else:
-                log.warning("refused %s error=%s", _name(partition), error)
+                self._say_refused(partition, error)
         else:
             log.error("partition offline, its data is damaged %s error=%s", _name(partition), error)
             self._manager.fail_log(partition.topic_partition, str(error))
             self._drop(partition.topic_partition)
         return BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, str(error))
+
+    def _say_refused(self, partition: LocalPartition, error: StorageError) -> None:
+        """Once a second, not once a request: the log may be on the disk that is full."""
+        self._refused += 1
+        now_ms = self._now_ms()
+        if abs(now_ms - self._refused_said_ms) >= _REFUSED_EVERY_MS:
+            log.warning("refused %s error=%s times=%d", _name(partition), error, self._refused)
+            self._refused_said_ms = now_ms
+            self._refused = 0
 
     def disk_failed(self, failure: StorageFailure) -> None:
         """Take the data directory that `failure` concerns offline, if it is that bad."""

@@ -18,7 +18,7 @@ from storage.errors import CorruptLog, NoSpace, StorageError, StorageFailure
 from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
 from storage.log import AppendOrigin
 from tests.support.logs import NOW_MS, make_batch
-from tests.support.node import DATA_DIR, Disk, Node, eventually, play
+from tests.support.node import DATA_DIR, Disk, Node, a_while, eventually, play
 
 CODE = ErrorCode
 
@@ -228,6 +228,46 @@ def test_a_full_disk_takes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.levelno for record in caplog.records if "planted" in record.getMessage()] == [
         logging.WARNING
     ]
+
+
+def test_a_full_disk_is_said_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    """Not once a request: the log may be on the disk that is full."""
+
+    async def scenario(node: Node) -> None:
+        await create(node, "t")
+        partition = node.partition("t")
+        error = NoSpace(f"{DATA_DIR}/t-0/x.log", "planted")
+        for number in range(25):
+            assert node.broker.storage_failed(partition, error).code is CODE.KAFKA_STORAGE_ERROR
+            node.clock.now_ms += 100 if number < 22 else -5000
+
+    play(scenario)
+    said = [
+        record.getMessage().rpartition(" ")[2]
+        for record in caplog.records
+        if "planted" in record.getMessage()
+    ]
+    assert said == ["times=1", "times=10", "times=10", "times=3", "times=1"]
+
+
+def test_a_partition_that_is_offline_is_left_alone_while_another_waits_for_space(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was once complained of with every tick."""
+    disk = Disk(FaultyFileSystem())
+    monkeypatch.setattr("logd.housekeeping._TICK_S", 0.002)
+
+    async def scenario(node: Node) -> None:
+        disk.fail(Kind.MKDIR, "/t-1", errno.ENOSPC)
+        await create(node, "t", 2)
+        node.broker.storage_failed(node.partition("t"), CorruptLog(f"{DATA_DIR}/t-0/x.log", 1, "planted"))
+        await a_while()
+        disk.heal()
+        await eventually(lambda: code_of(node, "t", 1) is CODE.NONE)
+        assert code_of(node, "t", 0) is CODE.KAFKA_STORAGE_ERROR
+
+    play(scenario, fs=disk.fs)
+    assert sum("log not made" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_damaged_data_takes_its_partition_only(caplog: pytest.LogCaptureFixture) -> None:
