@@ -237,8 +237,11 @@ class _Fetch:
             answer.records = region
             self._bytes_read += region.size
             self._bytes_left -= region.size
-        if self._isolation == READ_COMMITTED:
-            answer.aborted_transactions = self._aborted(partition, offset, result.next_offset)
+        answer.aborted_transactions = (
+            self._aborted(partition, offset, result.next_offset)
+            if self._isolation == READ_COMMITTED
+            else None
+        )
 
     def _aborted(
         self, partition: LocalPartition, offset: Offset, end: Offset
