@@ -390,18 +390,30 @@ class _Loading:
 
     def ensure_active(self, log_start_offset: Offset, log_end_offset: Offset) -> Offset:
         """Sees to an active segment, and that the log does not end below its start; returns where it ends."""
-        if self.segments and log_end_offset < log_start_offset:
-            if self.report.clean:
-                reason = f"the log ends at offset {log_end_offset}, below its start {log_start_offset}"
-                raise CorruptLog(self._directory, -1, reason)
-            self._remove_segments(len(self.segments))
-            self.producers.reset()
-            self.epochs.clear()
-        if self.segments:
+        if self.segments and log_end_offset >= log_start_offset:
             self.segments[-1].load_active()
             return log_end_offset
+        if self.segments and self.report.clean:
+            reason = f"the log ends at offset {log_end_offset}, below its start {log_start_offset}"
+            raise CorruptLog(self._directory, -1, reason)
         segment = Segment(self._fs, self._directory, log_start_offset, self._now_ms)
         if log_start_offset:  # a name that carries the offset; one at 0 can wait for the first batch
             segment.create_files()
+        if self.segments:
+            self._make_way()
         self.segments.append(segment)
         return log_start_offset
+
+    def _make_way(self) -> None:
+        """Removes all segments for the new one behind them, whose files were just made. A crash leaves all of them, or
+        a name that says that they are to go: see `_finish_deletion`.
+        """
+        fs, newest = self._fs, self.segments[-1]
+        fs.sync_dir(self._directory)
+        fs.rename(newest.path, newest.path + DELETED_SUFFIX)
+        fs.sync_dir(self._directory)
+        self._remove_segments(len(self.segments))
+        fs.sync_dir(self._directory)
+        fs.remove(newest.path + DELETED_SUFFIX)
+        self.producers.reset()
+        self.epochs.clear()
