@@ -45,6 +45,7 @@ VERSIONS: Final = {
 }
 FLEXIBLE_PRODUCE: Final = 9
 SENDFILE_BYTES: Final = 1 << 20
+_TAIL: Final = bytes(3)  # the tag buffers that follow the records
 _BUFFER: Final = 1 << 21
 _ECHO_ANSWER: Final = (60).to_bytes(4, "big") + bytes(60)  # the size of an answer to Produce
 _HEAD: Final = struct.Struct(">hhi")  # api key, version, correlation id
@@ -168,7 +169,7 @@ class Server:
         """The request's fetch offset is the position in the file."""
         correlation_id = session.view[start + 4 : start + 8]
         (session.position,) = _FETCH_OFFSET.unpack_from(session.view, start + _FETCH_OFFSET_AT)
-        session.to_send = SENDFILE_BYTES
+        session.to_send = SENDFILE_BYTES + len(_TAIL)
         size, body = self._region_head
         session.socket.send(size + correlation_id + body)
         self._send_file(session)
@@ -182,12 +183,14 @@ class Server:
 
     def _send_file(self, session: Session) -> None:
         try:
-            while session.to_send:
-                sent = os.sendfile(session.socket.fileno(), self._file, session.position, session.to_send)
+            while session.to_send > len(_TAIL):
+                left = session.to_send - len(_TAIL)
+                sent = os.sendfile(session.socket.fileno(), self._file, session.position, left)
                 session.position += sent
                 session.to_send -= sent
-                if session.to_send == 0:
-                    session.socket.send(b"\x00\x00\x00")  # the tag buffers that follow the records
+            if session.to_send:
+                session.socket.send(_TAIL)
+                session.to_send = 0
         except BlockingIOError:
             return
 
