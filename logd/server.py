@@ -4,7 +4,7 @@ Plaintext only; a TLS listener would come in through the loop's SSL transport be
 
 Limits: `max.connections` stops accepting until a client leaves (the kernel's backlog holds the others),
 `max.connections.per.ip` closes the newcomer, `queued.max.request.bytes` stops reading while requests received in
-part hold more than that over all connections.
+part hold more than that over all connections; one at a time goes on even then, or none would ever be whole.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ServerLimits(NamedTuple):
     #: By address, where it differs from `connections_per_ip_max`.
     connections_per_ip_overrides: Mapping[str, int]
     idle_ms_max: int
-    #: Over all connections; -1 is no bound.
+    #: Over all connections; not positive: no bound.
     queued_bytes_max: int
     backlog: int
     #: Of each client's socket, -1 for the system's choice. What waits in a small one stays in the processor's caches
@@ -69,7 +69,10 @@ class Server:
         self.wake = wake
         self._abandoned = abandoned
         self._held_bytes = 0
-        self._starved: list[Connection] = []
+        #: Connections that are not read from because of `queued_bytes_max`, in the order they came.
+        self._starved: dict[Connection, None] = {}
+        #: The one that is read from although the bound is reached, until its request is whole.
+        self._finishing: Connection | None = None
         self._per_ip: Counter[str] = Counter()
         self._listening: list[tuple[socket.socket, str]] = []
         self._accepting = False
@@ -193,15 +196,25 @@ class Server:
         self._held_bytes += held_bytes - connection.accounted_bytes
         connection.accounted_bytes = held_bytes
         limit = self.limits.queued_bytes_max
-        if limit < 0:
+        if limit <= 0:
             return
-        if self._held_bytes > limit and held_bytes and not connection.closed:
-            connection.pause_reading()
-            self._starved.append(connection)
-        elif self._starved and self._held_bytes <= limit:
-            starved, self._starved = self._starved, []
+        self._starved.pop(connection, None)
+        wants_more = held_bytes > 0 and not connection.closed
+        if self._held_bytes <= limit:
+            self._finishing = None
+            starved, self._starved = self._starved, {}
             for waiting in starved:
                 waiting.proceed()
+            return
+        if connection is not self._finishing and wants_more:
+            connection.pause_reading()
+            self._starved[connection] = None
+        elif connection is self._finishing and not wants_more:
+            self._finishing = None
+        if self._finishing is None and self._starved:
+            self._finishing = next(iter(self._starved))
+            del self._starved[self._finishing]
+            self._finishing.proceed()
 
     # Idle clients
 

@@ -279,20 +279,71 @@ def test_connections_of_one_host_are_bounded(play: Play) -> None:
 
 def test_requests_received_in_part_are_bounded_over_all_connections(play: Play) -> None:
     async def scenario(node: Node) -> None:
-        first, second = await connect(node), await connect(node)
-        first.writer.write(framed(b"E" + bytes(60_000))[:40_000])
-        await eventually(lambda: any(c.accounted_bytes for c in node.server.connections))
-        second.writer.write(framed(b"E" + bytes(60_000))[:40_000])
+        peers = [await connect(node) for _ in range(3)]
+        first, second, third = peers
+        frame = framed(b"E" + bytes(60_000))
+
+        def holding() -> int:
+            return sum(connection.accounted_bytes > 0 for connection in node.server.connections)
+
+        for count, peer in enumerate(peers, 1):
+            peer.writer.write(frame[:40_000])
+            await eventually(lambda expected=count: holding() == expected)
+        third.writer.write(frame[40_000:])
         await asyncio.sleep(0.05)
-        second.writer.write(framed(b"E" + bytes(60_000))[40_000:])
-        await asyncio.sleep(0.05)
-        assert node.requests == []
-        first.writer.write(framed(b"E" + bytes(60_000))[40_000:])
-        assert len(await first.answer()) == len(await second.answer()) == 60_000
-        first.close()
-        second.close()
+        assert node.requests == []  # the second is the one that may go on beyond the bound
+        second.writer.write(frame[40_000:])
+        assert len(await second.answer()) == 60_000
+        first.writer.write(frame[40_000:])
+        assert len(await first.answer()) == len(await third.answer()) == 60_000
+        for peer in peers:
+            peer.close()
 
     play(scenario, LIMITS._replace(queued_bytes_max=300 * 1024))
+
+
+def test_requests_that_fill_the_bound_together_are_finished_one_after_the_other(play: Play) -> None:
+    async def scenario(node: Node) -> None:
+        peers = [await connect(node) for _ in range(6)]
+        frame = framed(b"E" + bytes(1_000_000))
+        for start in range(0, len(frame), 50_000):
+            for peer in peers:
+                peer.writer.write(frame[start : start + 50_000])
+            await asyncio.sleep(0.005)
+        for peer in peers:
+            assert len(await peer.answer()) == 1_000_000
+            peer.close()
+
+    play(scenario, LIMITS._replace(queued_bytes_max=2 << 20))
+
+
+def test_a_client_that_leaves_amid_its_request_lets_the_next_one_finish(play: Play) -> None:
+    async def scenario(node: Node) -> None:
+        peers = [await connect(node) for _ in range(3)]
+        frame = framed(b"E" + bytes(500_000))
+        for peer in peers:
+            peer.writer.write(frame[:300_000])
+        await asyncio.sleep(0.05)
+        for leaving in peers[:2]:
+            leaving.close()
+        peers[2].writer.write(frame[300_000:])
+        assert len(await peers[2].answer()) == 500_000
+        peers[2].close()
+
+    play(scenario, LIMITS._replace(queued_bytes_max=100_000))
+
+
+def test_a_bound_of_zero_on_partly_received_requests_is_none(play: Play) -> None:
+    async def scenario(node: Node) -> None:
+        peer = await connect(node)
+        frame = framed(b"E" + bytes(500_000))
+        peer.writer.write(frame[:200_000])
+        await asyncio.sleep(0.05)
+        peer.writer.write(frame[200_000:])
+        assert len(await peer.answer()) == 500_000
+        peer.close()
+
+    play(scenario, LIMITS._replace(queued_bytes_max=0))
 
 
 def test_stop_lets_requests_in_hand_finish(play: Play) -> None:
