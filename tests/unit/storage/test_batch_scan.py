@@ -115,7 +115,9 @@ def test_the_epoch_of_a_batch_is_that_of_its_offset() -> None:
     check_epoch(PATH, 0, headers[0], epochs)  # nothing is known of offset 9
     check_epoch(PATH, 0, headers[1], epochs)
     straddling = file_of(batch_at(9, 3, epoch=7))  # begins below the log start, ends in epoch 2
-    headers += [header for _, header, _ in iter_checked(straddling, 0, straddling.size(), due=None, gaps=True)]
+    headers += [
+        header for _, header, _ in iter_checked(straddling, 0, straddling.size(), due=None, gaps=True)
+    ]
     for header in headers[2:]:
         with pytest.raises(CorruptLog):
             check_epoch(PATH, 0, header, epochs)

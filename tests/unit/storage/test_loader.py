@@ -160,7 +160,9 @@ def test_a_missing_tail_is_rot(fs: MemoryFileSystem) -> None:
 # -- unclean ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("recovery_point", "scanned"), [(0, 4), (5, 4), (6, 4), (8, 3), (14, 2), (18, 2), (20, 1)])
+@pytest.mark.parametrize(
+    ("recovery_point", "scanned"), [(0, 4), (5, 4), (6, 4), (8, 3), (14, 2), (18, 2), (20, 1)]
+)
 def test_what_lies_behind_the_recovery_point_is_scanned(
     fs: MemoryFileSystem, recovery_point: int, scanned: int
 ) -> None:
