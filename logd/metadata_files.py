@@ -88,6 +88,6 @@ def _has_content(fs: FileSystem, path: str) -> bool:
 
 def _replace(fs: FileSystem, path: str, parts: Iterable[Buffer]) -> None:
     file = fs.open(path + ATOMIC_SUFFIX, OpenMode.CREATE)
-    file.append_many(list(parts))
+    file.append(b"".join(parts))
     file.close()
     fs.rename(path + ATOMIC_SUFFIX, path)

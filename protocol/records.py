@@ -43,20 +43,12 @@ LOG_OVERHEAD = 12
 """Bytes of base_offset and batch_length, which batch_length does not count."""
 MAGIC = 2
 
-# Positions of the fields within a batch.
-BASE_OFFSET_POSITION = 0
+# Positions of fields within a batch.
 BATCH_LENGTH_POSITION = 8
 LEADER_EPOCH_POSITION = 12
 MAGIC_POSITION = 16
 CRC_POSITION = 17
 ATTRIBUTES_POSITION = 21
-LAST_OFFSET_DELTA_POSITION = 23
-BASE_TIMESTAMP_POSITION = 27
-MAX_TIMESTAMP_POSITION = 35
-PRODUCER_ID_POSITION = 43
-PRODUCER_EPOCH_POSITION = 51
-BASE_SEQUENCE_POSITION = 53
-RECORD_COUNT_POSITION = 57
 
 # Bits of the attributes.
 CODEC_MASK = 0x07

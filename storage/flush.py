@@ -8,8 +8,8 @@ What must be on disk before the recovery point passes an offset, since recovery 
 the batches; for each segment that ends there its indexes and the producer snapshot behind it; the leader epochs;
 the names of all those files; and, once, the topic id and the name of the log's own directory. Offset and time
 index of the active segment are not among them: recovery makes them anew. So a recovery point right at the start
-of a segment may come before these indexes of the one before, if that was rolled after it was flushed; the loader
-looks at them then.
+of a segment may come before these indexes of the one before, if that was rolled after it was flushed: recovery scans
+that one, too.
 
 A failed sync is never tried again: the kernel may have dropped the dirty pages and would report success.
 """
@@ -87,8 +87,6 @@ class DeletePlan:
         self.paths = paths
         self.not_before_ms = not_before_ms
         """When `run` is due."""
-        self.closes = False
-        """Whether the log is complete afterwards, indexes and all, if nothing was appended meanwhile."""
         self._fs = fs
         self._directory = directory
 

@@ -15,7 +15,6 @@ What a caller may rely on, and no more:
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -44,9 +43,6 @@ class File(Protocol):
 
         Raises: StorageFailure, with the file at its former size.
         """
-
-    def append_many(self, parts: Sequence[Buffer]) -> int:
-        """Like `append` of the parts joined, without joining them."""
 
     def read_at(self, position: int, size: int) -> bytes:
         """Up to `size` bytes from `position`; fewer only at end of file."""
@@ -131,9 +127,6 @@ class FileSystem(Protocol):
 
     def lock(self, path: str) -> Lock:
         """Takes the exclusive lock on file `path`, made when missing. Raises: DirectoryLocked."""
-
-    def free_bytes(self, path: str) -> int:
-        """Bytes that an unprivileged writer may still use on the file system that holds `path`."""
 
 
 ATOMIC_SUFFIX = ".tmp"

@@ -14,7 +14,7 @@ import enum
 import errno
 import posixpath
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from storage.crash_model import POWER_LOSSES, Directory, Inode, Loss, Node, directory_after
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from storage.fs import File, Lock
 
 __all__ = ["POWER_LOSSES", "FaultyFileSystem", "Kind", "Loss", "Operation"]
-
-_FREE_BYTES = 1 << 40
 
 
 class Kind(enum.Enum):
@@ -71,9 +69,6 @@ class FaultyFile:
             if failure.fatal:
                 self._refused = "refused: an earlier write failed"
             raise
-
-    def append_many(self, parts: Sequence[Buffer]) -> int:
-        return self.append(b"".join(parts))
 
     def read_at(self, position: int, size: int) -> bytes:
         self._system.reading(self.name)
@@ -301,9 +296,6 @@ class FaultyFileSystem:
             raise DirectoryLocked(f"{path} is locked by another process")
         self.open(path, OpenMode.APPEND)
         return FaultyLock(self._locks, path)
-
-    def free_bytes(self, path: str) -> int:
-        return _FREE_BYTES
 
     # The tree.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import posixpath
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
@@ -17,8 +16,6 @@ from storage.fs import OpenMode
 if TYPE_CHECKING:
     from protocol.types import Buffer
     from storage.fs import File, Lock
-
-_FREE_BYTES = 1 << 40
 
 
 class MemoryInode:
@@ -49,9 +46,6 @@ class MemoryFile:
         inode.data += data
         inode.mtime_ms = self._system.now_ms
         return position
-
-    def append_many(self, parts: Sequence[Buffer]) -> int:
-        return self.append(b"".join(parts))
 
     def read_at(self, position: int, size: int) -> bytes:
         return bytes(self._inode.data[position : position + size])
@@ -200,9 +194,6 @@ class MemoryFileSystem:
             raise DirectoryLocked(f"{path} is locked by another process")
         self.open(path, OpenMode.APPEND)
         return MemoryLock(self._locks, path)
-
-    def free_bytes(self, path: str) -> int:
-        return _FREE_BYTES
 
     def _inode(self, path: str) -> MemoryInode:
         path = posixpath.normpath(path)

@@ -14,7 +14,6 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ _FLAGS = {
     OpenMode.CREATE: os.O_RDWR | os.O_CREAT | os.O_TRUNC,
 }
 _FILE_PERMISSIONS = 0o644
-_IOV_MAX = 1024  # POSIX allows a system to refuse longer vectors; Linux does
 _MEMORY_FILE_SYSTEMS = frozenset({b"tmpfs", b"ramfs", b"hugetlbfs"})
 
 _FAILED = "refused: an earlier write or sync of this file failed"
@@ -89,23 +87,6 @@ class RealFile:
         except OSError as error:
             raise self._taken_back(position, error) from error
         self._size = position + len(data)
-        return position
-
-    def append_many(self, parts: Sequence[Buffer]) -> int:
-        position = end = self._size
-        if self._refused:
-            raise StorageFailure(self.name, self._refused)
-        try:
-            for first in range(0, len(parts), _IOV_MAX):
-                group = parts[first : first + _IOV_MAX]
-                total = sum(map(len, group))
-                written = os.pwritev(self._descriptor, group, end)
-                if written != total:
-                    self._write_rest(memoryview(b"".join(group))[written:], end + written)
-                end += total
-        except OSError as error:
-            raise self._taken_back(position, error) from error
-        self._size = end
         return position
 
     def _write_rest(self, rest: memoryview, position: int) -> None:
@@ -204,9 +185,8 @@ class RealFileSystem:
 
     def __init__(self) -> None:
         self.open_files = 0
-        self._count_lock = (
-            threading.RLock()
-        )  # files are opened and dropped on any thread, also by the collector
+        # Files are opened and dropped on any thread, also by the collector.
+        self._count_lock = threading.RLock()
         self._memory_devices: dict[int, bool] = {}
 
     def open(self, path: str, mode: OpenMode) -> File:
@@ -279,11 +259,6 @@ class RealFileSystem:
                 raise DirectoryLocked(f"{path} is locked by another process") from error
             raise failure_from(error, path) from error
         return RealLock(descriptor)
-
-    def free_bytes(self, path: str) -> int:
-        with _mapped(path):
-            status = os.statvfs(path)
-            return status.f_bavail * status.f_frsize
 
     def count_files(self, change: int) -> None:
         """Called by each File as it takes and gives back its descriptor."""

@@ -198,11 +198,6 @@ class Log:
         return f"Log({self.topic_partition}, [{self.log_start_offset}, {self.log_end_offset}))"
 
     @property
-    def flushed_end_offset(self) -> Offset:
-        """Another word for `recovery_point`."""
-        return self.recovery_point
-
-    @property
     def segments(self) -> tuple[Segment, ...]:
         """All segments, oldest first."""
         return tuple(self._segments)

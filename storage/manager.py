@@ -35,7 +35,7 @@ from storage.errors import CorruptLog, DirectoryRefused, StorageFailure
 from storage.flush import DeletePlan
 from storage.fs import OpenMode
 from storage.housekeeping import FileBudget, FlushClock, Housekeeping, apply_retention
-from storage.loader import RecoveryReport, load_log
+from storage.loader import load_log
 from storage.log import Log
 from storage.log_table import LogTable
 from storage.meta_properties import MetaProperties, check_meta_properties
@@ -126,7 +126,13 @@ class LogManager:
 
         Raises: DirectoryRefused when no directory works, or two hold the same partition.
         """
-        loader = self._loader(now_ms)
+        loader = DirectoryLoader(
+            self._fs,
+            self._table,
+            now_ms=now_ms,
+            unique_id=self._unique_id,
+            producer_expiration_ms=self._producer_expiration_ms,
+        )
         report = loader.report
         for directory in self.directories:
             try:
@@ -139,15 +145,6 @@ class LogManager:
         if not any(directory.is_online for directory in self.directories):
             raise DirectoryRefused(f"no data directory works: {'; '.join(report.warnings)}")
         return report
-
-    def _loader(self, now_ms: TimestampMs) -> DirectoryLoader:
-        return DirectoryLoader(
-            self._fs,
-            self._table,
-            now_ms=now_ms,
-            unique_id=self._unique_id,
-            producer_expiration_ms=self._producer_expiration_ms,
-        )
 
     # -- partitions ----------------------------------------------------------------------------------------
 
@@ -205,17 +202,6 @@ class LogManager:
             raise
         self._table.add(topic_partition, home, log)
         return log
-
-    def open_or_create(
-        self, topic_partition: TopicPartition, topic_id: bytes, config: LogConfig, now_ms: TimestampMs
-    ) -> tuple[Log, RecoveryReport | None]:
-        """One log ahead of `load`. Raises: as `create_log`."""
-        for directory in self.directories:
-            if self._fs.is_dir(f"{directory.path}/{topic_partition}"):
-                loader = self._loader(now_ms)
-                loader.open_log(directory, topic_partition, topic_id, config)
-                return self.log(topic_partition), loader.report.recoveries[0]
-        return self.create_log(topic_partition, topic_id, config, now_ms), None
 
     def _forget_former_life(self, home: DataDirectory, topic_partition: TopicPartition) -> None:
         """Waits for the disk only when a partition is made again before its deletion was settled."""

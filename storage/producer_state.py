@@ -83,11 +83,6 @@ class ProducerState:
         return None
 
 
-def last_sequence_of(base_sequence: int, last_offset_delta: int) -> int:
-    """Return the sequence of a batch's last record (inclusive), wrapped; -1 for a batch without sequences."""
-    return _NONE if base_sequence < 0 else (base_sequence + last_offset_delta) & _SEQUENCE_MASK
-
-
 class ProducerStateManager:
     """Producer state of one partition, in memory, with its snapshot files."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from logd.config.broker_keys import BROKER_KEYS
 from logd.config.key import Value
@@ -16,9 +16,6 @@ from logd.config.listeners import Listener, resolve_listeners
 from logd.config.sources import Settings, gather
 from logd.config.topic_keys import topic_defaults
 from logd.errors import ConfigError
-
-if TYPE_CHECKING:
-    from storage.config import LogConfig
 
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
@@ -60,12 +57,6 @@ class BrokerConfig:
 
     topic_defaults: Mapping[str, Value]  # by topic property: the value where a topic sets none
     settings: Settings  # what was set, and where
-
-    def log_defaults(self) -> LogConfig:
-        """The storage configuration of a topic that sets nothing."""
-        from logd.config.topic_keys import log_config_for  # noqa: PLC0415 - loads storage
-
-        return log_config_for({}, self)
 
     def durability(self) -> str:
         """What an acknowledgement promises for a topic that sets nothing, in one line for people."""

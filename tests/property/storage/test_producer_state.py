@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from protocol.errors import BrokerError, ErrorCode
 from storage.fs_memory import MemoryFileSystem
-from storage.producer_state import ProducerStateManager, last_sequence_of
+from storage.producer_state import ProducerStateManager
 
 DIRECTORY = "/t-0"
 NOW_MS = 1_000
@@ -248,7 +248,9 @@ class ProducerHistory(RuleBasedStateMachine):
 
     def _note(self, entry: Entry) -> None:
         if isinstance(entry, Batch):
-            last_sequence = last_sequence_of(entry.sequence, entry.last - entry.first)
+            last_sequence = (
+                -1 if entry.sequence < 0 else (entry.sequence + entry.last - entry.first) & 0x7FFFFFFF
+            )
             self.manager.update(
                 entry.producer,
                 entry.epoch,

@@ -47,7 +47,7 @@ def test_defaults() -> None:
 def test_every_topic_default_is_storages_default() -> None:
     from storage.config import LogConfig  # noqa: PLC0415 - the module under test loads it late too
 
-    assert load_config().log_defaults() == LogConfig()
+    assert log_config_for({}, load_config()) == LogConfig()
 
 
 # -- sources -------------------------------------------------------------------------------------------------------

@@ -35,18 +35,11 @@ def test_append_returns_the_position_and_tracks_the_size(fs: FileSystem, root: s
     file = fs.open(f"{root}/a", OpenMode.APPEND)
     assert file.append(b"abc") == 0
     assert file.append(memoryview(bytearray(b"de"))) == 3
-    assert file.append_many([b"f", bytearray(b"gh"), memoryview(b"i")]) == 5
+    assert file.append(bytearray(b"fghi")) == 5
     assert file.size() == 9 == fs.size(f"{root}/a")
     assert file.read_at(0, 100) == b"abcdefghi" == fs.read_file(f"{root}/a")
     assert file.read_at(4, 2) == b"ef"
     assert file.read_at(9, 1) == b""
-
-
-def test_many_parts_are_one_append(fs: FileSystem, root: str) -> None:
-    file = fs.open(f"{root}/a", OpenMode.APPEND)
-    parts = [bytes([n % 256]) * (n % 7) for n in range(3000)]
-    assert file.append_many(parts) == 0
-    assert file.read_at(0, 1 << 20) == b"".join(parts)
 
 
 def test_opening_again_appends_at_the_end_and_create_empties(fs: FileSystem, root: str) -> None:
@@ -147,7 +140,3 @@ def test_a_lock_is_exclusive_until_released(fs: FileSystem, root: str) -> None:
         fs.lock(f"{root}/.lock")
     lock.release()
     fs.lock(f"{root}/.lock").release()
-
-
-def test_free_bytes_is_a_positive_number(fs: FileSystem, root: str) -> None:
-    assert fs.free_bytes(root) > 0

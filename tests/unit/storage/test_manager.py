@@ -231,23 +231,6 @@ def test_a_damaged_topic_id_is_unknown_and_can_be_assigned() -> None:
     assert reopened(fs).log(ORDERS).topic_id == OTHER_ID
 
 
-def test_one_log_can_be_opened_ahead_of_the_others() -> None:
-    fs = FaultyFileSystem()
-    metadata = TopicPartition("__cluster_metadata", 0)
-    manager = manager_over(fs)
-    log, recovery = manager.open_or_create(metadata, ID, CONFIG, 0)
-    assert recovery is None
-    append(log)
-    manager.create_log(ORDERS, ID, CONFIG, 0)
-    manager.close({})
-    manager = manager_over(fs)
-    log, recovery = manager.open_or_create(metadata, ID, CONFIG, 0)
-    assert (log.log_end_offset, recovery is not None and recovery.clean) == (1, True)
-    manager.load(lambda partition, topic_id: CONFIG, 0)
-    assert manager.log(metadata) is log
-    assert set(manager.logs) == {metadata, ORDERS}
-
-
 # -- checkpoints and the clean stop --
 
 

@@ -10,7 +10,7 @@ from storage.errors import NoSpace, StorageFailure
 from storage.fs import OpenMode
 from storage.fs_memory import MemoryFileSystem
 from storage.producer_snapshot import SnapshotEntry
-from storage.producer_state import BatchMetadata, ProducerStateManager, last_sequence_of
+from storage.producer_state import BatchMetadata, ProducerStateManager
 from storage.txn_index import AbortedTxn
 
 DAY_MS = 86_400_000
@@ -37,7 +37,7 @@ class Writer:
         version: int = 0,
         timestamp: int = NOW_MS,
     ) -> BatchMetadata | None:
-        last = last_sequence_of(sequence, count - 1)
+        last = -1 if sequence < 0 else (sequence + count - 1) & MAX_SEQUENCE
         duplicate = self.manager.check(producer, epoch, sequence, last, txn, version)
         if duplicate is None:
             first = self.end
@@ -127,17 +127,9 @@ def test_sequences_wrap_to_0(log: Writer, room: int) -> None:
     first = MAX_SEQUENCE - room
     log.write(first)
     following = 9 - room
-    assert log.write(first) == BatchMetadata(first, last_sequence_of(first, 9), 0, 9, NOW_MS)
+    assert log.write(first) == BatchMetadata(first, (first + 9) & MAX_SEQUENCE, 0, 9, NOW_MS)
     assert log.write(following) is None
     refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, lambda: log.write(following + 5))
-
-
-def test_last_sequence() -> None:
-    assert last_sequence_of(0, 0) == 0
-    assert last_sequence_of(MAX_SEQUENCE, 0) == MAX_SEQUENCE
-    assert last_sequence_of(MAX_SEQUENCE, 1) == 0
-    assert last_sequence_of(MAX_SEQUENCE - 2, 9) == 6
-    assert last_sequence_of(-1, 9) == -1
 
 
 def test_producers_do_not_mix(log: Writer) -> None:
