@@ -1,8 +1,9 @@
 """From a request frame to the handler of its API, and from its answer back to the connection.
 
-Handlers live in `logd/handlers/<api>.py` and are imported at their API's first request, so that start-up pays for
-none. An unknown API, or a version that is not served, ends the connection: no layout exists to answer in. The one
-exception is ApiVersions, which tells the client what would have been served (KIP-511).
+Handlers live in `logd/handlers/<api>.py` and are imported at their API's first request, so that start-up does not pay
+for them. Produce and ApiVersions, of which this module needs more than the handler, come at once. An unknown API, or a
+version that is not served, ends the connection: no layout exists to answer in. The one exception is ApiVersions, which
+tells the client what would have been served (KIP-511).
 
 An exception that is not a refusal is a bug: it is logged with its trace, the request fails with
 UNKNOWN_SERVER_ERROR where the response has a place for that, and the connection ends.

@@ -4,7 +4,7 @@ Bytes come in through a receive buffer (`room` / `received`), complete request f
 place, and responses go back in request order whatever order they are finished in: a request that cannot be
 answered at once takes a `ResponseSlot`, and everything behind it waits in the queue.
 
-It does not read sockets, decode bodies or know any API: `logd.server` moves the bytes, `logd.dispatch` reads them.
+It does not read sockets, decode bodies or know any API: `logd.connection` moves the bytes, `logd.dispatch` reads them.
 
 Frame: int32 size (bytes that follow) | body. A frame is a view into the receive buffer and is valid only until
 `settle` is called; who needs it longer copies it.

@@ -2,7 +2,7 @@
 
 A walk starts at the first byte of a batch and goes forward only. Nothing here decompresses or looks at
 records. What does not look like a batch raises CorruptLog with its position; a walk over bytes that nobody has
-checked proves nothing until `check_batches` has been over them.
+checked proves nothing until `iter_checked` has been over them.
 """
 
 from __future__ import annotations

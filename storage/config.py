@@ -48,8 +48,8 @@ class LogConfig:
     flush_messages: int = NO_LIMIT
     flush_ms: int = NO_LIMIT
     min_insync_replicas: int = 1
+    # Kept and without effect: one replica, files that grow as they are written, no compaction.
     unclean_leader_election_enable: bool = False
-    # Accepted and without effect: files are not memory mapped, so there is nothing to allocate ahead.
     preallocate: bool = False
     delete_retention_ms: int = DAY_MS
     min_cleanable_dirty_ratio: float = 0.5

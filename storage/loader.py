@@ -3,8 +3,8 @@
 After a clean stop nothing is scanned: sizes and last index entries must fit, the tail of the active segment is
 walked header by header, and the producer state comes from its snapshot.
 
-After an unclean stop everything from the start of the segment that holds the recovery point is read and checked
-bit by bit. A batch that is not sound
+After an unclean stop everything from the start of the segment that holds the recovery point, or ends at it, is read
+and checked bit by bit. A batch that is not sound
 
 - at or above the recovery point is the *tail*: disks write back in any order, so holes and torn batches are the
   normal picture after a power failure. The log is cut there; what is cut off is kept in files beside it (.cut).
@@ -161,7 +161,6 @@ class _Loading:
                 if stem + suffix not in present:
                     fs.open(f"{directory}/{stem}{suffix}", OpenMode.CREATE)
                     self._without_index.add(base_offset)
-                    self._without_index.add(base_offset)
             size = fs.size(f"{directory}/{stem}{LOG_SUFFIX}")
             self.segments.append(Segment.open(fs, directory, base_offset, size, self._now_ms))
         if LEADER_EPOCHS not in present:
@@ -250,15 +249,14 @@ class _Loading:
         """Looks over the first `count` segments without reading them; returns where the last of them ends.
 
         The last entries of both indexes must agree with the log, and each segment end where the next one begins.
-        Indexes need not agree after a crash either: a segment that is rolled after a flush up to its very end has
-        the recovery point behind it before its indexes reach the disk.
+        Indexes that do not are made anew: they were on disk before the recovery point passed them, but are never a
+        reason to refuse.
         """
         end = log_start_offset
         walk_bytes_max = _CLEAN_WALK_BYTES_MAX if self.report.clean else 1 << 31
         for index, segment in enumerate(self.segments[:count]):
-            walked = walk_from_indexes(segment, walk_bytes_max)
-            if segment.base_offset in self._without_index:
-                walked = None
+            has_indexes = segment.base_offset not in self._without_index
+            walked = walk_from_indexes(segment, walk_bytes_max) if has_indexes else None
             end = self._rebuild_indexes(segment) if walked is None else walked
             following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
             if end > following or (end < following and not self._config.compacts):

@@ -3,7 +3,8 @@
 Not here: which segment is active, when to roll, what an append must satisfy (log.py); recovery (loader.py).
 
 Files: `<base offset, 20 digits>` + .log .index .timeindex .txnindex. Batches lie end to end, offsets ascend, the
-first is at or above `base_offset`. Only the log file is held open, and only after its first use.
+first is at or above `base_offset`. The log file is held open from its first use on, the transaction index once
+something was written to it, the others never.
 
 Invariants:
 - Readers are shown nothing at or beyond `size_bytes`; bytes below it never change, truncation aside.

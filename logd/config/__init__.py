@@ -1,7 +1,7 @@
 """Configuration of the broker and its topics, by Kafka's property names.
 
 The table is broker_keys.py, other_keys.py and topic_keys.py; sources.py reads what the user set, broker_config.py
-makes typed values of it. `docs/config.md` is written from the table by `python -m logd.config.docs`.
+makes typed values of it. `docs/config.md` is written from the table by `python -m logd.config_help`.
 """
 
 from logd.config.broker_config import BrokerConfig, load_config

@@ -1,7 +1,7 @@
 """One row of the configuration table, and how text becomes a typed value.
 
-From the rows come parsing, bounds, `logd serve --help-config`, docs/config.md and what clients read with
-DescribeConfigs. Types and their text forms are Kafka's: boolean (true or false in any case), short, int and long
+From the rows come parsing, bounds, `logd serve --help-config`, docs/config.md and the settings that CreateTopics
+answers with. Types and their text forms are Kafka's: boolean (true or false in any case), short, int and long
 (signed 16, 32 and 64 bits), double, string, list (comma-separated, blanks trimmed, repeated elements once). Rows are
 named tuples because the table is built at every start.
 Source: Kafka's ConfigDef.java.
@@ -37,9 +37,7 @@ class ConfigKey(NamedTuple):
     scope: str = "broker"  # or "topic"
     dynamic: bool = False  # may change while the broker runs
     since: str = "0.1"
-    without_effect: str = (
-        ""  # why the broker takes the property and does nothing with it; "" means it is effective
-    )
+    without_effect: str = ""  # why the broker takes the property and does nothing with it
     synonym: str = ""  # scope topic: the broker property that gives the default
     kafka_default: Value = None  # only where `differs` says why ours is another
     differs: str = ""
