@@ -353,7 +353,7 @@ class DelayedQueue:
             complete()
         except Exception:
             # A fault in one answer must not keep the others waiting.
-            logger.exception("event=delayed_request_failed")
+            logger.exception("delayed request failed")
 
     def _remove(self, delayed: DelayedRequest) -> None:
         """Take a request out of everything but the deadlines, and drop what it holds."""

@@ -329,9 +329,8 @@ class _IncrementalContext(FetchContext):
 
     def finish(self, answers: Sequence[Answer], now_ms: TimestampMs) -> FetchResponse:
         session = self._session
-        if (
-            session.epoch != self._epoch
-        ):  # the same request came again, on another connection, while this one waited
+        # The same request may have come again, on another connection, while this one waited.
+        if session.epoch != self._epoch:
             return FetchResponse(
                 error_code=ErrorCode.INVALID_FETCH_SESSION_EPOCH, session_id=session.session_id
             )

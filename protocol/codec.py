@@ -92,7 +92,6 @@ def _check_version(cls: type[Message], version: int) -> None:
 
 
 def _compile(source: str, names: dict[str, Any], name: str, filename: str) -> Any:
-    exec(
-        compile(source, filename, "exec", dont_inherit=True), names
-    )  # our own text: no byte of a peer is in it
+    # Our own text: no byte of a peer is in it.
+    exec(compile(source, filename, "exec", dont_inherit=True), names)
     return names[name]

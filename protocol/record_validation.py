@@ -97,9 +97,8 @@ def check_produced_batch(batch: Buffer, max_bytes: int) -> BatchHeader:
     INVALID_RECORD for a base offset other than 0, a count that disagrees with the last offset, a control batch,
     or a producer id without sequence.
     """
-    if (
-        len(batch) > max_bytes >= HEADER_SIZE
-    ):  # before the checksum: what is refused for its size costs nothing
+    # Before the checksum: what is refused for its size costs nothing.
+    if len(batch) > max_bytes >= HEADER_SIZE:
         raise BrokerError(
             ErrorCode.MESSAGE_TOO_LARGE, f"The batch has {len(batch)} bytes, more than {max_bytes}."
         )

@@ -25,12 +25,12 @@ from typing import Any, Generic, TypeVar
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import LeaderEpoch, NodeId, Offset, TimestampMs, TopicPartition
+from replication.partition_state import NO_LEADER
 from replication.ports import AppendResult, ReplicaLog
 
 ACKS_ALL = -1
 READ_UNCOMMITTED = 0
 READ_COMMITTED = 1
-NO_LEADER = -1
 
 LogT = TypeVar("LogT", bound=ReplicaLog)
 

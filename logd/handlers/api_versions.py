@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from protocol.api import APIS
+from protocol.api import API_VERSIONS, APIS
 from protocol.errors import ErrorCode
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from replication.controller import SUPPORTED_FEATURES
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
 
-_API_VERSIONS: Final = 18
 _FIRST_VERSION_WITH_SOFTWARE: Final = 3
 _FIRST_VERSION_WITH_ZERO_FEATURES: Final = 4
 _FIRST_VERSION_WITH_NODE: Final = 5
@@ -62,7 +61,7 @@ def unsupported_version_response() -> ApiVersionsResponse:
 
     Nothing but ApiVersions itself is listed: some clients would take a longer list for the final one.
     """
-    spec = APIS[_API_VERSIONS]
+    spec = APIS[API_VERSIONS]
     served = _ApiVersion(api_key=spec.key, min_version=spec.advertised_min, max_version=spec.max_version)
     return ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[served])
 

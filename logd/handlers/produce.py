@@ -20,7 +20,14 @@ from protocol.compression import Codec
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.messages.produce import ProduceRequest, ProduceResponse
 from protocol.record_validation import InvalidRecords
-from protocol.records import ATTRIBUTES_POSITION, HEADER_SIZE, MAGIC, MAGIC_POSITION, TRANSACTIONAL_BIT
+from protocol.records import (
+    ATTRIBUTES_POSITION,
+    CODEC_MASK,
+    HEADER_SIZE,
+    MAGIC,
+    MAGIC_POSITION,
+    TRANSACTIONAL_BIT,
+)
 from replication.topic_names import INTERNAL_TOPICS
 from storage.errors import StorageError
 from storage.log import AppendOrigin
@@ -40,7 +47,6 @@ _CLIENT: Final = AppendOrigin.CLIENT
 _FIRST_VERSION_WITH_ZSTD: Final = 7
 _FIRST_VERSION_WITH_TOPIC_IDS: Final = 13
 _LOW_ATTRIBUTES_POSITION: Final = ATTRIBUTES_POSITION + 1
-_CODEC_MASK: Final = 0x07
 #: The client id with which an operator's tools may write to internal topics.
 _ADMIN_CLIENT_ID: Final = "__admin_client"
 
@@ -158,9 +164,8 @@ class _Appends:
         answers = [_Answer(index=data.index) for data in topic.partition_data]
         try:
             name = self._topic_name(topic)
-        except (
-            BrokerError
-        ) as error:  # not kept: its traceback would keep this frame, and that the whole request
+        except BrokerError as error:
+            # Not kept: its traceback would keep this frame, and that the whole request.
             for answer in answers:
                 self._refuse(answer, error)
         else:
@@ -211,7 +216,7 @@ class _Appends:
             self.waits.append((ProduceWait(partition, result, acks), answer))
 
     def _check_attributes(self, attributes: int) -> None:
-        if attributes & _CODEC_MASK == Codec.ZSTD and self._context.version < _FIRST_VERSION_WITH_ZSTD:
+        if attributes & CODEC_MASK == Codec.ZSTD and self._context.version < _FIRST_VERSION_WITH_ZSTD:
             raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
         if attributes & TRANSACTIONAL_BIT:
             if self._request.transactional_id is None:

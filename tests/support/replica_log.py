@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import LeaderEpoch, Offset, TimestampMs, TopicPartition
-from replication.partition import NO_LEADER, Partition
+from replication.partition import Partition
+from replication.partition_state import NO_LEADER
 
 ME = 1
 OTHERS = (2, 3)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from protocol.errors import BrokerError, ErrorCode
-from replication.partition import ACKS_ALL, NO_LEADER, READ_COMMITTED, READ_UNCOMMITTED, Partition
+from replication.partition import ACKS_ALL, READ_COMMITTED, READ_UNCOMMITTED, Partition
+from replication.partition_state import NO_LEADER
 from tests.support.replica_log import ME, FakePartition, FakeReplicaLog, append, follow, lead, partition_of
 
 CONSUMER = -1
