@@ -42,6 +42,7 @@ from replication.controller import SUPPORTED_FEATURES, Controller
 from replication.metadata_commands import RaiseLeaderEpochs
 from replication.metadata_image import UnusableMetadata
 from storage.errors import (
+    AccessDenied,
     CorruptLog,
     DirectoryRefused,
     NoSpace,
@@ -308,6 +309,12 @@ def _remedy(error: Exception) -> str:
         return "make room on that disk and start again"
     if isinstance(error, TooManyOpenFiles):
         return "raise the limit of open files (ulimit -n) and start again"
+    if isinstance(error, AccessDenied):
+        return "give this user access to it"
+    if isinstance(error, (CorruptLog, UnusableMetadata)):  # a partition's damage does not stop the start
+        return "restore the metadata log from a backup, or use another data directory"
+    if isinstance(error, StorageFailure):
+        return "repair that disk, or use another data directory"
     return ""
 
 

@@ -52,7 +52,7 @@ class CorruptLog(StorageError):
     """
 
     def __init__(self, path: str, position: int, reason: str) -> None:
-        super().__init__(f"{path} at byte {position}: {reason}")
+        super().__init__(f"{path}: {reason}" if position < 0 else f"{path} at byte {position}: {reason}")
         self.path = path
         self.position = position
         self.reason = reason

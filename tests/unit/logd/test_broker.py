@@ -394,7 +394,9 @@ def test_damaged_metadata_is_refused() -> None:
     play(fill, fs=fs)
     fs.flip_bit(f"{DATA_DIR}/__cluster_metadata-0/00000000000000000000.log", 70)
     for _ in range(2):
-        assert "__cluster_metadata-0" in refused(fs).message
+        error = refused(fs)
+        assert "__cluster_metadata-0" in error.message
+        assert "restore the metadata log" in error.hint
 
 
 # -- metadata that cannot be written ------------------------------------------------------------------------------

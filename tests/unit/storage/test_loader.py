@@ -337,7 +337,7 @@ def test_after_a_clean_stop_a_start_above_the_end_is_not_believed(fs: MemoryFile
     """One flipped bit in a checkpoint must not cost a whole log."""
     write(fs, close=True)
     before = fs.listdir(DIRECTORY)
-    with pytest.raises(CorruptLog, match="below its start 50"):
+    with pytest.raises(CorruptLog, match=r"/t-0: the log ends at offset 20, below its start 50"):
         reopen(fs, 20, clean=True, log_start_offset=50)
     assert fs.listdir(DIRECTORY) == before
 
