@@ -190,7 +190,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "log.flush.scheduler.interval.ms",
         "long",
         LONG_MAX,
-        "How often it is looked for logs that must be synced.",
+        "Value of log.flush.interval.ms where that is unset. The broker looks for such logs twice a second.",
     ),
     ConfigKey(
         "log.flush.offset.checkpoint.interval.ms",
