@@ -83,7 +83,7 @@ class Broker:
         self.authorise: Authorise = allow_all
         self.pool = BlockingPool(loop)
         self.read_pool = BlockingPool(loop, READERS)
-        """For cold reads."""
+        """For cold reads and look-ups by time."""
         self.delayed = DelayedQueue(loop)
         self.flusher = Flusher(self.pool, self.delayed.partition_moved, self.storage_failed)
         self.fetch_sessions = FetchSessionCache(

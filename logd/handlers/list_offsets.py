@@ -122,7 +122,7 @@ class _Answers:
         searches = self._searches
         while searches:
             lookups = [_lookup(search) for search in searches]
-            results = await self._broker.run_blocking(partial(_run_all, lookups))
+            results = await self._broker.read_pool.run(partial(_run_all, lookups))
             again = []
             for search, lookup, result in zip(searches, lookups, results, strict=True):
                 try:

@@ -111,14 +111,16 @@ def test_cold_reads_keep_nobodys_flush_waiting() -> None:
         client = await node.client()
         disk.hold(Kind.READ, "/t-0/")
         readers = [asyncio.create_task(ask_one(await node.client())) for _ in range(8)]
+        lookups = [asyncio.create_task((await node.client()).list_offset("t", 0, 0)) for _ in range(8)]
         await a_while()
         async with asyncio.timeout(5):
             assert (await send(client, make_batch(), topic="safe")).error_code == 0
             await client.create_topic("more")
-        assert not any(reader.done() for reader in readers)
+        assert not any(waiting.done() for waiting in (*readers, *lookups))
         disk.let_go()
         for reader in readers:
             assert offsets_in((await reader).records) == [0, 1]
+        assert await asyncio.gather(*lookups) == [0] * 8
 
     play(scenario, fs=disk.fs)
 

@@ -83,7 +83,11 @@ class World:
         partition.go_offline()
         return BrokerError(ErrorCode.KAFKA_STORAGE_ERROR)
 
-    async def run_blocking(self, function: Callable[[], T]) -> T:
+    @property
+    def read_pool(self) -> World:
+        return self
+
+    async def run(self, function: Callable[[], T]) -> T:
         self.blocking_calls += 1
         self.before_blocking()
         await asyncio.sleep(0)
