@@ -255,7 +255,8 @@ class Segment:
 
     def _walk_to_bound(self, start: Position, bound: Position) -> tuple[Position, Offset]:
         indexed, position, _ = self.offset_index.lookup_position(bound)
-        if position > start and self.file.is_resident(position, HEADER_SIZE):
+        chunk_size = min(HEADER_CHUNK, self.size_bytes - position)  # what is read for one header
+        if position > start and self.file.is_resident(position, chunk_size):
             # Good enough: of what lies behind this batch and before the next entry, little would fit.
             span = next(iter_spans(self.file, position, self.size_bytes))
             if span.last_offset != indexed:

@@ -96,6 +96,20 @@ def test_what_waits_for_the_disk_is_not_told() -> None:
     assert segment.find(BASE + 6) == 3 * SIZE
 
 
+def test_a_cut_reads_nothing_but_what_it_knows_to_be_resident(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The header at an index entry is read with what lies behind it, which may be on disk only."""
+    segment = filled()
+    cold_from = 4 * SIZE - 1
+
+    def is_resident(_file: object, position: int, size: int) -> bool:
+        return position + size <= cold_from
+
+    monkeypatch.setattr(type(segment.file), "is_resident", is_resident)
+    assert segment.cut(0, 3 * SIZE) == (UNKNOWN, UNKNOWN)
+    cold_from = 6 * SIZE
+    assert segment.cut(0, 3 * SIZE) == (3 * SIZE, BASE + 6)
+
+
 def test_what_was_not_checked_is_not_told() -> None:
     fs = MemoryFileSystem()
     filled(fs).write_indexes()
