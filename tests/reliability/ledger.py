@@ -6,7 +6,7 @@ is different from every other, so one that is there twice was written twice.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from hashlib import blake2b
 
@@ -77,8 +77,10 @@ class Ledger:
             for offset, mark in self.acknowledged[partition].items():
                 assert offset in found, f"{partition}: the batch acknowledged at offset {offset} is gone"
                 assert found[offset] == mark, f"{partition}: another batch is at offset {offset}"
-            marks = list(found.values())
-            assert len(set(marks)) == len(marks), f"{partition}: a batch was written twice"
+            twice = {mark for mark, times in Counter(found.values()).items() if times > 1}
+            where = [offset for offset, mark in found.items() if mark in twice]
+            assert not twice, f"{partition}: {len(twice)} batches were written twice, at offsets {where[:10]}"
+            marks = found.values()
             assert sent.issuperset(marks), f"{partition}: something was written that nobody sent"
         return count
 

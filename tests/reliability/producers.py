@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from typing import NamedTuple
 
@@ -105,7 +106,8 @@ class SteadyProducer:
         )
         for _ in range(source.randrange(1, 12)):
             value = source.randbytes(source.choice((16, 100, 1000))) * source.randrange(1, 5)
-            builder.append(value, key=source.randbytes(8), timestamp_ms=1_700_000_000_000)
+            # Of now: as in Kafka, a producer whose last record is a day old is forgotten when its log is opened.
+            builder.append(value, key=source.randbytes(8), timestamp_ms=time.time_ns() // 1_000_000)
         self._sequence = (self._sequence + len(builder)) % SEQUENCES
         batch = bytes(builder.build())
         self._ledger.send(self._partition, batch)
