@@ -60,6 +60,8 @@ def _load(options: ServeOptions, data_dir: str | None) -> BrokerConfig:
         if names & {"log.dir", "log.dirs"}:
             option = "--memory" if options.in_memory else "--data-dir"
             raise ConfigError(f"{option} excludes -X log.dirs and -X log.dir", "choose one")
+        if not data_dir.strip():  # an unset variable of a script: the default would be some other directory
+            raise ConfigError("--data-dir names no directory", "name one")
         if "," in data_dir:
             raise ConfigError(f"the data directory {data_dir} has a comma in its name", "name it without")
         properties.append(f"log.dirs={data_dir}")

@@ -92,6 +92,14 @@ def test_data_directory_is_a_file(tmp_path: Path) -> None:
     _assert_one_line(_logd("serve", "--port", "0", "--data-dir", str(file / "below")), 1, "below a file")
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_data_directory_is_not_taken_for_the_default(empty: str) -> None:
+    """A script's unset variable must not make, or use, a directory in whatever place it runs."""
+    _assert_one_line(
+        _logd("serve", "--port", "0", "--data-dir", empty), 2, "--data-dir", "names no directory"
+    )
+
+
 def test_data_directory_cannot_be_made() -> None:
     _assert_one_line(_logd("serve", "--port", "0", "--data-dir", "/proc/logd"), 1, "/proc/logd")
 
