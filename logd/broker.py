@@ -29,7 +29,7 @@ from logd.housekeeping import Housekeeping
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_log import MetadataLog, Shell
 from logd.metadata_recovery import recover_metadata
-from logd.pool import READERS, BlockingPool
+from logd.pool import READERS, BlockingPool, run_side_by_side
 from logd.producer_ids import ProducerIds
 from logd.recovery_report import log_recovery
 from logd.replicas import LocalPartition, Replicas
@@ -219,7 +219,10 @@ class Broker:
             self._manager.directories[0].fail(str(self._metadata_failure))
 
     async def _close_logs(self) -> None:
-        for failure in await self.pool.run(lambda: self._manager.close(self.replicas.high_watermarks)):
+        high_watermarks = self.replicas.high_watermarks
+        for failure in await self.pool.run(
+            lambda: self._manager.close(high_watermarks, run_all=run_side_by_side)
+        ):
             log.error("not closed cleanly error=%s", failure)
 
     def _recover(self) -> None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import NodeId, Offset, TimestampMs, TopicPartition, uuid_to_str
 from storage.clean_shutdown import take_clean_shutdown, write_clean_shutdown
+from storage.closing import RunAll, close_logs, one_by_one
 from storage.config import LogConfig
 from storage.data_directory import DataDirectory
 from storage.directory_loader import ConfigOf, DirectoryLoader, LoadReport
@@ -345,30 +346,28 @@ class LogManager:
 
     # -- the end -------------------------------------------------------------------------------------------
 
-    def close(self, high_watermarks: Offsets, broker_epoch: int = -1) -> list[StorageFailure | CorruptLog]:
+    def close(
+        self, high_watermarks: Offsets, broker_epoch: int = -1, *, run_all: RunAll = one_by_one
+    ) -> list[StorageFailure | CorruptLog]:
         """Makes everything durable, writes the checkpoints, and vouches for each directory in which all went well.
 
+        `run_all` waits for the disk: side by side, the syncs of many small logs share the disk's own commits.
         Blocks. Gives the locks back. Returns what failed.
         """
         failures: list[StorageFailure | CorruptLog] = []
         for home in self.directories:
             if home.is_online:
                 try:
-                    failures += self._close_directory(home, high_watermarks, broker_epoch)
+                    failures += self._close_directory(home, high_watermarks, broker_epoch, run_all)
                 except StorageFailure as failure:
                     failures.append(failure)
         self.release()
         return failures
 
     def _close_directory(
-        self, home: DataDirectory, high_watermarks: Offsets, broker_epoch: int
+        self, home: DataDirectory, high_watermarks: Offsets, broker_epoch: int, run_all: RunAll
     ) -> list[StorageFailure | CorruptLog]:
-        failures: list[StorageFailure | CorruptLog] = []
-        for log in self._table.logs_in(home):
-            try:
-                log.close()
-            except (CorruptLog, StorageFailure) as failure:
-                failures.append(failure)
+        failures = close_logs(list(self._table.logs_in(home)), run_all)
         self._checkpoint_plan(home, high_watermarks).run()
         if not failures and not self._table.has_failed_in(home):
             write_clean_shutdown(self._fs, home.path, broker_epoch)

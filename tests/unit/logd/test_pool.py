@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from logd.pool import BlockingPool
+from logd.pool import BlockingPool, run_side_by_side
 
 
 def test_results_and_failures_come_back() -> None:
@@ -75,3 +75,17 @@ def test_a_loop_that_is_gone_is_not_told(caplog: pytest.LogCaptureFixture) -> No
     gate.set()
     pool.close()
     assert not told and not caplog.records
+
+
+def test_what_runs_side_by_side_is_told_in_the_order_given() -> None:
+    together = threading.Barrier(2)
+
+    def meet() -> None:
+        together.wait(10)
+
+    def fail() -> None:
+        raise OSError
+
+    outcomes = run_side_by_side([meet, fail, meet])  # each `meet` waits for the other
+    assert [type(outcome) for outcome in outcomes] == [type(None), OSError, type(None)]
+    assert run_side_by_side([]) == []

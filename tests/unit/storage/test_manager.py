@@ -4,7 +4,7 @@ Method: a manager over a file system that can crash; records are one-record batc
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -14,6 +14,7 @@ from protocol.records import Record
 from protocol.types import TopicPartition, uuid_to_str
 from storage.checkpoint import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS, read_offsets
 from storage.clean_shutdown import CLEAN_SHUTDOWN
+from storage.closing import one_by_one
 from storage.config import LogConfig
 from storage.directory_names import parse_partition_directory, set_aside_name, set_aside_suffix
 from storage.errors import DirectoryLocked, DirectoryRefused, NoSpace, StorageFailure
@@ -485,3 +486,26 @@ def test_names_set_aside_fit_a_file_system_and_are_known_again() -> None:
     assert set_aside_name(ORDERS, ID, "-delete") == f"orders-0.{ID.hex()}-delete"
     assert set_aside_suffix("orders-0") is None
     assert set_aside_suffix("orders.x-delete") is None
+
+
+def test_many_logs_are_closed_side_by_side_and_a_failure_of_one_is_told() -> None:
+    """One after the other, 2,000 small logs took a stop half a minute: longer than a service manager waits."""
+    fs = FaultyFileSystem()
+    manager = manager_over(fs)
+    for number in range(100):
+        append(manager.create_log(TopicPartition("orders", number), ID, CONFIG, 0))
+    groups: list[int] = []
+
+    def backwards(works: Sequence[Callable[[], None]]) -> Sequence[BaseException | None]:
+        groups.append(len(works))
+        return one_by_one(works[::-1])[::-1]
+
+    fs.before = lambda operation: (
+        errno.EIO if operation.path.endswith("orders-70/" + "0" * 20 + ".log") else None
+    )
+    failures = manager.close({}, run_all=backwards)
+    assert [type(failure) for failure in failures] == [StorageFailure]
+    assert "orders-70" in str(failures[0])
+    assert sum(groups) >= 99
+    assert 1 < max(groups) < 100
+    assert not fs.exists(f"{DIRECTORY}/{CLEAN_SHUTDOWN}")
