@@ -8,6 +8,7 @@ Stop: refuse new requests, answer those in hand → end chores → sync and clos
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -265,9 +266,12 @@ class Broker:
                 "use an address of this machine in listeners",
             ) from None
         except OSError as error:
+            hint = "stop what uses the port, or choose another with --port; 0 takes a free one"
+            if error.errno == errno.EADDRNOTAVAIL:
+                hint = "use an address of this machine in listeners, and tell clients another by advertised.listeners"
             raise StartupError(
                 f"cannot listen on {listener.host or '*'}:{listener.port} ({listener.name}): {error.strerror}",
-                "stop what uses the port, or choose another with --port; 0 takes a free one",
+                hint,
             ) from None
         return listener.advertised_host, listener.advertised_port or port
 

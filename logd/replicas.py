@@ -113,8 +113,21 @@ class Replicas:
                 self._manager.assign_topic_id(topic_partition, topic_id)
             self._add(topic_partition, opened)
         for topic in self._image.topics.values():
+            self._report_vanished(topic, report)
             self._create_missing(topic)
         return report
+
+    def _report_vanished(self, topic: Topic, report: LoadReport) -> None:
+        """Say which logs had been on disk and are not any more: they begin anew, empty."""
+        for index in topic.partitions:
+            topic_partition = TopicPartition(topic.name, index)
+            recovery_point = self._manager.checkpointed_recovery_point(topic_partition)
+            if recovery_point and not self._manager.holds(topic_partition):
+                report.warnings.append(
+                    f"partition {topic_partition} had records up to offset {recovery_point} on disk, and its "
+                    "directory is gone: it begins anew, empty; restore the directory before the next write if it "
+                    "was not meant to go"
+                )
 
     def lead(self) -> None:
         """Take up the roles that the metadata gives this node."""

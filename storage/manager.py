@@ -159,6 +159,15 @@ class LogManager:
             raise BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         return log
 
+    def holds(self, topic_partition: TopicPartition) -> bool:
+        """Whether the partition is here, open or offline."""
+        return self._table.home_of(topic_partition) is not None
+
+    def checkpointed_recovery_point(self, topic_partition: TopicPartition) -> Offset:
+        """The recovery point as it was checkpointed when the directories were opened; 0 where none was."""
+        points = (home.recovery_points.loaded.get(topic_partition, 0) for home in self.directories)
+        return max(points, default=0)
+
     def failure_of(self, topic_partition: TopicPartition) -> str | None:
         """Why the partition is offline; None when it is not, or is not here at all."""
         failed = self._table.failed.get(topic_partition)

@@ -275,7 +275,15 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "Largest request; a larger one closes the connection.",
         low=1,
     ),
-    ConfigKey("socket.listen.backlog.size", "int", 50, "Connections that may wait to be accepted.", low=1),
+    ConfigKey(
+        "socket.listen.backlog.size",
+        "int",
+        1024,
+        "Connections that may wait to be accepted.",
+        low=1,
+        kafka_default=50,
+        differs="one thread accepts between its other work; a burst beyond the backlog waits a second per client",
+    ),
     ConfigKey(
         "socket.send.buffer.bytes",
         "int",

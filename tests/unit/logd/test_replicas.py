@@ -424,3 +424,21 @@ def test_a_directory_of_another_topic_of_the_same_name_is_set_aside() -> None:
         assert [name for name in directories(node) if name.endswith("-stray")]
 
     play(scenario)
+
+
+def test_a_log_that_vanished_between_two_starts_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(node: Node) -> None:
+        for name in ("t", "kept"):
+            await create(node, name)
+            write(node.partition(name), 3)
+        await node.stop()
+        node.fs.remove_tree(f"{DATA_DIR}/t-0")
+        await node.start()
+        assert node.partition("t").log.log_end_offset == 0
+        assert node.partition("kept").log.log_end_offset == 3
+
+    play(scenario)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [
+        warning for warning in warnings if "t-0 had records up to offset 3 on disk" in warning
+    ] == warnings
