@@ -55,10 +55,10 @@ def _checkpoint_what_is_not_flushed(table: LogTable, home: DataDirectory) -> dic
 
 
 def _vouch_before_closing(
-    manager: LogManager, home: DataDirectory, high_watermarks: Any, broker_epoch: int
+    manager: LogManager, home: DataDirectory, high_watermarks: Any, broker_epoch: int, run_all: Any
 ) -> Any:
     write_clean_shutdown(manager._fs, home.path, broker_epoch)
-    return _close_directory(manager, home, high_watermarks, broker_epoch)
+    return _close_directory(manager, home, high_watermarks, broker_epoch, run_all)
 
 
 def _take_marker_in_memory(fs: FaultyFileSystem, directory: str) -> bool:
