@@ -46,6 +46,7 @@ _FULL_EPOCHS: Final = (-1, 0)
 """-1 wants no session, 0 wants one."""
 _EPOCH_MAX: Final = 0x7FFFFFFF
 _TOPIC_IDS_VERSION: Final = 13
+_REPLICA_STATE_VERSION: Final = 15
 _EVICTION_RETRY_MS: Final = 1_000
 
 Params: TypeAlias = FetchRequest.FetchPartition
@@ -116,7 +117,7 @@ class FetchSessionCache:
         targets = self._targets(request, by_id)
         if epoch:
             return FetchContext(targets)
-        return _OpeningContext(self, targets, by_id, _replica_id(request, version) >= 0)
+        return _OpeningContext(self, targets, by_id, replica_id_of(request, version) >= 0)
 
     def _targets(self, request: FetchRequest, by_id: bool) -> list[FetchTarget]:
         if not by_id:
@@ -369,8 +370,9 @@ def _worth(session: _Session) -> tuple[bool, int]:
     return session.privileged, len(session.partitions)
 
 
-def _replica_id(request: FetchRequest, version: int) -> int:
-    if version < 15:
+def replica_id_of(request: FetchRequest, version: int) -> int:
+    """The follower that fetches; negative for a consumer."""
+    if version < _REPLICA_STATE_VERSION:
         return request.replica_id
     return -1 if request.replica_state is None else request.replica_state.replica_id
 

@@ -13,10 +13,11 @@ Source: apache/kafka core/…/server/ReplicaManager.scala (readFromLog), Delayed
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation, ResourceType
 from logd.delayed import DelayedFetch, FetchWait
+from logd.fetch_session import replica_id_of
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.fetch import FetchRequest, FetchResponse
 from protocol.types import ZERO_UUID
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from storage.cold_read import ColdRead
     from storage.log import ReadResult
 
-_FIRST_VERSION_WITH_REPLICA_STATE: Final = 15
-_CONSUMER: Final = -1
 
 _Answer = FetchResponse.PartitionData
 
@@ -88,10 +87,7 @@ class _Fetch:
         self._request = request
         self._context = context
         self._isolation = request.isolation_level
-        self._replica_id = request.replica_id
-        if context.version >= _FIRST_VERSION_WITH_REPLICA_STATE:
-            state = request.replica_state
-            self._replica_id = _CONSUMER if state is None else state.replica_id
+        self._replica_id = replica_id_of(request, context.version)
         self._session = broker.fetch_sessions.resolve(request, context.version, broker.now_ms())
 
     def start(self) -> FetchResponse | None:
