@@ -15,6 +15,14 @@ def say(line: str) -> None:
 
 def warn(message: str) -> None:
     """One line, whatever the message quotes."""
-    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
-    sys.stderr.write(f"logd: {line}\n")
+    if sys.stderr is None:
+        return
+    sys.stderr.write(f"logd: {printable(message)}\n")
     sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, line ends among it, spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

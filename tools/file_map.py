@@ -21,6 +21,7 @@ _FOLDERS = (
     ("storage", "one partition's bytes on disk; knows nothing of peers", True),
     ("replication", "who leads, what is committed, cluster metadata; no IO", True),
     ("logd", "the process: sockets, handlers, wiring, command line", True),
+    ("logd/cli", "the command line: each command, and what they share", True),
     ("logd/config", "the configuration table and where values come from", True),
     ("logd/handlers", "what each API means", True),
     ("bench", "measurements, and `make run`", True),

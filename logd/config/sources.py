@@ -18,8 +18,8 @@ from logd.config.key import ConfigKey, ConfigValueError, Value, parse_value
 from logd.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "LOGD_"
-# Read by the tests and the benchmarks; never properties.
-_NOT_PROPERTIES = ("LOGD_REQUIRE", "LOGD_TEST_", "LOGD_BENCH_")
+# Read by the commands that are clients, the tests and the benchmarks; never properties.
+_NOT_PROPERTIES = ("LOGD_BOOTSTRAP", "LOGD_REQUIRE", "LOGD_TEST_", "LOGD_BENCH_")
 
 COMMAND_LINE, ENVIRONMENT, FILE = "command line", "environment", "file"
 

@@ -1,0 +1,47 @@
+"""`logd cluster`: its options. What it shows is gathered in cluster_describe and cluster_apis."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+from logd.cli.parser import INT32_MAX, add_client_options, add_command, whole_number
+
+_EXAMPLES = """\
+  logd cluster                               id, nodes, features, durability
+  logd cluster apis                          which requests it serves, in which versions
+  logd cluster apis --node 2 -J | jq '.apis[] | select(.name == "Fetch")'
+"""
+
+
+def add_to(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "cluster",
+        help="show the cluster's nodes and what they can do",
+        description="Show a cluster: its id, its nodes, its features, and what an acknowledgement promises as far as\n"
+        "brokers tell.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("describe", "apis"),
+        default="describe",
+        metavar="describe|apis",
+        help="the cluster (default), or the requests that a node serves",
+    )
+    parser.add_argument(
+        "--node",
+        metavar="ID",
+        type=whole_number(0, INT32_MAX),
+        help="with apis: of this node; default: of the one that --bootstrap leads to",
+    )
+    add_client_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    code: int = import_module(f"logd.cli.cluster_{options.what}").run(options)
+    return code
