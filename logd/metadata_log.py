@@ -30,7 +30,7 @@ from protocol.errors import BrokerError, ErrorCode
 from replication.metadata_commands import RegisterBroker
 from replication.metadata_image import MetadataDelta
 from storage.errors import StorageFailure
-from storage.log import AppendOrigin, LogStartOffsetReason
+from storage.log import AppendOrigin
 
 if TYPE_CHECKING:
     from protocol.messages.message import Message
@@ -313,7 +313,7 @@ class MetadataLog:
         path = f"{directory}/{snapshot.file_name}"
         await self._shell.run_blocking(lambda: self._fs.write_atomic(path, b"".join(pieces)))
         log.info("metadata snapshot written end_offset=%d epoch=%d", *snapshot)
-        self._log.advance_log_start_offset(snapshot.end_offset, LogStartOffsetReason.SEGMENT_DELETION)
+        self._log.advance_log_start_offset(snapshot.end_offset)
         deletion = self._log.delete_old_segments(now_ms, snapshot.end_offset)
         self._snapshot_at_bytes = self._snapshot_after_bytes
         if deletion is not None:

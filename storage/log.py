@@ -20,7 +20,6 @@ Only truncating and closing wait for the disk. All else that must is handed out 
 
 from __future__ import annotations
 
-import enum
 from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -73,7 +72,7 @@ from storage.unsynced import Unsynced
 if TYPE_CHECKING:
     from storage.fs import FileSystem
 
-__all__ = ["AppendOrigin", "AppendResult", "Log", "LogStartOffsetReason", "ReadResult"]
+__all__ = ["AppendOrigin", "AppendResult", "Log", "ReadResult"]
 
 _HEADER_UNPACK = HEADER.unpack_from
 _PLACE = Struct(">qii").pack_into  # base offset, batch length, leader epoch: what the log assigns, in one go
@@ -83,14 +82,6 @@ _ORDINARY_ATTRIBUTES = frozenset(codec | txn for codec in range(5) for txn in (0
 
 _SEQUENCE_MASK = 0x7FFFFFFF
 _NO_TIMESTAMP = -1
-
-
-class LogStartOffsetReason(enum.Enum):
-    """Why the log start offset moved."""
-
-    SEGMENT_DELETION = "segment deletion"
-    CLIENT_RECORD_DELETION = "client delete records request"
-    LEADER_OFFSET_INCREMENTED = "leader offset increment"
 
 
 class Log:
@@ -674,7 +665,7 @@ class Log:
 
     # -- deletion and truncation ---------------------------------------------------------------------------
 
-    def advance_log_start_offset(self, offset: Offset, reason: LogStartOffsetReason) -> bool:
+    def advance_log_start_offset(self, offset: Offset) -> bool:
         """Moves the log start offset up, never down; returns whether it moved. Raises: OffsetOutOfRange beyond
         the log end.
         """
@@ -706,9 +697,7 @@ class Log:
             count -= 1
         if not count:
             return None
-        self.advance_log_start_offset(
-            self._segments.base_offsets[count], LogStartOffsetReason.SEGMENT_DELETION
-        )
+        self.advance_log_start_offset(self._segments.base_offsets[count])
         return self._delete_segments(count, now_ms)
 
     def _is_durable_from(self, index: int) -> bool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from protocol.records import iter_batches, iter_records, read_header
 from storage.config import LogConfig
-from storage.log import Log, LogStartOffsetReason
+from storage.log import Log
 from tests.support.logs import NOW_MS, EvictingFileSystem, append, flush, make_batch, open_log, read, read_all
 
 CONFIG = LogConfig(segment_bytes=1500, index_interval_bytes=150, segment_index_bytes=8 * 12, retention_ms=-1)
@@ -156,7 +156,7 @@ class Machine:
 
     def advance(self, at: float) -> None:
         offset = self.model.start + round(at * (self.model.end - self.model.start))
-        self.log.advance_log_start_offset(offset, LogStartOffsetReason.CLIENT_RECORD_DELETION)
+        self.log.advance_log_start_offset(offset)
         self.model.start = offset
 
     def retain(self, retention_bytes: int) -> None:

@@ -21,7 +21,7 @@ from storage.checkpoint import RECOVERY_POINTS, read_offsets
 from storage.config import NO_LIMIT, LogConfig
 from storage.errors import DirectoryRefused, NoSpace, StorageFailure
 from storage.fs_faulty import FaultyFileSystem
-from storage.log import AppendOrigin, Log, LogStartOffsetReason
+from storage.log import AppendOrigin, Log
 from storage.manager import LogManager
 from tests.simulation.storage.checks import DATA, check_log, open_node, read
 from tests.simulation.storage.model import NodeModel, PartitionModel
@@ -321,7 +321,7 @@ class Workload:
         log = replica.log
         offset = self._choose.randint(log.log_start_offset, log.log_end_offset)
         replica.model.start_offset_max = max(offset, replica.model.start_offset)
-        log.advance_log_start_offset(offset, LogStartOffsetReason.CLIENT_RECORD_DELETION)
+        log.advance_log_start_offset(offset)
         replica.model.move_start(log.log_start_offset)
 
     def truncate(self) -> None:

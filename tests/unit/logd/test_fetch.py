@@ -13,7 +13,6 @@ import pytest
 from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
 from protocol.messages.fetch import FetchRequest
-from storage.log import LogStartOffsetReason
 from tests.support.logs import make_batch
 from tests.support.node import (
     LONG_MS,
@@ -94,7 +93,7 @@ def test_below_the_start_and_beyond_the_end_is_out_of_range() -> None:
     async def scenario(node: Node) -> None:
         client = await node.client()
         await topic_with(client, 4)
-        node.partition("t").log.advance_log_start_offset(2, LogStartOffsetReason.CLIENT_RECORD_DELETION)
+        node.partition("t").log.advance_log_start_offset(2)
         for offset in (-1, 0, 1, 5, 1 << 62):
             assert (await ask_one(client, offset)).error_code == CODE.OFFSET_OUT_OF_RANGE
         answer = await ask_one(client, 2)
@@ -159,7 +158,7 @@ def test_divergence_is_told_at_once() -> None:
             answer = await ask_one(client, offset, last_fetched_epoch=epoch)
             assert (answer.error_code, answer.diverging_epoch) == (0, None)
             assert offsets_in(answer.records) == list(range(offset, 5))
-        partition.log.advance_log_start_offset(2, LogStartOffsetReason.CLIENT_RECORD_DELETION)
+        partition.log.advance_log_start_offset(2)
         for epoch in (0, 2):
             answer = await reader(1, epoch)
             assert (answer.error_code, answer.diverging_epoch) == (CODE.OFFSET_OUT_OF_RANGE, None)

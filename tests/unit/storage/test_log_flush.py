@@ -12,7 +12,7 @@ from storage.config import LogConfig
 from storage.errors import OffsetOutOfRange, StorageFailure
 from storage.fs_faulty import FaultyFileSystem, Kind, Loss
 from storage.fs_memory import MemoryFileSystem
-from storage.log import Log, LogStartOffsetReason
+from storage.log import Log
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
 
 SIZE = len(make_batch(2))
@@ -216,13 +216,12 @@ def test_segments_without_timestamps_age_by_their_last_write() -> None:
 
 def test_the_log_start_only_moves_up() -> None:
     log = filled_log(MemoryFileSystem())
-    reason = LogStartOffsetReason.CLIENT_RECORD_DELETION
-    assert log.advance_log_start_offset(9, reason)
-    assert not log.advance_log_start_offset(5, reason)
+    assert log.advance_log_start_offset(9)
+    assert not log.advance_log_start_offset(5)
     assert log.log_start_offset == 9
     assert log.leader_epochs.entries[0] == (1, 9)
     with pytest.raises(OffsetOutOfRange):
-        log.advance_log_start_offset(21, reason)
+        log.advance_log_start_offset(21)
 
 
 @pytest.mark.parametrize("offset", [0, 2, 6, 10, 12, 18])

@@ -9,7 +9,7 @@ from protocol.records import Record, read_header
 from storage.config import LogConfig
 from storage.errors import CorruptLog, OffsetOutOfRange
 from storage.fs_memory import MemoryFileSystem
-from storage.log import Log, LogStartOffsetReason
+from storage.log import Log
 from storage.timestamp_lookup import TimestampOffset
 from tests.support.logs import (
     DIRECTORY,
@@ -45,7 +45,7 @@ def test_offsets_outside_the_log_are_refused() -> None:
     log, _ = filled_log()
     with pytest.raises(OffsetOutOfRange):
         log.read(61, 100, 60)
-    log.advance_log_start_offset(10, LogStartOffsetReason.CLIENT_RECORD_DELETION)
+    log.advance_log_start_offset(10)
     with pytest.raises(OffsetOutOfRange):
         log.read(9, 100, 60)
     assert log.read(60, 100, 60).region is None
@@ -247,7 +247,7 @@ def test_the_record_inside_the_batch_is_found() -> None:
 
 def test_records_below_the_log_start_are_not_found() -> None:
     log, _ = filled_log()
-    log.advance_log_start_offset(35, LogStartOffsetReason.CLIENT_RECORD_DELETION)
+    log.advance_log_start_offset(35)
     assert log.lookup_timestamp(NOW_MS).run() == TimestampOffset(NOW_MS + 17, 35, 1)
 
 
