@@ -7,7 +7,8 @@ partition (handlers), waiting (delayed.py), durable metadata (metadata_log.py).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os.path import dirname
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from logd.config import log_config_for
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from protocol.types import NodeId, Offset, TimestampMs
     from replication.metadata_image import MetadataDelta, MetadataImage, Topic
     from replication.partition_state import PartitionState
+    from storage.data_directory import DataDirectory
     from storage.directory_loader import LoadReport
+    from storage.directory_plans import CheckpointPlan
     from storage.manager import LogManager, Plan
 
 log = logging.getLogger("logd.replicas")
@@ -99,6 +102,15 @@ class Replicas:
             partition.topic_partition: partition.high_watermark for partition in self._partitions.values()
         }
 
+    @property
+    def directories(self) -> Sequence[DataDirectory]:
+        """The data directories, those offline included."""
+        return self._manager.directories
+
+    def log_start_plans(self, partitions: Iterable[LocalPartition]) -> list[CheckpointPlan]:
+        """Plans that make the log start offsets of partitions durable, and those of their neighbours with them."""
+        return self._manager.log_start_plans({home_of(partition) for partition in partitions})
+
     # Following the metadata
 
     def open(self) -> LoadReport:
@@ -144,6 +156,9 @@ class Replicas:
                 self._later(plan)
         for topic in delta.created_topics:
             for index in self._create_missing(topic):
+                self._take_role(topic.name, index, topic.partitions[index])
+        for topic, indexes in _by_topic(delta.created_partitions):
+            for index in self._create_missing(topic, indexes):
                 self._take_role(topic.name, index, topic.partitions[index])
         for topic, index, state in delta.changed_partitions:
             self._take_role(topic.name, index, state)
@@ -279,6 +294,19 @@ class Replicas:
         if partition is not None:
             partition.go_offline()
             self._moved(partition)
+
+
+def home_of(partition: LocalPartition) -> str:
+    """The path of the data directory that holds the partition."""
+    return dirname(partition.log.directory)
+
+
+def _by_topic(partitions: Iterable[tuple[Topic, int]]) -> Iterable[tuple[Topic, list[int]]]:
+    """Group (topic, partition number), so that a topic's settings are looked up once."""
+    grouped: dict[str, tuple[Topic, list[int]]] = {}
+    for topic, index in partitions:
+        grouped.setdefault(topic.name, (topic, []))[1].append(index)
+    return grouped.values()
 
 
 def _name(partition: LocalPartition) -> str:

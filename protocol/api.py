@@ -15,6 +15,12 @@ What the versions brought (KIP):
 - Metadata 7: leader epoch (320); 8: authorised operations (430); 10, 12: topic ids (516); 13: top-level error (1102).
 - ApiVersions 3: client software, fallback (511), features (584); 5: the node that is meant (1242).
 - CreateTopics 5: configuration in the answer (525); 7: topic id (516).   DeleteTopics 6: topic ids (516).
+- CreatePartitions 2: flexible, 3: quotas (599).   DeleteRecords 2: flexible.
+- AlterReplicaLogDirs, DescribeLogDirs 2: flexible; DescribeLogDirs 3: an error for all of it, 4: size of the disk
+  (827), 5: cordoned directories (1066).
+- ElectLeaders 1: unclean elections (460).   AlterPartitionReassignments 1: the replication factor may be kept (860).
+- DescribeAcls, CreateAcls, DeleteAcls 1: pattern types (290), 3: user resources (373).
+- DescribeQuorum 1: times of the voters (836), 2: directory ids, endpoints (853).
 - InitProducerId 3: epoch bump by the client (360); 4: PRODUCER_FENCED (588); 5: transactions, second version (890).
 - OffsetForLeaderEpoch 2: leader epoch (320).   DescribeCluster 1: controllers (919); 2: fenced brokers (1073).
 Flexible versions are those of KIP-482.
@@ -65,9 +71,27 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(18, "ApiVersions", "api_versions", (0, 5), flexible=3),
         _spec(19, "CreateTopics", "create_topics", (2, 7), flexible=5),
         _spec(20, "DeleteTopics", "delete_topics", (1, 6), flexible=4),
+        _spec(21, "DeleteRecords", "delete_records", (0, 2), flexible=2),
         _spec(22, "InitProducerId", "init_producer_id", (0, 5), flexible=2),
         _spec(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", (2, 4), flexible=4),
+        _spec(29, "DescribeAcls", "describe_acls", (1, 3), flexible=2),
+        _spec(30, "CreateAcls", "create_acls", (1, 3), flexible=2),
+        _spec(31, "DeleteAcls", "delete_acls", (1, 3), flexible=2),
+        _spec(34, "AlterReplicaLogDirs", "alter_replica_log_dirs", (1, 2), flexible=2),
+        _spec(35, "DescribeLogDirs", "describe_log_dirs", (1, 5), flexible=2),
+        _spec(37, "CreatePartitions", "create_partitions", (0, 3), flexible=2),
+        _spec(43, "ElectLeaders", "elect_leaders", (0, 2), flexible=2),
+        _spec(45, "AlterPartitionReassignments", "alter_partition_reassignments", (0, 1), flexible=0),
+        _spec(46, "ListPartitionReassignments", "list_partition_reassignments", (0, 0), flexible=0),
+        _spec(48, "DescribeClientQuotas", "describe_client_quotas", (0, 1), flexible=1),
+        _spec(49, "AlterClientQuotas", "alter_client_quotas", (0, 1), flexible=1),
+        _spec(50, "DescribeUserScramCredentials", "describe_user_scram_credentials", (0, 0), flexible=0),
+        _spec(51, "AlterUserScramCredentials", "alter_user_scram_credentials", (0, 0), flexible=0),
+        _spec(55, "DescribeQuorum", "describe_quorum", (0, 2), flexible=0),
         _spec(60, "DescribeCluster", "describe_cluster", (0, 2), flexible=0),
+        _spec(61, "DescribeProducers", "describe_producers", (0, 0), flexible=0),
+        _spec(64, "UnregisterBroker", "unregister_broker", (0, 0), flexible=0),
+        _spec(75, "DescribeTopicPartitions", "describe_topic_partitions", (0, 0), flexible=0),
     )
 }
 

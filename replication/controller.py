@@ -21,19 +21,23 @@ from protocol.messages.records_metadata import (
     PartitionChangeRecord,
     ProducerIdsRecord,
     RemoveTopicRecord,
+    UnregisterBrokerRecord,
 )
 from protocol.types import Offset
 from replication.broker_registration import registration_record
 from replication.metadata_commands import (
     AllocateProducerIds,
     Command,
+    CreatePartitions,
     CreateTopics,
     DeleteTopics,
     ProducerIdBlock,
     RaiseLeaderEpochs,
     RegisterBroker,
+    UnregisterBroker,
 )
 from replication.metadata_image import MetadataImage
+from replication.partition_creation import PartitionCreator
 from replication.topic_creation import TopicCreator
 from replication.topic_names import collision_key
 
@@ -67,7 +71,7 @@ class Decision(NamedTuple):
 class Controller:
     """Proposes changes to one image."""
 
-    __slots__ = ("_creator", "_image")
+    __slots__ = ("_creator", "_image", "_partition_creator")
 
     def __init__(
         self, image: MetadataImage, *, partitions: int, replication_factor: int, check_configs: ConfigCheck
@@ -77,8 +81,9 @@ class Controller:
         self._creator = TopicCreator(
             image, partitions=partitions, replication_factor=replication_factor, check_configs=check_configs
         )
+        self._partition_creator = PartitionCreator(image)
 
-    def decide(self, command: Command, next_offset: Offset, entropy: Entropy) -> Decision:
+    def decide(self, command: Command, next_offset: Offset, entropy: Entropy) -> Decision:  # noqa: PLR0911 - flat
         """Return what `command` amounts to now; `next_offset` is what the first of its records will get.
 
         Raises: BrokerError when the command is refused as a whole.
@@ -88,10 +93,14 @@ class Controller:
                 return self._create_topics(command, entropy)
             case DeleteTopics():
                 return self._delete_topics(command)
+            case CreatePartitions():
+                return self._create_partitions(command, entropy)
             case AllocateProducerIds():
                 return self._allocate_producer_ids(command)
             case RegisterBroker():
                 return self._register_broker(command, next_offset)
+            case UnregisterBroker():
+                return self._unregister_broker(command)
             case RaiseLeaderEpochs():
                 return self._raise_leader_epochs(command)
             case _:
@@ -109,6 +118,11 @@ class Controller:
             reply=[ErrorCode.UNKNOWN_TOPIC_ID if topic is None else ErrorCode.NONE for topic in topics],
             touches=frozenset(_topic_key(topic.name) for topic in topics if topic is not None),
         )
+
+    def _create_partitions(self, command: CreatePartitions, entropy: Entropy) -> Decision:
+        records, creations = self._partition_creator.create(command, entropy)
+        touches = frozenset(_topic_key(topic.name) for topic in command.topics)
+        return Decision(() if command.validate_only else records, creations, touches)
 
     def _allocate_producer_ids(self, command: AllocateProducerIds) -> Decision:
         registration = self._image.live_broker(command.node_id)
@@ -143,6 +157,27 @@ class Controller:
             BrokerRegistrationChangeRecord(broker_id=node_id, broker_epoch=next_offset, fenced=_UNFENCE),
         ]
         return Decision(records, registration._replace(fenced=False), frozenset((f"broker:{node_id}",)))
+
+    def _unregister_broker(self, command: UnregisterBroker) -> Decision:
+        """Kafka takes a live broker's partitions away from it; the broker then cannot go on. Here it is refused."""
+        node_id = command.node_id
+        registration = self._image.brokers.get(node_id)
+        if registration is None:
+            raise BrokerError(ErrorCode.BROKER_ID_NOT_REGISTERED, f"broker {node_id} is not registered")
+        if not registration.fenced:
+            raise BrokerError(
+                ErrorCode.INVALID_REQUEST, f"broker {node_id} is live: stop it before it is unregistered"
+            )
+        if any(
+            node_id in state.assigned_replicas
+            for topic in self._image.topics.values()
+            for state in topic.partitions.values()
+        ):
+            raise BrokerError(
+                ErrorCode.INVALID_REQUEST, f"broker {node_id} holds replicas: delete or move them first"
+            )
+        record = UnregisterBrokerRecord(broker_id=node_id, broker_epoch=registration.broker_epoch)
+        return Decision([record], None, frozenset((f"broker:{node_id}",)))
 
     def _raise_leader_epochs(self, command: RaiseLeaderEpochs) -> Decision:
         node_id = command.node_id

@@ -58,11 +58,45 @@ class DeleteTopics(NamedTuple):
     """Must be distinct."""
 
 
+class MorePartitions(NamedTuple):
+    """A topic that is to have so many partitions from now on."""
+
+    name: str
+    partitions: int
+    assignments: Sequence[Sequence[NodeId]] | None = None
+    """Replicas of each partition that is added, preferred leader first; None: wherever there is room."""
+
+
+class CreatePartitions(NamedTuple):
+    """Add partitions to topics. Reply: one PartitionCreation for each, in the same order; names must be distinct."""
+
+    topics: Sequence[MorePartitions]
+    validate_only: bool = False
+    """Check everything, change nothing."""
+
+
+class PartitionCreation(NamedTuple):
+    """How adding partitions to one topic went."""
+
+    name: str
+    code: ErrorCode = ErrorCode.NONE
+    message: str | None = None
+
+
 class RegisterBroker(NamedTuple):
     """Register an incarnation of a broker that is ready to serve. Reply: its BrokerRegistration, unfenced."""
 
     registration: BrokerRegistration
     """`broker_epoch` and `fenced` are filled in by the controller."""
+
+
+class UnregisterBroker(NamedTuple):
+    """Forget a broker that is gone for good. Reply: None.
+
+    Refused with BROKER_ID_NOT_REGISTERED, or INVALID_REQUEST while the broker is in use.
+    """
+
+    node_id: NodeId
 
 
 class RaiseLeaderEpochs(NamedTuple):
@@ -89,4 +123,12 @@ class ProducerIdBlock(NamedTuple):
     size: int
 
 
-Command: TypeAlias = CreateTopics | DeleteTopics | RegisterBroker | RaiseLeaderEpochs | AllocateProducerIds
+Command: TypeAlias = (
+    CreateTopics
+    | DeleteTopics
+    | CreatePartitions
+    | RegisterBroker
+    | UnregisterBroker
+    | RaiseLeaderEpochs
+    | AllocateProducerIds
+)

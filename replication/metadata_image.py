@@ -71,6 +71,7 @@ class MetadataDelta:
         "changed_brokers",
         "changed_configs",
         "changed_partitions",
+        "created_partitions",
         "created_topics",
         "deleted_topics",
     )
@@ -79,8 +80,10 @@ class MetadataDelta:
         self.created_topics: list[Topic] = []
         """Complete with partitions by the time a watcher sees them."""
         self.deleted_topics: list[Topic] = []
+        self.created_partitions: list[tuple[Topic, int]] = []
+        """(topic, partition number) of those added to a topic that was there before."""
         self.changed_partitions: list[tuple[Topic, int, PartitionState]] = []
-        """(topic, partition number, state afterwards); not those of created topics."""
+        """(topic, partition number, state afterwards); not those of created topics, nor created partitions."""
         self.changed_configs: list[tuple[int, str]] = []
         """(resource type, resource name); not those of created or deleted topics' own records."""
         self.changed_brokers: list[NodeId] = []
@@ -190,9 +193,14 @@ class MetadataImage:
 
     def _replay_partition(self, record: PartitionRecord, delta: MetadataDelta) -> None:
         topic = self._topic(record.topic_id)
+        is_new = record.partition_id not in topic.partitions
         state = partition_from(record)
         topic.partitions[record.partition_id] = state
-        if not _created_in(delta, topic):
+        if _created_in(delta, topic):
+            return
+        if is_new:
+            delta.created_partitions.append((topic, record.partition_id))
+        else:
             delta.changed_partitions.append((topic, record.partition_id, state))
 
     def _replay_partition_change(self, record: PartitionChangeRecord, delta: MetadataDelta) -> None:

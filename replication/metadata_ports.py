@@ -11,16 +11,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, overload
 
 from protocol.errors import ErrorCode
+from protocol.types import LeaderEpoch
 from replication.broker_registration import BrokerRegistration
 from replication.metadata_commands import (
     AllocateProducerIds,
     Command,
+    CreatePartitions,
     CreateTopics,
     DeleteTopics,
+    PartitionCreation,
     ProducerIdBlock,
     RaiseLeaderEpochs,
     RegisterBroker,
     TopicCreation,
+    UnregisterBroker,
 )
 from replication.metadata_image import MetadataDelta, MetadataImage
 
@@ -36,6 +40,10 @@ class MetadataStore(Protocol):
     def image(self) -> MetadataImage:
         """Everything committed so far. To be read only; one object for the life of the store."""
 
+    @property
+    def epoch(self) -> LeaderEpoch:
+        """Term of whoever decides; rises when somebody else does, or the same one anew."""
+
     def watch(self, watcher: DeltaWatcher) -> None:
         """Have `watcher` told of every later change, in the order of the log."""
 
@@ -44,9 +52,13 @@ class MetadataStore(Protocol):
     @overload
     async def submit(self, command: DeleteTopics) -> Sequence[ErrorCode]: ...
     @overload
+    async def submit(self, command: CreatePartitions) -> Sequence[PartitionCreation]: ...
+    @overload
     async def submit(self, command: AllocateProducerIds) -> ProducerIdBlock: ...
     @overload
     async def submit(self, command: RegisterBroker) -> BrokerRegistration: ...
+    @overload
+    async def submit(self, command: UnregisterBroker) -> None: ...
     @overload
     async def submit(self, command: RaiseLeaderEpochs) -> int: ...
     async def submit(self, command: Command) -> object:

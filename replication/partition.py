@@ -31,6 +31,8 @@ from replication.ports import AppendResult, ReplicaLog
 ACKS_ALL = -1
 READ_UNCOMMITTED = 0
 READ_COMMITTED = 1
+DELETE_TO_HIGH_WATERMARK = -1
+"""As an offset of DeleteRecords: everything that is replicated."""
 
 LogT = TypeVar("LogT", bound=ReplicaLog)
 
@@ -190,6 +192,33 @@ class Partition(Generic[LogT]):
             self._demanded_flush = result.flush_to
         self._advance_high_watermark()
         return result
+
+    def delete_records(self, offset: Offset) -> bool:
+        """Give up all records below `offset`, or below the high watermark for `DELETE_TO_HIGH_WATERMARK`.
+
+        Returns whether there were any. Followers learn of it when they fetch.
+        Raises: BrokerError (not leader, offline, POLICY_VIOLATION, OFFSET_OUT_OF_RANGE).
+        """
+        if self.refusal is not None:
+            raise self._refused()
+        if not self.log.config.deletes:
+            raise BrokerError(
+                ErrorCode.POLICY_VIOLATION,
+                f"{self.topic_partition}: its cleanup.policy does not allow records to be deleted",
+            )
+        if offset == DELETE_TO_HIGH_WATERMARK:
+            offset = self.high_watermark
+        if not 0 <= offset <= self.high_watermark:
+            raise BrokerError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"{self.topic_partition}: {offset} is not between 0 and the high watermark {self.high_watermark}",
+            )
+        return self.log.advance_log_start_offset(offset)
+
+    @property
+    def low_watermark(self) -> Offset:
+        """Below this no replica holds records that can be read (inclusive start of what is left)."""
+        return self.log.log_start_offset
 
     def has_acknowledged(self, result: AppendResult, acks: int) -> bool:
         """Whether a batch appended here is as safe as `acks` (1 or `ACKS_ALL`) and the topic's flush demand."""

@@ -41,6 +41,10 @@ class ReplicaConfig(Protocol):
     @property
     def min_insync_replicas(self) -> int: ...
 
+    @property
+    def deletes(self) -> bool:
+        """Whether old records may be deleted as such, not only be superseded by newer ones of their keys."""
+
 
 class ReplicaLog(Protocol):
     """The log of one replica on this node. Offsets are exclusive ends unless the name says otherwise."""
@@ -68,3 +72,6 @@ class ReplicaLog(Protocol):
         self, batch: Any, *, leader_epoch: LeaderEpoch, now_ms: TimestampMs, origin: Any
     ) -> AppendResult:
         """Write one batch; `batch` and `origin` are the storage layer's own types, passed through."""
+
+    def advance_log_start_offset(self, offset: Offset) -> bool:
+        """Move the log start offset up, never down; return whether it moved."""

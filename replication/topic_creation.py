@@ -1,4 +1,4 @@
-"""Judges topics that are to be created, and lays out their partitions.
+"""Judges topics that are to be created; where their partitions go is placement.py's.
 
 The order of the checks is Kafka's: a client sees the same error of several that apply.
 Source: Kafka controller/ReplicationControlManager.java (createTopics), server/ControllerApis.scala (createTopics).
@@ -6,16 +6,15 @@ Source: Kafka controller/ReplicationControlManager.java (createTopics), server/C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import ConfigRecord, TopicRecord
-from protocol.types import ZERO_UUID, NodeId
 from replication.metadata_commands import USE_DEFAULT, CreateTopics, NewTopic, TopicCreation
 from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
 from replication.partition_state import PartitionState, partition_record
+from replication.placement import Placer
 from replication.topic_names import METADATA_TOPIC, collision_key, topic_name_problem
 
 if TYPE_CHECKING:
@@ -24,20 +23,22 @@ if TYPE_CHECKING:
 RECORDS_PER_COMMAND_MAX = 10_000
 """So that one command fits one batch and stalls nobody for long (Kafka: MAX_RECORDS_PER_USER_OP)."""
 
-UNASSIGNED_DIRECTORY = ZERO_UUID
-"""In a partition's directories: the broker has yet to choose (Kafka: DirectoryId.UNASSIGNED)."""
+TOO_MANY_RECORDS = (
+    f"a request may write {RECORDS_PER_COMMAND_MAX} metadata records; create fewer partitions at once"
+)
 
 
 class TopicCreator:
     """Turns CreateTopics into records. Reads the image, changes nothing."""
 
-    __slots__ = ("_check_configs", "_image", "_partitions", "_replication_factor")
+    __slots__ = ("_check_configs", "_image", "_partitions", "_placer", "_replication_factor")
 
     def __init__(
         self, image: MetadataImage, *, partitions: int, replication_factor: int, check_configs: ConfigCheck
     ) -> None:
         """`partitions` and `replication_factor` are for topics that do not say."""
         self._image = image
+        self._placer = Placer(image)
         self._partitions = partitions
         self._replication_factor = replication_factor
         self._check_configs = check_configs
@@ -119,7 +120,6 @@ class TopicCreator:
         return configs
 
     def _placed_partitions(self, topic: NewTopic, entropy: Entropy) -> list[PartitionState]:
-        """Spread the replicas over the live brokers in turn, from a random one on, so that leaders spread too."""
         factor, count = topic.replication_factor, topic.partitions
         if factor < USE_DEFAULT or factor == 0:
             raise BrokerError(
@@ -134,19 +134,8 @@ class TopicCreator:
         factor = self._replication_factor if factor == USE_DEFAULT else factor
         count = self._partitions if count == USE_DEFAULT else count
         if count > RECORDS_PER_COMMAND_MAX:
-            raise BrokerError(ErrorCode.POLICY_VIOLATION, _TOO_MANY)
-        nodes = [registration.node_id for registration in self._image.live_brokers()]
-        if factor > len(nodes):
-            raise BrokerError(
-                ErrorCode.INVALID_REPLICATION_FACTOR,
-                f"replication factor {factor} needs as many brokers, and {len(nodes)} can take replicas",
-            )
-        start = entropy.below(len(nodes))
-        layouts = [
-            self._new_partition([nodes[(start + first + step) % len(nodes)] for step in range(factor)])
-            for first in range(min(count, len(nodes)))
-        ]
-        return [layouts[index % len(layouts)] for index in range(count)]
+            raise BrokerError(ErrorCode.POLICY_VIOLATION, TOO_MANY_RECORDS)
+        return self._placer.place(count, factor, entropy)
 
     def _assigned_partitions(self, topic: NewTopic) -> list[PartitionState]:
         if topic.replication_factor != USE_DEFAULT or topic.partitions != USE_DEFAULT:
@@ -161,51 +150,13 @@ class TopicCreator:
                 raise BrokerError(
                     ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"partition {index} is assigned more than once"
                 )
-            self._check_assignment(index, replicas, factor)
-            partitions[index] = self._new_partition(replicas)
+            partitions[index] = self._placer.assigned(index, replicas, factor)
         if set(partitions) != set(range(len(partitions))):
             raise BrokerError(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,
                 "assigned partitions must be numbered from 0 without gaps",
             )
         return [partitions[index] for index in range(len(partitions))]
-
-    def _check_assignment(self, index: int, replicas: Sequence[NodeId], factor: int) -> None:
-        unknown = [node for node in replicas if node not in self._image.brokers]
-        if not replicas:
-            problem = f"partition {index} is assigned to no broker"
-        elif unknown:
-            problem = f"partition {index} is assigned to broker {unknown[0]}, which is not registered"
-        elif len(set(replicas)) < len(replicas):
-            problem = f"partition {index} is assigned to one broker more than once"
-        elif len(replicas) != factor:
-            problem = f"partition {index} has {len(replicas)} replicas, other partitions have {factor}"
-        elif not any(self._image.live_broker(node) for node in replicas):
-            problem = f"partition {index} is assigned to brokers of which none is live"
-        else:
-            return
-        raise BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, problem)
-
-    def _new_partition(self, replicas: Sequence[NodeId]) -> PartitionState:
-        """Return the first state of a partition: led by its first live replica, in epoch 0."""
-        in_sync = tuple(node for node in replicas if self._image.live_broker(node) is not None)
-        return PartitionState(
-            assigned_replicas=tuple(replicas),
-            directories=tuple(self._directory(node) for node in replicas),
-            in_sync_replicas=in_sync,
-            removing_replicas=(),
-            adding_replicas=(),
-            leader_id=in_sync[0],
-            leader_recovery_state=0,
-            leader_epoch=0,
-            partition_epoch=0,
-            eligible_leader_replicas=(),
-            last_known_leaders=(),
-        )
-
-    def _directory(self, node_id: NodeId) -> bytes:
-        log_dirs = self._image.brokers[node_id].log_dirs
-        return log_dirs[0] if len(log_dirs) == 1 else UNASSIGNED_DIRECTORY
 
 
 def new_topic_id(entropy: Entropy) -> bytes:
@@ -222,8 +173,9 @@ def new_topic_id(entropy: Entropy) -> bytes:
 
 
 _DASH = 62  # the value of '-' in URL-safe base64
-_TOO_MANY = f"a request may write {RECORDS_PER_COMMAND_MAX} metadata records; create fewer partitions at once"
 
 
 def _refuse_all(command: CreateTopics) -> list[TopicCreation]:
-    return [TopicCreation(topic.name, ErrorCode.POLICY_VIOLATION, _TOO_MANY) for topic in command.topics]
+    return [
+        TopicCreation(topic.name, ErrorCode.POLICY_VIOLATION, TOO_MANY_RECORDS) for topic in command.topics
+    ]

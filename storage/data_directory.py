@@ -24,7 +24,7 @@ from storage.meta_properties import (
 from storage.offset_checkpoint import OffsetCheckpoint
 
 if TYPE_CHECKING:
-    from storage.fs import FileSystem, Lock
+    from storage.fs import DiskSpace, FileSystem, Lock
 
 LOCK_FILE = ".lock"
 
@@ -90,6 +90,10 @@ class DataDirectory:
                 break
             parent = posixpath.dirname(parent)
         write_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}", properties)
+
+    def disk_space(self) -> DiskSpace:
+        """What there is of its disk. May block. Raises: StorageFailure."""
+        return self._fs.disk_space(self.path)
 
     def read_checkpoints(self, warnings: list[str]) -> None:
         """Reads all checkpoints. Of a damaged one nothing is believed, with a warning. Raises: StorageFailure."""

@@ -15,7 +15,7 @@ What a caller may rely on, and no more:
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
@@ -70,6 +70,13 @@ class File(Protocol):
         """
 
 
+class DiskSpace(NamedTuple):
+    """Size of a file system, and how much of that may still be written; bytes."""
+
+    total: int
+    usable: int
+
+
 class Lock(Protocol):
     """A held directory lock."""
 
@@ -100,6 +107,9 @@ class FileSystem(Protocol):
 
     def mtime_ms(self, path: str) -> int:
         """Time of the last write, milliseconds since 1970."""
+
+    def disk_space(self, path: str) -> DiskSpace:
+        """What there is of the disk that holds a directory. May block."""
 
     def mkdir(self, path: str) -> None:
         """Makes a directory and its missing parents; one that exists is fine."""

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storage.crash_model import POWER_LOSSES, Directory, Inode, Loss, Node, directory_after
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import ATOMIC_SUFFIX, OpenMode
+from storage.fs import ATOMIC_SUFFIX, DiskSpace, OpenMode
+from storage.fs_memory import MEMORY_SPACE
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
@@ -231,6 +232,11 @@ class FaultyFileSystem:
 
     def mtime_ms(self, path: str) -> int:
         return self._inode(path).mtime_ms
+
+    def disk_space(self, path: str) -> DiskSpace:
+        self.reading(path)
+        self._directory(path)
+        return MEMORY_SPACE
 
     def mkdir(self, path: str) -> None:
         path = posixpath.normpath(path)

@@ -11,11 +11,15 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import OpenMode
+from storage.fs import DiskSpace, OpenMode
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
     from storage.fs import File, Lock
+
+
+MEMORY_SPACE = DiskSpace(1 << 40, 1 << 39)
+"""What file systems in memory say of their disk."""
 
 
 class MemoryInode:
@@ -134,6 +138,10 @@ class MemoryFileSystem:
 
     def mtime_ms(self, path: str) -> int:
         return self._inode(path).mtime_ms
+
+    def disk_space(self, path: str) -> DiskSpace:
+        self._check_parent(f"{path}/-")
+        return MEMORY_SPACE
 
     def mkdir(self, path: str) -> None:
         path = posixpath.normpath(path)

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import ATOMIC_SUFFIX, OpenMode
+from storage.fs import ATOMIC_SUFFIX, DiskSpace, OpenMode
 from storage.residency import is_resident
 
 if TYPE_CHECKING:
@@ -211,6 +211,11 @@ class RealFileSystem:
     def mtime_ms(self, path: str) -> int:
         with _mapped(path):
             return os.stat(path).st_mtime_ns // 1_000_000
+
+    def disk_space(self, path: str) -> DiskSpace:
+        with _mapped(path):
+            found = os.statvfs(path)
+        return DiskSpace(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
 
     def mkdir(self, path: str) -> None:
         with _mapped(path):

@@ -338,6 +338,14 @@ class LogManager:
         """Plans that write the recovery points, log start offsets and high watermarks of now."""
         return [self._checkpoint_plan(home, high_watermarks) for home in self.directories if home.is_online]
 
+    def log_start_plans(self, directories: Collection[str]) -> list[CheckpointPlan]:
+        """Plans that write the log start offsets of now for the logs in the data directories at these paths."""
+        return [
+            CheckpointPlan(home.path, [home.log_start_offsets.plan(self._table.log_start_offsets(home))])
+            for home in self.directories
+            if home.is_online and home.path in directories
+        ]
+
     def _checkpoint_plan(self, home: DataDirectory, high_watermarks: Offsets) -> CheckpointPlan:
         watermarks = {
             partition: offset

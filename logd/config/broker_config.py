@@ -54,6 +54,7 @@ class BrokerConfig:
     queued_max_request_bytes: int
     fetch_max_bytes: int
     max_incremental_fetch_session_cache_slots: int
+    max_request_partition_size_limit: int
 
     topic_defaults: Mapping[str, Value]  # by topic property: the value where a topic sets none
     settings: Settings  # what was set, and where

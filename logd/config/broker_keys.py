@@ -317,6 +317,13 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
     ConfigKey(
         "max.incremental.fetch.session.cache.slots", "int", 1000, "Incremental fetch sessions kept.", low=0
     ),
+    ConfigKey(
+        "max.request.partition.size.limit",
+        "int",
+        2000,
+        "Most partitions in one answer to DescribeTopicPartitions.",
+        low=1,
+    ),
 )
 
 BROKER_KEYS_BY_NAME: dict[str, ConfigKey] = {key.name: key for key in BROKER_KEYS}

@@ -299,7 +299,6 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         connection.failed.authentication.delay.ms int 100
         log.initial.task.delay.ms long 30000
         log.preallocate boolean false
-        max.request.partition.size.limit int 2000
         producer.id.expiration.check.interval.ms int 600000
         """,
     ),

@@ -50,6 +50,11 @@ def topic_operations(broker: Broker, context: RequestContext, topic: str) -> int
     return _bits(broker, context, _ON_TOPIC, ResourceType.TOPIC, topic)
 
 
+def may_on_cluster(broker: Broker, context: RequestContext, operation: Operation) -> bool:
+    """Whether the client may do `operation` on the cluster as a whole."""
+    return broker.authorise(context, operation, ResourceType.CLUSTER, CLUSTER_NAME)
+
+
 def may_create_topic(broker: Broker, context: RequestContext, topic: str) -> bool:
     """Whether the client may create `topic`: because it may create any, or this one."""
     return broker.authorise(

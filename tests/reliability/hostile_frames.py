@@ -29,9 +29,10 @@ PRODUCE: Final = 0
 FETCH: Final = 1
 API_VERSIONS: Final = 18
 CREATE_TOPICS: Final = 19
+CREATE_PARTITIONS: Final = 37
 
 PARTITIONS_MAX: Final = 4
-"""A new topic of a fuzzed request has no more; otherwise the test would measure what ten thousand logs cost."""
+"""A topic of a fuzzed request has no more; otherwise the test would measure what ten thousand logs cost."""
 LONG_WAIT_MS: Final = 200
 """A fetch that asks to wait longer may rightly go unanswered while the test is looking."""
 
@@ -69,6 +70,7 @@ _CONFIGS: Final = ("retention.ms", "cleanup.policy", "segment.bytes", "compressi
 # Plausible numbers by field name; one in eight is drawn from the extremes all the same.
 _NUMBERS: Final[dict[str, Sequence[int]]] = {
     "acks": (-1, 0, 1, 1, -1, 2),
+    "count": (2, 3, 4, 1, 0, -1),
     "current_leader_epoch": (-1, -1, 0, 1, 2),
     "fetch_offset": (0, 0, 1, 2, 10, -1, 1 << 40),
     "forgotten_topics_data": (0,),
@@ -82,6 +84,8 @@ _NUMBERS: Final[dict[str, Sequence[int]]] = {
     "num_partitions": (1, 2, -1, 0),
     "partition": (0, 1, 2, 3),
     "partition_index": (0, 1, 2, 3),
+    "partition_indexes": (0, 1, 2, 3),
+    "partitions": (0, 1, 2, 3),
     "partition_max_bytes": (1 << 20, 1 << 12, 0),
     "replica_id": (-1, -1, -1, 1, 2),
     "replication_factor": (1, -1, 1, 2),
@@ -294,7 +298,7 @@ class FrameMaker:
 
     def text(self, field: Field) -> bytes:
         draw = self._random.random()
-        if field.name in {"name", "topic", "topic_names"} and draw < 0.8:
+        if field.name in {"name", "topic", "topic_name", "topic_names"} and draw < 0.8:
             return self._random.choice(self._targets).name.encode()
         if field.name == "name" and draw < 0.9:
             return self._random.choice(_CONFIGS).encode()
@@ -467,9 +471,10 @@ def _request_in(frame: Frame) -> Any:
 
 
 def _makes_many_partitions(frame: Frame) -> bool:
-    if frame.api_key != CREATE_TOPICS or (request := _request_in(frame)) is None:
+    if frame.api_key not in (CREATE_TOPICS, CREATE_PARTITIONS) or (request := _request_in(frame)) is None:
         return False
-    return any(topic.num_partitions > PARTITIONS_MAX for topic in request.topics)
+    field = "count" if frame.api_key == CREATE_PARTITIONS else "num_partitions"
+    return any(getattr(topic, field) > PARTITIONS_MAX for topic in request.topics)
 
 
 def _waits_long(frame: Frame) -> bool:

@@ -25,6 +25,7 @@ class FakeAppendResult:
 @dataclass
 class FakeConfig:
     min_insync_replicas: int = 1
+    deletes: bool = True
 
 
 @dataclass
@@ -59,6 +60,11 @@ class FakeReplicaLog:
     flush_demanded: bool = False
     refuse_with: ErrorCode | None = None
     written_in: list[LeaderEpoch] = field(default_factory=list)
+
+    def advance_log_start_offset(self, offset: Offset) -> bool:
+        moves = offset > self.log_start_offset
+        self.log_start_offset = max(offset, self.log_start_offset)
+        return moves
 
     def append(
         self, batch: int, *, leader_epoch: LeaderEpoch, now_ms: TimestampMs, origin: object

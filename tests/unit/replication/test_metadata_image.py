@@ -71,7 +71,8 @@ def test_deltas_name_created_topics_whole_and_changes_of_old_ones() -> None:
             PartitionRecord(partition_id=2, topic_id=topic_id),
         ]
     )
-    assert [(topic.name, index) for topic, index, _ in delta.changed_partitions] == [("t", 1), ("t", 2)]
+    assert [(topic.name, index) for topic, index, _ in delta.changed_partitions] == [("t", 1)]
+    assert [(topic.name, index) for topic, index in delta.created_partitions] == [("t", 2)]
 
 
 def test_configs_are_set_replaced_and_removed() -> None:
