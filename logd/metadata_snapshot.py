@@ -47,10 +47,16 @@ class SnapshotId(NamedTuple):
         return f"{self.end_offset:020d}-{self.epoch:010d}.checkpoint"
 
 
+def parse_snapshot_name(name: str) -> SnapshotId | None:
+    """Return what a file's name says of the snapshot in it; None for any other name."""
+    match = _NAME.fullmatch(name)
+    return None if match is None else SnapshotId(int(match[1]), int(match[2]))
+
+
 def snapshots_in(fs: FileSystem, directory: str) -> list[SnapshotId]:
     """Return the snapshots in a directory, oldest first."""
-    matches = (_NAME.fullmatch(name) for name in fs.listdir(directory))
-    return sorted(SnapshotId(int(match[1]), int(match[2])) for match in matches if match is not None)
+    parsed = (parse_snapshot_name(name) for name in fs.listdir(directory))
+    return sorted(snapshot for snapshot in parsed if snapshot is not None)
 
 
 def snapshot_batches(

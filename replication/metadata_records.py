@@ -52,6 +52,14 @@ def decode_record(value: Buffer) -> Message:
 
     Raises: UnusableMetadata when it is malformed or of a kind or version not known here.
     """
+    return decode_versioned(value)[0]
+
+
+def decode_versioned(value: Buffer) -> tuple[Message, int]:
+    """Return the record that `value` holds, and the version that it was written in.
+
+    Raises: UnusableMetadata when it is malformed or of a kind or version not known here.
+    """
     try:
         frame_version, position = read_uvarint(value, 0)
         if frame_version != FRAME_VERSION:
@@ -61,6 +69,6 @@ def decode_record(value: Buffer) -> Message:
         record_type = _TYPES.get(kind)
         if record_type is None:
             raise UnusableMetadata(f"a metadata record is of type {kind}, which is not known")
-        return decode(record_type, version, value, position)
+        return decode(record_type, version, value, position), version
     except ProtocolViolation as violation:
         raise UnusableMetadata(f"a metadata record is malformed: {violation}") from violation

@@ -138,6 +138,9 @@ class FileSystem(Protocol):
     def lock(self, path: str) -> Lock:
         """Takes the exclusive lock on file `path`, made when missing. Raises: DirectoryLocked."""
 
+    def is_locked(self, path: str) -> bool:
+        """Whether another process holds the lock on file `path`; takes nothing, makes nothing."""
+
 
 ATOMIC_SUFFIX = ".tmp"
 """Ends the name of the file that `write_atomic` writes beside its target; a leftover is worth nothing."""

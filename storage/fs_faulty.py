@@ -303,6 +303,9 @@ class FaultyFileSystem:
         self.open(path, OpenMode.APPEND)
         return FaultyLock(self._locks, path)
 
+    def is_locked(self, path: str) -> bool:
+        return posixpath.normpath(path) in self._locks
+
     # The tree.
 
     def _change(self, operation: tuple[Kind, str], gone: str | None, added: str | None, node: Node) -> None:

@@ -203,6 +203,9 @@ class MemoryFileSystem:
         self.open(path, OpenMode.APPEND)
         return MemoryLock(self._locks, path)
 
+    def is_locked(self, path: str) -> bool:
+        return posixpath.normpath(path) in self._locks
+
     def _inode(self, path: str) -> MemoryInode:
         path = posixpath.normpath(path)
         inode = self._files.get(path)

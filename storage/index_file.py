@@ -11,6 +11,7 @@ Invariant: entry i lies in the file when i < `_written`, else in the tail; `entr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 from typing import Self
 
@@ -86,6 +87,15 @@ class IndexFile:
         self._tail = bytearray()
         self._page = b""
         self._written = self.entries = 0
+
+    def iter_rows(self) -> Iterator[tuple[int, int]]:
+        """Yields every entry as it is stored, page by page. Raises: CorruptLog, StorageFailure."""
+        file = self._fs.open(self.path, OpenMode.READ) if self._written else None
+        for index in range(0, self._written, _PAGE_ENTRIES):
+            assert file is not None
+            page = self._read(file, index, min(_PAGE_ENTRIES, self._written - index))
+            yield from self.ENTRY.iter_unpack(page)
+        yield from self.ENTRY.iter_unpack(bytes(self._tail))
 
     def _is_resident(self, column: int, value: int) -> bool:
         """Whether looking for `value` would not wait for the disk. Raises: StorageFailure."""

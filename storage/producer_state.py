@@ -290,7 +290,7 @@ class ProducerStateManager:
         path = self._path(log_end_offset)
         file = self._fs.open(path, OpenMode.CREATE)
         try:
-            file.append(producer_snapshot.encode(self._entries()))
+            file.append(producer_snapshot.encode(self.entries()))
         finally:
             file.close()
         self.snapshot_offsets.append(log_end_offset)
@@ -346,25 +346,8 @@ class ProducerStateManager:
                 self._fs.remove(self._path(offset))
         self.snapshot_offsets = kept
 
-    # -- helpers ---------------------------------------------------------------------------------------
-
-    def _path(self, end_offset: Offset) -> str:
-        return f"{self.directory}/{producer_snapshot.file_name(end_offset)}"
-
-    def _clear(self) -> None:
-        self.producers.clear()
-        self._open_txns.clear()
-        self.unreplicated.clear()
-        self.first_unstable_offset = None
-
-    def _find_first_unstable(self) -> None:
-        first = next(iter(self._open_txns), None)
-        if self.unreplicated:
-            oldest = min(first_offset for _, first_offset in self.unreplicated)
-            first = oldest if first is None else min(first, oldest)
-        self.first_unstable_offset = first
-
-    def _entries(self) -> list[SnapshotEntry]:
+    def entries(self) -> list[SnapshotEntry]:
+        """Return what a snapshot keeps of each producer."""
         entries = []
         for producer_id, producer in self.producers.items():
             if producer.batches:
@@ -385,19 +368,41 @@ class ProducerStateManager:
             )
         return entries
 
+    def restore(self, entries: Iterable[SnapshotEntry]) -> None:
+        """Fill the empty state from the entries of a snapshot."""
+        for entry in entries:
+            self.producers[entry.producer_id] = _state_of(entry)
+        self._open_txns.update(
+            sorted((p.txn_first_offset, id_) for id_, p in self.producers.items() if p.txn_first_offset >= 0)
+        )
+        self._find_first_unstable()
+
+    # -- helpers ---------------------------------------------------------------------------------------
+
+    def _path(self, end_offset: Offset) -> str:
+        return f"{self.directory}/{producer_snapshot.file_name(end_offset)}"
+
+    def _clear(self) -> None:
+        self.producers.clear()
+        self._open_txns.clear()
+        self.unreplicated.clear()
+        self.first_unstable_offset = None
+
+    def _find_first_unstable(self) -> None:
+        first = next(iter(self._open_txns), None)
+        if self.unreplicated:
+            oldest = min(first_offset for _, first_offset in self.unreplicated)
+            first = oldest if first is None else min(first, oldest)
+        self.first_unstable_offset = first
+
     def _load(self, end_offset: Offset, now_ms: TimestampMs) -> bool:
         """Fill the empty state from a snapshot; False, with the state still empty, when it is damaged."""
         try:
             entries = producer_snapshot.decode(self._fs.read_file(self._path(end_offset)))
         except producer_snapshot.CorruptSnapshot:
             return False
-        for entry in entries:
-            self.producers[entry.producer_id] = _state_of(entry)
+        self.restore(entries)
         self.remove_expired(now_ms)
-        self._open_txns.update(
-            sorted((p.txn_first_offset, id_) for id_, p in self.producers.items() if p.txn_first_offset >= 0)
-        )
-        self._find_first_unstable()
         return True
 
 

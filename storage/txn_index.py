@@ -28,6 +28,7 @@ SUFFIX = ".txnindex"
 VERSION = 0
 
 _ENTRY = Struct(">hqqqq")
+ENTRY_BYTES = _ENTRY.size
 _last_offset = attrgetter("last_offset")
 
 

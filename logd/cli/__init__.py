@@ -27,6 +27,7 @@ COMMANDS = {
     "topic": "list, describe, create, delete, alter and trim topics",
     "config": "show and change the settings of topics and brokers",
     "cluster": "show the cluster's nodes and what they can do",
+    "dump": "look into a data directory, logd's or Kafka's; --verify checks it",
 }
 """Each command, the name of its module here, with what `logd --help` says of it."""
 

@@ -1,0 +1,98 @@
+"""`--verify` of any path: a data directory, a partition's directory, or a single file."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from logd.dump.data_directory_facts import DataDirectoryFacts, directory_state, read_data_directory
+from logd.dump.file_rows import file_rows
+from logd.dump.kinds import Kind, kind_of, kind_of_file, partition_of
+from logd.dump.segment_rows import BatchSelection
+from logd.dump.verify_context import DirectoryState
+from logd.dump.verify_directory import DirectoryCheck
+from logd.dump.verify_partition import PartitionCheck
+from logd.dump.verify_snapshot import verify_metadata_snapshot
+from storage.errors import CorruptLog, MalformedFile
+from storage.leftovers import base_offset_of
+from storage.producer_snapshot import CorruptSnapshot
+from storage.segment import LOG_SUFFIX
+
+if TYPE_CHECKING:
+    from logd.dump.finding import Report
+    from storage.fs import FileSystem
+
+_OF_A_SEGMENT = (Kind.SEGMENT, Kind.OFFSET_INDEX, Kind.TIME_INDEX, Kind.TXN_INDEX)
+
+
+def verify(
+    fs: FileSystem, path: str, report: Report, *, compacted: bool = False, walk_records: bool = True
+) -> DirectoryState:
+    """Check everything at `path`, which exists; `compacted`: gaps in the offsets are in order whatever else is known.
+
+    Returns the state of the data directory around it. Raises: StorageFailure.
+    """
+    kind = kind_of(fs, path)
+    if kind is Kind.DATA_DIRECTORY:
+        facts = read_data_directory(fs, path)
+        DirectoryCheck(fs, facts, report, compacted=compacted, walk_records=walk_records).run()
+        return facts.state
+    if fs.is_dir(path):
+        facts = _facts_around(fs, path)
+        partition = partition_of(f"{path}/file")
+        context = facts.context_of(partition, compacted=compacted, walk_records=walk_records)
+        PartitionCheck(fs, path, context, report).run()
+        return facts.state
+    return _verify_file(fs, path, kind, report, compacted=compacted, walk_records=walk_records)
+
+
+def size_to_verify(fs: FileSystem, path: str) -> int:
+    """Bytes of the log files at `path`, which is what a check takes its time for."""
+    if not fs.is_dir(path):
+        return fs.size(path) if kind_of_file(posixpath.basename(path)) in _OF_A_SEGMENT else 0
+    total = 0
+    for name in fs.listdir(path):
+        inner = f"{path}/{name}"
+        if fs.is_dir(inner):
+            if kind_of(fs, inner) is Kind.PARTITION:
+                total += size_to_verify(fs, inner)
+        elif name.endswith(LOG_SUFFIX):
+            total += fs.size(inner)
+    return total
+
+
+def _verify_file(
+    fs: FileSystem, path: str, kind: Kind, report: Report, *, compacted: bool, walk_records: bool
+) -> DirectoryState:
+    directory = posixpath.dirname(path) or "."
+    base_offset = base_offset_of(posixpath.basename(path))
+    if (
+        kind in _OF_A_SEGMENT
+        and base_offset is not None
+        and fs.exists(f"{directory}/{base_offset:020d}{LOG_SUFFIX}")
+    ):
+        facts = _facts_around(fs, directory)
+        context = facts.context_of(partition_of(path), compacted=compacted, walk_records=walk_records)
+        PartitionCheck(fs, directory, context, report).run(only=base_offset)
+        return facts.state
+    if kind is Kind.METADATA_SNAPSHOT:
+        verify_metadata_snapshot(fs, path, report)
+    else:
+        report.files += 1
+        try:
+            for _ in file_rows(fs, path, kind, BatchSelection()):
+                pass
+        except (CorruptLog, MalformedFile) as error:
+            report.problem(path, error.reason, "restore it from a copy")
+        except CorruptSnapshot as error:
+            report.problem(
+                path, str(error), "remove it while the broker is stopped: it is made anew at the next start"
+            )
+    return directory_state(fs, directory)
+
+
+def _facts_around(fs: FileSystem, partition_directory: str) -> DataDirectoryFacts:
+    parent = posixpath.dirname(posixpath.normpath(partition_directory)) or "."
+    if directory_state(fs, parent) is DirectoryState.UNKNOWN:
+        return DataDirectoryFacts(parent, DirectoryState.UNKNOWN)
+    return read_data_directory(fs, parent)
