@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import written as written_files
 from tests.support.broker import LogdBroker
@@ -21,6 +22,9 @@ __all__ = ["written"]  # a fixture for all tests
 
 CLIENT_TOOLCHAINS = ("java", "go", "node")
 TOOLCHAINS = (*CLIENT_TOOLCHAINS, "mount")
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("logd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("logd")
 REQUIRED = frozenset(filter(None, os.environ.get("LOGD_REQUIRE", "").split(",")))
 
 
