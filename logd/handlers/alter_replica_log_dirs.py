@@ -60,6 +60,6 @@ def _place(broker: Broker, online: dict[str, bool], topic: str, index: int, path
     try:
         partition = broker.partition(topic, index)
     except BrokerError as error:
-        offline = error.code is ErrorCode.KAFKA_STORAGE_ERROR
-        return error.code if offline else ErrorCode.REPLICA_NOT_AVAILABLE
+        elsewhere = error.code is ErrorCode.NOT_LEADER_OR_FOLLOWER
+        return ErrorCode.REPLICA_NOT_AVAILABLE if elsewhere else error.code
     return ErrorCode.NONE if home_of(partition) == path else ErrorCode.UNSUPPORTED_VERSION

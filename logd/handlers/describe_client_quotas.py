@@ -38,7 +38,7 @@ def handle(
         return DescribeClientQuotasResponse(
             error_code=refusal.code, error_message=refusal.message or refusal.code.text, entries=None
         )
-    return DescribeClientQuotasResponse(error_message=None)
+    return DescribeClientQuotasResponse()
 
 
 def _check(components: Sequence[DescribeClientQuotasRequest.ComponentData]) -> None:

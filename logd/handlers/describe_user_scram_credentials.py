@@ -30,7 +30,7 @@ def handle(
         return DescribeUserScramCredentialsResponse(error_code=code, error_message=code.text)
     asked = Counter(user.name for user in request.users or ())
     return DescribeUserScramCredentialsResponse(
-        error_message=None, results=[_result(name, times) for name, times in asked.items()]
+        results=[_result(name, times) for name, times in asked.items()]
     )
 
 

@@ -4,7 +4,8 @@
 belong to stopped brokers: a running one may be in the middle of a write.
 
 Beyond what the tool looks at, the leader-epoch checkpoint of each partition is compared with its log: epochs
-and start offsets ascend, and every epoch that the log holds is listed with the offset where it starts.
+and start offsets ascend, and every epoch that the log holds is listed with the offset where it starts. What lies
+below the log start offset is on its way out and does not count.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def epoch_problems(partition: Path) -> list[str]:
     listed = dict(entries)
     problems += [
         f"{checkpoint}: the log has epoch {epoch} from {offset} on, the file from {listed.get(epoch)} on"
-        for epoch, offset in _epoch_starts(partition)
+        for epoch, offset in _readable_epoch_starts(partition)
         if not _agrees(listed.get(epoch), offset)
     ]
     return problems
@@ -84,6 +85,23 @@ def epoch_problems(partition: Path) -> list[str]:
 def _agrees(listed_start: int | None, first_offset_in_log: int) -> bool:
     """The records that opened the epoch may be gone (retention, compaction), so it may start earlier."""
     return listed_start is not None and listed_start <= first_offset_in_log
+
+
+def _readable_epoch_starts(partition: Path) -> Iterator[tuple[int, int]]:
+    """Epochs with records at or above the log start offset, and the first of these offsets."""
+    log_start = _log_start_offset(partition)
+    starts = list(_epoch_starts(partition))
+    ends = [*(offset for _, offset in starts[1:]), None]
+    for (epoch, offset), end in zip(starts, ends, strict=True):
+        if end is None or end > log_start:
+            yield epoch, max(offset, log_start)
+
+
+def _log_start_offset(partition: Path) -> int:
+    checkpoint = partition.parent / "log-start-offset-checkpoint"
+    rows = checkpoint.read_text().splitlines()[2:] if checkpoint.exists() else []
+    topic, _, index = partition.name.rpartition("-")
+    return next((int(row.split()[2]) for row in rows if row.split()[:2] == [topic, index]), 0)
 
 
 def _epoch_starts(partition: Path) -> Iterator[tuple[int, int]]:
