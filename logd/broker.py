@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from logd.announce import announce_ready
 from logd.authorisation import Authorise, allow_all
+from logd.config.rules import PropertyRules
 from logd.delayed import DelayedQueue
 from logd.dispatch import Dispatcher
 from logd.entropy import SystemEntropy
@@ -34,8 +35,8 @@ from logd.pool import READERS, BlockingPool, run_side_by_side
 from logd.producer_ids import ProducerIds
 from logd.recovery_report import log_recovery
 from logd.replicas import LocalPartition, Replicas
-from logd.server import Server, ServerLimits
-from logd.topic_settings import topic_configs_problem
+from logd.server import Server
+from logd.settings_watcher import SettingsWatcher, server_limits
 from protocol.errors import BrokerError
 from protocol.types import uuid_from_str
 from replication.broker_registration import BrokerRegistration, Endpoint
@@ -78,6 +79,7 @@ class Broker:
 
     def __init__(self, config: BrokerConfig, loop: asyncio.AbstractEventLoop, fs: FileSystem) -> None:
         self.config = config
+        """What is in force now: replaced as a whole when a setting changes."""
         self.loop = loop
         self.node_id = config.node_id
         self.cluster_id = ""
@@ -105,7 +107,7 @@ class Broker:
         )
         self._server = Server(
             loop,
-            _limits(config),
+            server_limits(config),
             Dispatcher(self).dispatch,
             wake=self._turn_ended,
             abandoned=self._client_left,
@@ -182,6 +184,7 @@ class Broker:
             await self._withdraw()
             raise
         self.replicas.lead()
+        self.metadata.watch(self._settings.follow)
         self.metadata.watch(self.replicas.follow)
         self._housekeeping.start()
         self._server.start()
@@ -227,17 +230,20 @@ class Broker:
             log.error("not closed cleanly error=%s", failure)
 
     def _recover(self) -> None:
-        manager, config = self._manager, self.config
-        self.cluster_id, warnings = manager.open(config.cluster_id)
+        manager = self._manager
+        self.cluster_id, warnings = manager.open(self.config.cluster_id)
         home = manager.directories[0]
         recovered = recover_metadata(
             self._fs, home.path, node_id=self.node_id, clean=home.was_clean, now_ms=self.now_ms()
         )
+        self._settings = SettingsWatcher(self, self._server, manager, recovered.image)
+        self._settings.take_up()
+        config = self.config
         controller = Controller(
             recovered.image,
             partitions=config.num_partitions,
             replication_factor=config.default_replication_factor,
-            check_configs=topic_configs_problem,
+            rules=PropertyRules(lambda: self.config),
         )
         shell = Shell(self.run_blocking, self.now_ms, SystemEntropy(), self._metadata_failed)
         self.metadata = self._metadata_log = MetadataLog(self._fs, recovered, controller, shell)
@@ -325,19 +331,6 @@ def _remedy(error: Exception) -> str:
     return ""
 
 
-def _limits(config: BrokerConfig) -> ServerLimits:
-    return ServerLimits(
-        request_bytes_max=config.socket_request_max_bytes,
-        connections_max=config.max_connections,
-        connections_per_ip_max=config.max_connections_per_ip,
-        connections_per_ip_overrides=config.max_connections_per_ip_overrides,
-        idle_ms_max=config.connections_max_idle_ms,
-        queued_bytes_max=config.queued_max_request_bytes,
-        backlog=config.socket_listen_backlog_size,
-        send_buffer_bytes=config.socket_send_buffer_bytes,
-    )
-
-
 def run(config: BrokerConfig, *, started: float) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. `started`: time.perf_counter() at process start.
 
@@ -356,7 +349,7 @@ async def _serve(config: BrokerConfig, loop: asyncio.AbstractEventLoop, started:
     endpoints = await broker.start()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, broker.stopped.set)
-    announce_ready(config, endpoints, started=started)
+    announce_ready(broker.config, endpoints, started=started)
     _tune_interpreter()
     await broker.stopped.wait()
     await broker.stop()

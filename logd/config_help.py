@@ -30,6 +30,13 @@ An unknown name stops the start (in the environment it is a warning).
 """
 
 
+_DYNAMIC = """\
+These take effect at once and stay in force after a restart, set for one node or for the whole cluster by
+IncrementalAlterConfigs (`kafka-configs --entity-type brokers`). The node's setting goes before the cluster's, both
+before what was set at the start. Every property of a topic can be changed likewise. Broker properties:
+"""
+
+
 def print_page(*, differences_only: bool) -> None:
     for line in _differences_text() if differences_only else _keys_text():
         say(line)
@@ -42,8 +49,13 @@ def render_markdown() -> str:
         _table(("property", "here", "Kafka", "why"), _difference_rows()),
         "\n## Broker properties\n\n",
         _table(("property", "type", "default", "allowed", "meaning"), map(_key_row, BROKER_KEYS)),
-        "\n## Topic properties\n\n",
-        "Set when a topic is created. Where a topic sets none, the broker's property gives the value.\n\n",
+        "\n## Changed while the broker runs\n\n",
+        _DYNAMIC,
+        _names(key for key in BROKER_KEYS if key.dynamic),
+        "\n\nThese may be changed so, too, and have no effect either way: ",
+        _names(key for key in KEYS_WITHOUT_EFFECT if key.dynamic),
+        "\n\n## Topic properties\n\n",
+        "Set when a topic is created, or later. Where a topic sets none, the broker's property gives the value.\n\n",
         _table(
             ("property", "type", "default", "allowed", "broker's property", "meaning"),
             map(_topic_row, TOPIC_KEYS),
@@ -97,6 +109,10 @@ def _without_effect_sections() -> Iterator[str]:
     for reason in reasons:
         names = ", ".join(f"`{key.name}`" for key in KEYS_WITHOUT_EFFECT if key.without_effect == reason)
         yield f"{reason[0].upper()}{reason[1:]}: {names}.\n\n"
+
+
+def _names(keys: Iterable[ConfigKey]) -> str:
+    return ", ".join(f"`{key.name}`" for key in keys) + "."
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from logd.config import log_config_for
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import ZERO_UUID, TopicPartition
+from replication.metadata_image import RESOURCE_TOPIC
 from replication.partition import Partition
 from storage.config import LogConfig
 from storage.errors import StorageError, StorageFailure
@@ -162,6 +163,30 @@ class Replicas:
                 self._take_role(topic.name, index, topic.partitions[index])
         for topic, index, state in delta.changed_partitions:
             self._take_role(topic.name, index, state)
+        self._follow_configs(delta)
+
+    def _follow_configs(self, delta: MetadataDelta) -> None:
+        created = {topic.name for topic in delta.created_topics}
+        for resource_type, name in delta.changed_configs:
+            topic = self._image.topics.get(name)
+            if resource_type == RESOURCE_TOPIC and topic is not None and name not in created:
+                self._configure(topic)
+                log.info("settings changed topic=%s", name)
+
+    def configure(self, config: BrokerConfig) -> None:
+        """Take up the broker's new configuration: what topics do not set follows it."""
+        self._config = config
+        for topic in self._image.topics.values():
+            self._configure(topic)
+
+    def _configure(self, topic: Topic) -> None:
+        log_config = self._log_config(topic.name)
+        for index in topic.partitions:
+            partition = self._partitions.get((topic.name, index))
+            if partition is not None:
+                partition.log.configure(log_config)
+                if partition.log_configured():
+                    self._moved(partition)
 
     def make_missing(self) -> None:
         """Try again to make the logs for which there was no room, or no descriptor, when their topics were created."""

@@ -111,6 +111,12 @@ class Server:
         self._accept_again()
         self._schedule_sweep()
 
+    def change_limits(self, limits: ServerLimits) -> None:
+        """Hold other limits from now on. Clients that are there stay, however many they are."""
+        self.limits = limits
+        if self._listening:
+            self._accept_again()
+
     def refuse_new(self) -> None:
         """Close the listeners and take no further request; those in hand go on."""
         self._stop_accepting()
@@ -188,7 +194,7 @@ class Server:
         self._per_ip[peer] -= 1
         if not self._per_ip[peer]:
             del self._per_ip[peer]
-        if self._listening and len(self.connections) == self.limits.connections_max - 1:
+        if self._listening and len(self.connections) < self.limits.connections_max:
             self._accept_again()
 
     def account(self, connection: Connection, held_bytes: int) -> None:

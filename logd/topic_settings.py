@@ -3,51 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
-from typing import NamedTuple
 
 from logd.config.broker_config import BrokerConfig
-from logd.config.key import ConfigValueError, format_value
-from logd.config.topic_keys import TOPIC_KEYS, parse_topic_configs
+from logd.config.key import format_value
+from logd.config.topic_keys import INTERNAL_SEGMENT_BYTES, TOPIC_KEYS, parse_topic_configs
+from logd.setting import ConfigSource, Setting, Synonym, broker_synonyms
 
 
-class ConfigSource(IntEnum):
-    """Where a value comes from, as it stands on the wire (Kafka: DescribeConfigsResponse.ConfigSource)."""
-
-    TOPIC = 1
-    BROKER = 4
-    """Set when the broker was started."""
-    DEFAULT = 5
-
-
-class TopicSetting(NamedTuple):
-    """One property of a topic."""
-
-    name: str
-    value: str
-    source: ConfigSource
-
-
-def topic_settings(configs: Mapping[str, str], broker: BrokerConfig) -> list[TopicSetting]:
+def topic_settings(configs: Mapping[str, str], broker: BrokerConfig) -> list[Setting]:
     """Return every property of a topic that has set `configs`, by name."""
+    own = parse_topic_configs(configs)
+    keys = list(TOPIC_KEYS)
+    if INTERNAL_SEGMENT_BYTES.name in own:
+        keys.append(INTERNAL_SEGMENT_BYTES)
     settings = []
-    for key in sorted(TOPIC_KEYS):
-        own = configs.get(key.name)
-        if own is not None:
-            settings.append(TopicSetting(key.name, own, ConfigSource.TOPIC))
-            continue
-        value = broker.topic_defaults[key.name]
-        # The broker may have set it under another name, in another unit.
-        is_set = key.synonym in broker.settings.values or value != key.default
-        source = ConfigSource.BROKER if is_set else ConfigSource.DEFAULT
-        settings.append(TopicSetting(key.name, format_value(value), source))
+    for key in sorted(keys, key=lambda each: each.name):
+        synonyms = _broker_synonyms(key.synonym, broker) if key.synonym else []
+        value = own.get(key.name, broker.topic_defaults.get(key.name))
+        text = format_value(value)
+        if key.name in own:
+            synonyms.insert(0, Synonym(key.name, text, ConfigSource.TOPIC))
+        settings.append(Setting(key, text, synonyms))
     return settings
 
 
-def topic_configs_problem(configs: Mapping[str, str]) -> str | None:
-    """Return in words what is wrong with the settings that somebody makes on a topic, None when nothing is."""
-    try:
-        parse_topic_configs(configs)
-    except ConfigValueError as problem:
-        return str(problem)
-    return None
+def _broker_synonyms(name: str, broker: BrokerConfig) -> list[Synonym]:
+    """Where the broker sets a topic's default.
+
+    As in Kafka, defaults of other names of the property, in other units, are left out in front of its own; but what is
+    set under such a name is not, so that the source is right.
+    """
+    synonyms = broker_synonyms(name, broker)
+    while synonyms and synonyms[0].source is ConfigSource.DEFAULT and synonyms[0].name != name:
+        del synonyms[0]
+    return synonyms

@@ -23,6 +23,8 @@ What the versions brought (KIP):
 - DescribeQuorum 1: times of the voters (836), 2: directory ids, endpoints (853).
 - InitProducerId 3: epoch bump by the client (360); 4: PRODUCER_FENCED (588); 5: transactions, second version (890).
 - OffsetForLeaderEpoch 2: leader epoch (320).   DescribeCluster 1: controllers (919); 2: fenced brokers (1073).
+- DescribeConfigs 1: synonyms (226); 3: documentation (569).   IncrementalAlterConfigs (339).
+- ListConfigResources 0: client metrics (714); 1: every kind (1142).
 Flexible versions are those of KIP-482.
 """
 
@@ -77,10 +79,13 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(29, "DescribeAcls", "describe_acls", (1, 3), flexible=2),
         _spec(30, "CreateAcls", "create_acls", (1, 3), flexible=2),
         _spec(31, "DeleteAcls", "delete_acls", (1, 3), flexible=2),
+        _spec(32, "DescribeConfigs", "describe_configs", (1, 4), flexible=4),
+        _spec(33, "AlterConfigs", "alter_configs", (0, 2), flexible=2),
         _spec(34, "AlterReplicaLogDirs", "alter_replica_log_dirs", (1, 2), flexible=2),
         _spec(35, "DescribeLogDirs", "describe_log_dirs", (1, 5), flexible=2),
         _spec(37, "CreatePartitions", "create_partitions", (0, 3), flexible=2),
         _spec(43, "ElectLeaders", "elect_leaders", (0, 2), flexible=2),
+        _spec(44, "IncrementalAlterConfigs", "incremental_alter_configs", (0, 1), flexible=1),
         _spec(45, "AlterPartitionReassignments", "alter_partition_reassignments", (0, 1), flexible=0),
         _spec(46, "ListPartitionReassignments", "list_partition_reassignments", (0, 0), flexible=0),
         _spec(48, "DescribeClientQuotas", "describe_client_quotas", (0, 1), flexible=1),
@@ -91,6 +96,7 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(60, "DescribeCluster", "describe_cluster", (0, 2), flexible=0),
         _spec(61, "DescribeProducers", "describe_producers", (0, 0), flexible=0),
         _spec(64, "UnregisterBroker", "unregister_broker", (0, 0), flexible=0),
+        _spec(74, "ListConfigResources", "list_config_resources", (0, 1), flexible=0),
         _spec(75, "DescribeTopicPartitions", "describe_topic_partitions", (0, 0), flexible=0),
     )
 }

@@ -5,7 +5,8 @@ are durable. Several commands may be decided before the first of them is replaye
 `touch` the same thing.
 
 Refusals that concern one topic stand in the reply; a refusal of the whole command is raised as BrokerError.
-Source: Kafka controller/ReplicationControlManager.java, ClusterControlManager.java, ProducerIdControlManager.java.
+Source: Kafka controller/ReplicationControlManager.java, ClusterControlManager.java, ProducerIdControlManager.java,
+ConfigurationControlManager.java.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from protocol.messages.records_metadata import (
 )
 from protocol.types import Offset
 from replication.broker_registration import registration_record
+from replication.config_changes import ConfigChanger
 from replication.metadata_commands import (
     AllocateProducerIds,
+    AlterConfigs,
     Command,
     CreatePartitions,
     CreateTopics,
@@ -36,13 +39,13 @@ from replication.metadata_commands import (
     RegisterBroker,
     UnregisterBroker,
 )
-from replication.metadata_image import MetadataImage
+from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
 from replication.partition_creation import PartitionCreator
 from replication.topic_creation import TopicCreator
 from replication.topic_names import collision_key
 
 if TYPE_CHECKING:
-    from replication.metadata_ports import ConfigCheck, Entropy
+    from replication.metadata_ports import ConfigRules, Entropy
 
 PRODUCER_ID_BLOCK_SIZE = 1000
 """Ids per block: one durable write per so many producers, and at most so many ids lost by a restart (Kafka's)."""
@@ -71,17 +74,18 @@ class Decision(NamedTuple):
 class Controller:
     """Proposes changes to one image."""
 
-    __slots__ = ("_creator", "_image", "_partition_creator")
+    __slots__ = ("_changer", "_creator", "_image", "_partition_creator")
 
     def __init__(
-        self, image: MetadataImage, *, partitions: int, replication_factor: int, check_configs: ConfigCheck
+        self, image: MetadataImage, *, partitions: int, replication_factor: int, rules: ConfigRules
     ) -> None:
-        """`partitions` and `replication_factor` are for topics that do not say; `check_configs` judges settings."""
+        """`partitions` and `replication_factor` are for topics that do not say; `rules` judge settings."""
         self._image = image
         self._creator = TopicCreator(
-            image, partitions=partitions, replication_factor=replication_factor, check_configs=check_configs
+            image, partitions=partitions, replication_factor=replication_factor, rules=rules
         )
         self._partition_creator = PartitionCreator(image)
+        self._changer = ConfigChanger(image, rules)
 
     def decide(self, command: Command, next_offset: Offset, entropy: Entropy) -> Decision:  # noqa: PLR0911 - flat
         """Return what `command` amounts to now; `next_offset` is what the first of its records will get.
@@ -95,6 +99,8 @@ class Controller:
                 return self._delete_topics(command)
             case CreatePartitions():
                 return self._create_partitions(command, entropy)
+            case AlterConfigs():
+                return self._alter_configs(command)
             case AllocateProducerIds():
                 return self._allocate_producer_ids(command)
             case RegisterBroker():
@@ -123,6 +129,14 @@ class Controller:
         records, creations = self._partition_creator.create(command, entropy)
         touches = frozenset(_topic_key(topic.name) for topic in command.topics)
         return Decision(() if command.validate_only else records, creations, touches)
+
+    def _alter_configs(self, command: AlterConfigs) -> Decision:
+        records, alterations = self._changer.alter(command)
+        touches = frozenset(
+            _topic_key(change.resource_name) if change.resource_type == RESOURCE_TOPIC else "broker-configs"
+            for change in command.changes
+        )
+        return Decision(() if command.validate_only else records, alterations, touches)
 
     def _allocate_producer_ids(self, command: AllocateProducerIds) -> Decision:
         registration = self._image.live_broker(command.node_id)

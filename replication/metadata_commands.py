@@ -8,12 +8,16 @@ data classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from protocol.errors import ErrorCode
 from protocol.types import ZERO_UUID, NodeId, ProducerId
 from replication.broker_registration import BrokerRegistration
+
+RECORDS_PER_COMMAND_MAX = 10_000
+"""So that one command fits one batch and stalls nobody for long (Kafka: MAX_RECORDS_PER_USER_OP)."""
 
 USE_DEFAULT = -1
 """As a number of partitions or replicas: whatever the broker's default is."""
@@ -83,6 +87,43 @@ class PartitionCreation(NamedTuple):
     message: str | None = None
 
 
+class ConfigOperation(IntEnum):
+    """What to do with one property (Kafka: AlterConfigOp.OpType)."""
+
+    SET = 0
+    DELETE = 1
+    """Back to the default."""
+    APPEND = 2
+    """Add to a list, starting from its default when it was not set."""
+    SUBTRACT = 3
+
+
+class ConfigChange(NamedTuple):
+    """A change of the settings of one resource: a topic, or a broker (named "" for the settings of all of them)."""
+
+    resource_type: int
+    resource_name: str
+    operations: Mapping[str, tuple[ConfigOperation, str | None]]
+    """By property; only DELETE goes without a value."""
+    replace: bool = False
+    """Settings that are not named are removed."""
+
+
+class AlterConfigs(NamedTuple):
+    """Change settings. Reply: one ConfigAlteration for each, in the same order; resources must be distinct."""
+
+    changes: Sequence[ConfigChange]
+    validate_only: bool = False
+    """Check everything, change nothing."""
+
+
+class ConfigAlteration(NamedTuple):
+    """How changing the settings of one resource went."""
+
+    code: ErrorCode = ErrorCode.NONE
+    message: str | None = None
+
+
 class RegisterBroker(NamedTuple):
     """Register an incarnation of a broker that is ready to serve. Reply: its BrokerRegistration, unfenced."""
 
@@ -127,6 +168,7 @@ Command: TypeAlias = (
     CreateTopics
     | DeleteTopics
     | CreatePartitions
+    | AlterConfigs
     | RegisterBroker
     | UnregisterBroker
     | RaiseLeaderEpochs

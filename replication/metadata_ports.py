@@ -15,7 +15,9 @@ from protocol.types import LeaderEpoch
 from replication.broker_registration import BrokerRegistration
 from replication.metadata_commands import (
     AllocateProducerIds,
+    AlterConfigs,
     Command,
+    ConfigAlteration,
     CreatePartitions,
     CreateTopics,
     DeleteTopics,
@@ -54,6 +56,8 @@ class MetadataStore(Protocol):
     @overload
     async def submit(self, command: CreatePartitions) -> Sequence[PartitionCreation]: ...
     @overload
+    async def submit(self, command: AlterConfigs) -> Sequence[ConfigAlteration]: ...
+    @overload
     async def submit(self, command: AllocateProducerIds) -> ProducerIdBlock: ...
     @overload
     async def submit(self, command: RegisterBroker) -> BrokerRegistration: ...
@@ -79,5 +83,16 @@ class Entropy(Protocol):
         """Return a number from 0 up to `bound`, exclusive."""
 
 
-ConfigCheck: TypeAlias = Callable[[Mapping[str, str]], str | None]
-"""Takes the settings made on a topic; returns in words what is wrong with them, or None."""
+class ConfigRules(Protocol):
+    """The table of properties, which lies above: judges settings before they are made."""
+
+    def list_default(self, resource_type: int, name: str) -> str | None:
+        """Return the default of a property that is a list, None for every other and for unknown ones."""
+
+    def topic_problem(self, configs: Mapping[str, str]) -> str | None:
+        """Take the settings made on a topic; return in words what is wrong with them, or None."""
+
+    def broker_problem(
+        self, changed: Mapping[str, str], cluster: Mapping[str, str], node: Mapping[str, str]
+    ) -> str | None:
+        """The same for brokers: `changed` is to be made, `cluster` and `node` is what there is afterwards."""

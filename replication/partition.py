@@ -232,6 +232,10 @@ class Partition(Generic[LogT]):
         """The log's recovery point moved. Returns whether the high watermark did, too."""
         return self.refusal is None and self._advance_high_watermark()
 
+    def log_configured(self) -> bool:
+        """The log's settings changed, and what they demand. Returns whether the high watermark moved."""
+        return self.refusal is None and self._advance_high_watermark()
+
     def update_follower(self, replica_id: NodeId, log_end_offset: Offset) -> bool:
         """Note what a follower holds (exclusive end), as its fetch offset proves.
 

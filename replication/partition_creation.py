@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
-from replication.metadata_commands import CreatePartitions, MorePartitions, PartitionCreation
+from replication.metadata_commands import (
+    RECORDS_PER_COMMAND_MAX,
+    CreatePartitions,
+    MorePartitions,
+    PartitionCreation,
+)
 from replication.metadata_image import MetadataImage, Topic
 from replication.partition_state import PartitionState, partition_record
 from replication.placement import Placer
-from replication.topic_creation import RECORDS_PER_COMMAND_MAX, TOO_MANY_RECORDS
+from replication.topic_creation import TOO_MANY_RECORDS
 
 if TYPE_CHECKING:
     from replication.metadata_ports import Entropy

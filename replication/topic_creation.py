@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import ConfigRecord, TopicRecord
-from replication.metadata_commands import USE_DEFAULT, CreateTopics, NewTopic, TopicCreation
+from replication.metadata_commands import (
+    RECORDS_PER_COMMAND_MAX,
+    USE_DEFAULT,
+    CreateTopics,
+    NewTopic,
+    TopicCreation,
+)
 from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
 from replication.partition_state import PartitionState, partition_record
 from replication.placement import Placer
 from replication.topic_names import METADATA_TOPIC, collision_key, topic_name_problem
 
 if TYPE_CHECKING:
-    from replication.metadata_ports import ConfigCheck, Entropy
-
-RECORDS_PER_COMMAND_MAX = 10_000
-"""So that one command fits one batch and stalls nobody for long (Kafka: MAX_RECORDS_PER_USER_OP)."""
+    from replication.metadata_ports import ConfigRules, Entropy
 
 TOO_MANY_RECORDS = (
     f"a request may write {RECORDS_PER_COMMAND_MAX} metadata records; create fewer partitions at once"
@@ -31,17 +34,17 @@ TOO_MANY_RECORDS = (
 class TopicCreator:
     """Turns CreateTopics into records. Reads the image, changes nothing."""
 
-    __slots__ = ("_check_configs", "_image", "_partitions", "_placer", "_replication_factor")
+    __slots__ = ("_image", "_partitions", "_placer", "_replication_factor", "_rules")
 
     def __init__(
-        self, image: MetadataImage, *, partitions: int, replication_factor: int, check_configs: ConfigCheck
+        self, image: MetadataImage, *, partitions: int, replication_factor: int, rules: ConfigRules
     ) -> None:
         """`partitions` and `replication_factor` are for topics that do not say."""
         self._image = image
         self._placer = Placer(image)
         self._partitions = partitions
         self._replication_factor = replication_factor
-        self._check_configs = check_configs
+        self._rules = rules
 
     def create(self, command: CreateTopics, entropy: Entropy) -> tuple[list[Message], list[TopicCreation]]:
         """Return the records that create every topic that may be created, and one answer per topic."""
@@ -114,7 +117,7 @@ class TopicCreator:
         if nulls:
             raise BrokerError(ErrorCode.INVALID_CONFIG, f"no value given for {', '.join(nulls)}")
         configs = {name: value for name, value in topic.configs if value is not None}
-        problem = self._check_configs(configs) if configs else None
+        problem = self._rules.topic_problem(configs) if configs else None
         if problem is not None:
             raise BrokerError(ErrorCode.INVALID_CONFIG, problem)
         return configs

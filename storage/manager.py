@@ -85,6 +85,12 @@ class LogManager:
         """Every log that is open."""
         return self._table.logs
 
+    def expire_producers_after(self, expiration_ms: int) -> None:
+        """Has every log, open now or later, forget producers that are idle for so long."""
+        self._producer_expiration_ms = expiration_ms
+        for log in self.logs.values():
+            log.producers.expiration_ms = expiration_ms
+
     # -- opening -----------------------------------------------------------------------------------------
 
     def open(self, cluster_id: str | None = None) -> tuple[str, list[str]]:

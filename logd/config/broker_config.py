@@ -1,7 +1,8 @@
 """The broker's configuration as typed values, made from the properties that were set and the table of defaults.
 
 A field is named after its property with dots turned into underscores, unless its docstring says otherwise. Rules that
-hold between properties stand in `validate`. Nothing here changes after the start.
+hold between properties stand in `validate`. A BrokerConfig never changes: settings made while the broker runs make a
+new one, which takes the place of the other in `Broker.reconfigure`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import cast
 from logd.config.broker_keys import BROKER_KEYS
 from logd.config.key import Value
 from logd.config.listeners import Listener, resolve_listeners
-from logd.config.sources import Settings, gather
-from logd.config.topic_keys import topic_defaults
+from logd.config.sources import DynamicSettings, Settings, gather, overridden
+from logd.config.topic_keys import topic_defaults, values_problem
 from logd.errors import ConfigError
 
 _HOUR_MS = 3_600_000
@@ -57,7 +58,9 @@ class BrokerConfig:
     max_request_partition_size_limit: int
 
     topic_defaults: Mapping[str, Value]  # by topic property: the value where a topic sets none
-    settings: Settings  # what was set, and where
+    settings: Settings  # what was set at the start, and where
+    dynamic: DynamicSettings  # what was set since, in this life or a former one
+    values: Mapping[str, Value]  # by broker property: what is set, at the start or since; not the defaults
 
     def durability(self) -> str:
         """What an acknowledgement promises for a topic that sets nothing, in one line for people."""
@@ -81,6 +84,7 @@ class BrokerConfig:
 
 
 _NEVER = 1 << 62
+_NOTHING_DYNAMIC = DynamicSettings({}, {})
 
 
 def load_config(
@@ -98,15 +102,23 @@ def load_config(
     return make_config(gather(command_line, environment or {}, file, replaced=replaced), in_memory=in_memory)
 
 
-def make_config(settings: Settings, *, in_memory: bool = False) -> BrokerConfig:
-    values = _with_defaults(settings)
+def make_config(
+    settings: Settings, *, in_memory: bool = False, dynamic: DynamicSettings = _NOTHING_DYNAMIC
+) -> BrokerConfig:
+    """Raises ConfigError."""
+    given = settings.values
+    for stronger in (dynamic.cluster, dynamic.node):
+        given = overridden(given, stronger)
+    values = _with_defaults(given)
     config = BrokerConfig(
         listeners=_listeners(values),
         log_dirs=_strings(values, "log.dir" if values["log.dirs"] is None else "log.dirs"),
         in_memory=in_memory,
         max_connections_per_ip_overrides=_per_ip_overrides(str(values["max.connections.per.ip.overrides"])),
-        topic_defaults=topic_defaults({**settings.values, **values}),
+        topic_defaults=topic_defaults({**given, **values}),
         settings=settings,
+        dynamic=dynamic,
+        values=given,
         **{name: values[name.replace("_", ".")] for name in _PLAIN_FIELDS},  # type: ignore[arg-type]
     )
     validate(config, values)
@@ -118,6 +130,9 @@ def validate(config: BrokerConfig, values: Mapping[str, Value]) -> None:
     retention_ms = config.topic_defaults["retention.ms"]
     if retention_ms == 0:
         raise ConfigError("log.retention.ms must not be 0", "use -1 to keep records for ever")
+    problem = values_problem(config.topic_defaults)
+    if problem is not None:
+        raise ConfigError(f"as defaults of topics: {problem}", "correct the broker's properties")
     if 0 < config.queued_max_request_bytes < config.socket_request_max_bytes:
         raise ConfigError(
             f"queued.max.request.bytes ({config.queued_max_request_bytes}) is below socket.request.max.bytes "
@@ -137,9 +152,8 @@ def validate(config: BrokerConfig, values: Mapping[str, Value]) -> None:
         raise ConfigError("log.dirs names no directory", "set it, or use --data-dir DIR")
 
 
-def _with_defaults(settings: Settings) -> dict[str, Value]:
+def _with_defaults(given: Mapping[str, Value]) -> dict[str, Value]:
     """The value of every property in the table, those that stand for others resolved (broker.id, hours, minutes)."""
-    given = settings.values
     values = {key.name: given.get(key.name, key.default) for key in BROKER_KEYS}
     if "broker.id" in given:
         values["node.id"] = given["broker.id"]
@@ -207,5 +221,7 @@ _PLAIN_FIELDS = tuple(
         "max_connections_per_ip_overrides",
         "topic_defaults",
         "settings",
+        "dynamic",
+        "values",
     }
 )

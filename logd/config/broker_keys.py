@@ -102,6 +102,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         1,
         "Replicas that must be in sync for a write with acks=all to be taken.",
         low=1,
+        dynamic=True,
     ),
     # -- the log ---------------------------------------------------------------------------------------------------
     ConfigKey(
@@ -110,6 +111,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         1_048_588,
         "Largest record batch taken, after compression, in bytes.",
         low=0,
+        dynamic=True,
     ),
     ConfigKey(
         "log.record.validation",
@@ -120,9 +122,21 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         choices=("header", "full"),
         ours=True,
     ),
-    ConfigKey("log.segment.bytes", "int", 1 << 30, "Size at which a new segment is started.", low=1 << 20),
     ConfigKey(
-        "log.roll.ms", "long", None, "Age at which a new segment is started; before log.roll.hours.", low=1
+        "log.segment.bytes",
+        "int",
+        1 << 30,
+        "Size at which a new segment is started.",
+        low=1 << 20,
+        dynamic=True,
+    ),
+    ConfigKey(
+        "log.roll.ms",
+        "long",
+        None,
+        "Age at which a new segment is started; before log.roll.hours.",
+        low=1,
+        dynamic=True,
     ),
     ConfigKey("log.roll.hours", "int", 168, "Age in hours at which a new segment is started.", low=1),
     ConfigKey(
@@ -131,6 +145,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         None,
         "Largest random part taken off the age, to spread the work.",
         low=0,
+        dynamic=True,
     ),
     ConfigKey("log.roll.jitter.hours", "int", 0, "As log.roll.jitter.ms, in hours.", low=0),
     ConfigKey(
@@ -138,11 +153,16 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "long",
         None,
         "How long records are kept; negative for ever. Before log.retention.minutes and .hours.",
+        dynamic=True,
     ),
     ConfigKey("log.retention.minutes", "int", None, "As log.retention.ms, in minutes."),
     ConfigKey("log.retention.hours", "int", 168, "As log.retention.ms, in hours."),
     ConfigKey(
-        "log.retention.bytes", "long", -1, "Bytes of a partition that are kept; negative for no limit."
+        "log.retention.bytes",
+        "long",
+        -1,
+        "Bytes of a partition that are kept; negative for no limit.",
+        dynamic=True,
     ),
     ConfigKey("log.retention.check.interval.ms", "long", 300_000, "How often retention is applied.", low=1),
     ConfigKey(
@@ -151,6 +171,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         ("delete",),
         "What becomes of old records: `delete` by time and size, `compact` by key (stored, not run yet).",
         choices=("compact", "delete"),
+        dynamic=True,
     ),
     ConfigKey(
         "log.segment.delete.delay.ms",
@@ -158,6 +179,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         60_000,
         "How long a deleted file stays on disk, renamed.",
         low=0,
+        dynamic=True,
     ),
     ConfigKey(
         "log.index.interval.bytes",
@@ -165,6 +187,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         4096,
         "Bytes of log between two entries of the offset index.",
         low=0,
+        dynamic=True,
     ),
     ConfigKey(
         "log.index.size.max.bytes",
@@ -172,6 +195,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         10 << 20,
         "Largest offset index; a full one starts a new segment.",
         low=4,
+        dynamic=True,
     ),
     ConfigKey(
         "log.flush.interval.messages",
@@ -179,12 +203,14 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         LONG_MAX,
         "Records after which a partition is synced to disk before the producer is answered; 1 syncs every write.",
         low=1,
+        dynamic=True,
     ),
     ConfigKey(
         "log.flush.interval.ms",
         "long",
         None,
         "Longest time that a record waits to be synced to disk. Unset: log.flush.scheduler.interval.ms.",
+        dynamic=True,
     ),
     ConfigKey(
         "log.flush.scheduler.interval.ms",
@@ -218,6 +244,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "producer",
         "Codec of the records on disk; `producer` keeps what was sent.",
         choices=("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
+        dynamic=True,
     ),
     ConfigKey(
         "compression.gzip.level",
@@ -227,9 +254,16 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         low=1,
         high=9,
         exempt=-1,
+        dynamic=True,
     ),
     ConfigKey(
-        "compression.lz4.level", "int", 9, "Level of lz4, where the broker compresses.", low=1, high=17
+        "compression.lz4.level",
+        "int",
+        9,
+        "Level of lz4, where the broker compresses.",
+        low=1,
+        high=17,
+        dynamic=True,
     ),
     ConfigKey(
         "compression.zstd.level",
@@ -238,6 +272,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "Level of zstd, where the broker compresses.",
         low=-131_072,
         high=22,
+        dynamic=True,
     ),
     ConfigKey(
         "log.message.timestamp.type",
@@ -245,6 +280,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "CreateTime",
         "Time of a record: the producer's, or that of the append.",
         choices=("CreateTime", "LogAppendTime"),
+        dynamic=True,
     ),
     ConfigKey(
         "log.message.timestamp.before.max.ms",
@@ -252,6 +288,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         LONG_MAX,
         "How far a producer's time may lie before the broker's.",
         low=0,
+        dynamic=True,
     ),
     ConfigKey(
         "log.message.timestamp.after.max.ms",
@@ -259,6 +296,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         _HOUR_MS,
         "How far a producer's time may lie after the broker's.",
         low=0,
+        dynamic=True,
     ),
     ConfigKey(
         "producer.id.expiration.ms",
@@ -266,6 +304,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         86_400_000,
         "How long the state of a producer that writes nothing is kept.",
         low=1,
+        dynamic=True,
     ),
     # -- connections -----------------------------------------------------------------------------------------------
     ConfigKey(
@@ -291,13 +330,28 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "Send buffer of a client's socket; -1 for the system's choice. A small one keeps what is sent in the "
         "processor's caches.",
     ),
-    ConfigKey("max.connections", "int", INT_MAX, "Connections at one time, over all listeners.", low=0),
-    ConfigKey("max.connections.per.ip", "int", INT_MAX, "Connections at one time from one address.", low=0),
+    ConfigKey(
+        "max.connections",
+        "int",
+        INT_MAX,
+        "Connections at one time, over all listeners.",
+        low=0,
+        dynamic=True,
+    ),
+    ConfigKey(
+        "max.connections.per.ip",
+        "int",
+        INT_MAX,
+        "Connections at one time from one address.",
+        low=0,
+        dynamic=True,
+    ),
     ConfigKey(
         "max.connections.per.ip.overrides",
         "string",
         "",
         "Limits for single addresses, as ADDRESS:COUNT, comma-separated.",
+        dynamic=True,
     ),
     ConfigKey(
         "connections.max.idle.ms",

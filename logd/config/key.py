@@ -83,7 +83,7 @@ def format_value(value: Value) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return ",".join(value)
-    return str(value)
+    return _format_double(value) if isinstance(value, float) else str(value)
 
 
 def _parse_boolean(key: ConfigKey, text: str) -> bool:
@@ -131,6 +131,18 @@ def _check_choices(key: ConfigKey, value: Value) -> None:
     for part in value if isinstance(value, tuple) else (value,):
         if part not in key.choices:
             raise ConfigValueError(f"invalid value {part!r} for {key.name}: must be {describe_allowed(key)}")
+
+
+def _format_double(value: float) -> str:
+    """As Java writes it: 0.5, 1.0E7, 1.0E-4, Infinity."""
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    text = repr(value)
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return text
+    digits = text.partition("e")[0].replace(".", "").strip("-0")
+    mantissa, _, exponent = f"{value:.{max(len(digits) - 1, 1)}e}".partition("e")
+    return f"{mantissa}E{int(exponent)}"
 
 
 def _number(value: float) -> str:

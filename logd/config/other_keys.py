@@ -12,15 +12,95 @@ from typing import NamedTuple
 
 from logd.config.key import ConfigKey, parse_value
 
+# Kafka lets these change while a broker runs, and so do we, to the same effect as before (Kafka: ALL_DYNAMIC_CONFIGS).
+_DYNAMIC = frozenset(
+    [
+        "background.threads",
+        "follower.fetch.last.tiered.offset.enable",
+        "follower.replication.throttled.rate",
+        "group.consumer.assignment.interval.ms",
+        "group.coordinator.cached.buffer.max.bytes",
+        "group.share.assignment.interval.ms",
+        "group.streams.assignment.interval.ms",
+        "leader.replication.throttled.rate",
+        "log.cleaner.backoff.ms",
+        "log.cleaner.dedupe.buffer.size",
+        "log.cleaner.delete.retention.ms",
+        "log.cleaner.io.buffer.load.factor",
+        "log.cleaner.io.buffer.size",
+        "log.cleaner.io.max.bytes.per.second",
+        "log.cleaner.max.compaction.lag.ms",
+        "log.cleaner.min.cleanable.ratio",
+        "log.cleaner.min.compaction.lag.ms",
+        "log.cleaner.threads",
+        "log.local.retention.bytes",
+        "log.local.retention.ms",
+        "log.preallocate",
+        "max.connection.creation.rate",
+        "metric.reporters",
+        "num.io.threads",
+        "num.network.threads",
+        "num.recovery.threads.per.data.dir",
+        "num.replica.fetchers",
+        "remote.fetch.max.wait.ms",
+        "remote.list.offsets.request.timeout.ms",
+        "remote.log.index.file.cache.total.size.bytes",
+        "remote.log.manager.copier.thread.pool.size",
+        "remote.log.manager.copy.max.bytes.per.second",
+        "remote.log.manager.expiration.thread.pool.size",
+        "remote.log.manager.fetch.max.bytes.per.second",
+        "remote.log.manager.follower.thread.pool.size",
+        "remote.log.reader.threads",
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        "share.coordinator.cached.buffer.max.bytes",
+        "transaction.partition.verification.enable",
+        "unclean.leader.election.enable",
+    ]
+)
+
+# Shown only where they are set: internal to Kafka, gone from it, or not defined among a broker's properties.
+SHOWN_WHEN_SET = frozenset(
+    [
+        "broker.id.generation.enable",
+        "controller.performance.always.log.threshold.ms",
+        "controller.performance.sample.period.ms",
+        "follower.replication.throttled.rate",
+        "group.consumer.regex.refresh.interval.ms",
+        "group.share.initialize.retry.interval.ms",
+        "group.share.persister.class.name",
+        "inter.broker.protocol.version",
+        "internal.metadata.delete.delay.millis",
+        "internal.metadata.log.segment.bytes",
+        "internal.metadata.max.batch.size.in.bytes",
+        "leader.imbalance.per.broker.percentage",
+        "leader.replication.throttled.rate",
+        "log.initial.task.delay.ms",
+        "log.message.downconversion.enable",
+        "log.message.format.version",
+        "producer.id.expiration.check.interval.ms",
+        "remote.log.index.file.cache.ttl.ms",
+        "remote.log.manager.task.retry.backoff.max.ms",
+        "remote.log.manager.task.retry.backoff.ms",
+        "remote.log.manager.task.retry.jitter",
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        "reserved.broker.max.id",
+        "server.max.startup.time.ms",
+        "share.coordinator.cold.partition.snapshot.interval.ms",
+        "share.coordinator.state.topic.prune.interval.ms",
+        "unclean.leader.election.interval.ms",
+    ]
+)
+
 
 def _group(reason: str, rows: str) -> tuple[ConfigKey, ...]:
-    """One key for each line of `name type default`; no default means that Kafka leaves it unset."""
+    """One key for each line of `name type default`; no default means that Kafka leaves it unset, or empty."""
     keys = []
     for row in rows.split("\n"):
         if not row.strip():
             continue
         name, kind, *default = row.split()
-        key = ConfigKey(name, kind, None, "", without_effect=reason)
+        unset = () if kind == "list" else None
+        key = ConfigKey(name, kind, unset, "", without_effect=reason, dynamic=name in _DYNAMIC)
         if default:
             key = key._replace(default=parse_value(key, default[0]))
         keys.append(key)
@@ -97,7 +177,10 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         alter.log.dirs.replication.quota.window.size.seconds int 1
         auto.leader.rebalance.enable boolean true
         follower.fetch.last.tiered.offset.enable boolean false
+        follower.replication.throttled.rate long 9223372036854775807
         leader.imbalance.check.interval.seconds long 300
+        leader.replication.throttled.rate long 9223372036854775807
+        replica.alter.log.dirs.io.max.bytes.per.second long 9223372036854775807
         replica.fetch.backoff.ms int 1000
         replica.fetch.max.bytes int 1048576
         replica.fetch.min.bytes int 1

@@ -33,6 +33,22 @@ class Settings(NamedTuple):
     warnings: tuple[str, ...]
 
 
+class DynamicSettings(NamedTuple):
+    """Parsed values of what was set while the broker ran, by property; see logd/config/dynamic.py."""
+
+    cluster: Mapping[str, Value]
+    node: Mapping[str, Value]
+
+
+def overridden(values: Mapping[str, Value], stronger: Mapping[str, Value]) -> dict[str, Value]:
+    """`values` with stronger ones in their place; a name replaces every other name of its setting, too."""
+    merged = dict(values)
+    for name in stronger:
+        for synonym in _SYNONYMS_OF.get(name, ()):
+            merged.pop(synonym, None)
+    return {**merged, **stronger}
+
+
 def gather(
     command_line: Sequence[str],
     environment: Mapping[str, str],
@@ -127,13 +143,14 @@ def _find_key(name: str, text: str, origin: str) -> ConfigKey | None:
         return key
     refused = other_keys.find_refused(name)
     if refused is None:
-        raise ConfigError(f"unknown property {name} ({origin})", _suggestion(name))
+        raise ConfigError(f"unknown property {name} ({origin})", suggestion(name))
     if text.strip().lower() in refused.harmless:
         return None
     raise ConfigError(f"property {name} ({origin}) is not supported", refused.hint)
 
 
-def _suggestion(name: str) -> str:
+def suggestion(name: str) -> str:
+    """What whoever set a property that does not exist may have meant."""
     import difflib  # noqa: PLC0415 - only to word an error
 
     from logd.config.other_keys import KEYS_WITHOUT_EFFECT_BY_NAME  # noqa: PLC0415 - only to word an error

@@ -358,16 +358,26 @@ def parse_topic_configs(overrides: Mapping[str, str | None]) -> dict[str, Value]
         if text is None:
             raise ConfigValueError(f"no value for topic property {name}")
         values[name] = parse_value(key, text)
-    _check_together(values)
     return values
 
 
+def topic_configs_problem(overrides: Mapping[str, str | None], broker: BrokerConfig) -> str | None:
+    """In words what is wrong with a topic's own properties, by themselves or with the broker's defaults."""
+    try:
+        return values_problem({**broker.topic_defaults, **parse_topic_configs(overrides)})
+    except ConfigValueError as problem:
+        return str(problem)
+
+
 def log_config_for(overrides: Mapping[str, str | None], broker: BrokerConfig) -> LogConfig:
-    """What storage needs to know of a topic with these properties of its own. Raises ConfigValueError."""
+    """What storage needs to know of a topic with these properties of its own. Raises ConfigValueError.
+
+    Rules between properties are not asked: they held when the topic's were set, and a later change of the broker's
+    defaults must not close a log.
+    """
     from storage.config import LogConfig  # noqa: PLC0415 - commands that open no log do not load storage
 
     values = {**broker.topic_defaults, **parse_topic_configs(overrides)}
-    _check_together(values)
     internal_segment_bytes = values.pop(INTERNAL_SEGMENT_BYTES.name, None)
     if internal_segment_bytes is not None:
         values["segment.bytes"] = internal_segment_bytes
@@ -383,12 +393,11 @@ def topic_defaults(broker_values: Mapping[str, Value]) -> dict[str, Value]:
     return {key.name: broker_values.get(key.synonym, key.default) for key in TOPIC_KEYS}
 
 
-def _check_together(values: Mapping[str, Value]) -> None:
-    shortest = values.get("min.compaction.lag.ms", 0)
-    longest = values.get("max.compaction.lag.ms", LONG_MAX)
+def values_problem(values: Mapping[str, Value]) -> str | None:
+    """In words what is wrong with the values of a topic's properties taken together."""
+    shortest, longest = values["min.compaction.lag.ms"], values["max.compaction.lag.ms"]
     if shortest > longest:  # type: ignore[operator]
-        raise ConfigValueError(
-            f"min.compaction.lag.ms ({shortest}) is greater than max.compaction.lag.ms ({longest})"
-        )
-    if values.get("remote.storage.enable"):
-        raise ConfigValueError("remote.storage.enable must be false: there is no tiered storage")
+        return f"min.compaction.lag.ms ({shortest}) is greater than max.compaction.lag.ms ({longest})"
+    if values["remote.storage.enable"]:
+        return "remote.storage.enable must be false: there is no tiered storage"
+    return None

@@ -16,7 +16,6 @@ import pytest
 
 from logd.metadata_log import MetadataLog
 from logd.metadata_recovery import recover_metadata
-from logd.topic_settings import topic_configs_problem
 from replication.controller import Controller
 from replication.metadata_commands import (
     AllocateProducerIds,
@@ -28,7 +27,7 @@ from replication.metadata_commands import (
 )
 from replication.metadata_image import MetadataDelta, MetadataImage
 from storage.fs_faulty import FaultyFileSystem, Loss, Operation
-from tests.support.metadata_store import NODE_ID, Clock, SeededEntropy, open_store
+from tests.support.metadata_store import DEFAULT_RULES, NODE_ID, Clock, SeededEntropy, open_store
 from tests.support.metadata_world import registration, state_of
 
 SNAPSHOT_AFTER_BYTES = 2500
@@ -71,7 +70,7 @@ def facts(image: MetadataImage) -> object:
 def outcome(store: MetadataLog, command: Command, entropy: SeededEntropy) -> object:
     """Return what will be once `command` has taken effect."""
     image = store.image.copy()
-    controller = Controller(image, partitions=1, replication_factor=1, check_configs=topic_configs_problem)
+    controller = Controller(image, partitions=1, replication_factor=1, rules=DEFAULT_RULES)
     for record in controller.decide(command, image.offset + 1, copy(entropy)).records:
         image.replay(image.offset + 1, record, MetadataDelta())
     return facts(image)

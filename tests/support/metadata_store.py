@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from logd.config.broker_config import load_config
+from logd.config.rules import PropertyRules
 from logd.metadata_log import SNAPSHOT_AFTER_BYTES, MetadataLog, Shell
 from logd.metadata_recovery import recover_metadata
-from logd.topic_settings import topic_configs_problem
 from replication.controller import Controller
 from replication.metadata_commands import RegisterBroker
 from storage.fs import FileSystem
@@ -17,6 +18,10 @@ from tests.support.metadata_world import CountingEntropy, registration
 T = TypeVar("T")
 
 NODE_ID = 1
+
+_DEFAULTS = load_config()
+DEFAULT_RULES = PropertyRules(lambda: _DEFAULTS)
+"""What a broker that sets nothing allows."""
 
 
 class SeededEntropy(CountingEntropy):
@@ -64,9 +69,7 @@ def open_store(
     clock = clock or Clock()
     fs.mkdir(data_dir)
     recovered = recover_metadata(fs, data_dir, node_id=NODE_ID, clean=clean, now_ms=clock())
-    controller = Controller(
-        recovered.image, partitions=1, replication_factor=1, check_configs=topic_configs_problem
-    )
+    controller = Controller(recovered.image, partitions=1, replication_factor=1, rules=DEFAULT_RULES)
     shell = Shell(
         run_blocking=run_blocking,
         now_ms=clock,

@@ -10,7 +10,7 @@ from protocol.types import NodeId
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import SUPPORTED_FEATURES, Controller, bootstrap_records
 from replication.metadata_commands import Command, CreateTopics, NewTopic, RegisterBroker, TopicCreation
-from replication.metadata_image import MetadataDelta, MetadataImage
+from replication.metadata_image import RESOURCE_BROKER, MetadataDelta, MetadataImage
 
 
 class CountingEntropy:
@@ -38,7 +38,7 @@ class World:
             self.image,
             partitions=partitions,
             replication_factor=replication_factor,
-            check_configs=refuse_nonsense,
+            rules=NonsenseRules(),
         )
         self.log: list[Message] = []
         self.replay(bootstrap_records())
@@ -79,8 +79,19 @@ def registration(node_id: NodeId, **changes: object) -> BrokerRegistration:
     )._replace(**changes)  # type: ignore[arg-type]
 
 
-def refuse_nonsense(configs: Mapping[str, str]) -> str | None:
-    return "what is nonsense?" if "nonsense" in configs else None
+class NonsenseRules:
+    """A table in which `nonsense` is not allowed, and whatever ends in `s` is a list."""
+
+    def list_default(self, resource_type: int, name: str) -> str | None:
+        return "default" if name.endswith("s") else None
+
+    def topic_problem(self, configs: Mapping[str, str]) -> str | None:
+        return "what is nonsense?" if "nonsense" in configs else None
+
+    def broker_problem(
+        self, changed: Mapping[str, str], cluster: Mapping[str, str], node: Mapping[str, str]
+    ) -> str | None:
+        return self.topic_problem(changed)
 
 
 def state_of(image: MetadataImage) -> tuple[Any, ...]:
@@ -89,6 +100,7 @@ def state_of(image: MetadataImage) -> tuple[Any, ...]:
         {name: (topic.topic_id, topic.internal, topic.partitions) for name, topic in image.topics.items()},
         {topic_id: topic.name for topic_id, topic in image.topics_by_id.items()},
         {name: dict(image.topic_configs(name)) for name in image.topics},
+        {name: dict(image.configs(RESOURCE_BROKER, name)) for name in ("", *map(str, image.brokers))},
         {name: image.colliding_topic(name) for name in image.topics},
         image.brokers,
         image.features,

@@ -15,6 +15,7 @@ from logd.config import (
     parse_topic_configs,
 )
 from logd.config.key import LONG_MAX
+from logd.config.topic_keys import topic_configs_problem
 
 STOCK_FILES = Path(__file__).parent / "kafka_files"
 
@@ -266,8 +267,6 @@ def test_internal_segment_bytes_goes_below_the_bound() -> None:
         ({"compression.gzip.level": "0"}, "1 to 9, or -1"),
         ({"min.cleanable.dirty.ratio": "1.5"}, "0 to 1"),
         ({"min.cleanable.dirty.ratio": "nan"}, "expected a number"),
-        ({"min.compaction.lag.ms": "5", "max.compaction.lag.ms": "2"}, "greater than"),
-        ({"remote.storage.enable": "true"}, "no tiered storage"),
     ],
 )
 def test_bad_topic_configs(overrides: dict[str, str | None], expected: str) -> None:
@@ -275,9 +274,35 @@ def test_bad_topic_configs(overrides: dict[str, str | None], expected: str) -> N
         parse_topic_configs(overrides)
 
 
-def test_rules_between_a_topic_and_the_broker() -> None:
-    with pytest.raises(ConfigValueError, match="greater than"):
-        _topic({"max.compaction.lag.ms": "5"}, "log.cleaner.min.compaction.lag.ms=10")
+@pytest.mark.parametrize(
+    ("overrides", "properties", "expected"),
+    [
+        ({"min.compaction.lag.ms": "5", "max.compaction.lag.ms": "2"}, [], "greater than"),
+        ({"max.compaction.lag.ms": "5"}, ["log.cleaner.min.compaction.lag.ms=10"], "greater than"),
+        ({"remote.storage.enable": "true"}, [], "no tiered storage"),
+        ({"retention.ms": "soon"}, [], "retention.ms"),
+        ({"no.such.thing": "1"}, [], "no.such.thing"),
+    ],
+)
+def test_what_is_wrong_with_a_topic_is_said_in_words(
+    overrides: dict[str, str], properties: list[str], expected: str
+) -> None:
+    assert expected in (topic_configs_problem(overrides, load_config(properties)) or "")
+
+
+def test_nothing_is_wrong_with_a_topic() -> None:
+    assert topic_configs_problem({"retention.ms": "5", "cleanup.policy": "compact"}, load_config()) is None
+
+
+def test_a_log_opens_although_the_brokers_defaults_no_longer_fit() -> None:
+    config = _topic({"max.compaction.lag.ms": "5"}, "log.cleaner.min.compaction.lag.ms=10")
+    assert (config.min_compaction_lag_ms, config.max_compaction_lag_ms) == (10, 5)
+
+
+def test_defaults_of_topics_must_fit_together() -> None:
+    assert "greater than" in _error(
+        "log.cleaner.min.compaction.lag.ms=5", "log.cleaner.max.compaction.lag.ms=2"
+    )
 
 
 # -- durability ------------------------------------------------------------------------------------------------------

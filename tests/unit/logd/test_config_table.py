@@ -1,7 +1,7 @@
 """Goal: the configuration table says what Kafka says. Method: every row against Kafka's own definitions, kept as data.
 
 kafka_properties.tsv holds what Apache Kafka 4.3.1 prints of its ConfigDef: name, type, default, validator and, for
-topic properties, the broker property that gives the default.
+topic properties, the broker property that gives the default; of broker properties, whether they are dynamic.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Definition(NamedTuple):
     default: str
     validator: str
     synonym: str
+    dynamic: bool
 
 
 def _definitions(scope: str) -> dict[str, Definition]:
@@ -34,8 +35,8 @@ def _definitions(scope: str) -> dict[str, Definition]:
     for line in (Path(__file__).parent / "kafka_properties.tsv").read_text().splitlines():
         kind, *fields = line.split("\t")
         if kind == scope:
-            name, type_name, default, validator, synonym = (*fields, "", "")[:5]
-            found[name] = Definition(name, type_name, default, validator, synonym)
+            name, type_name, default, validator, last = (*fields, "", "")[:5]
+            found[name] = Definition(name, type_name, default, validator, last, last == "dynamic")
     return found
 
 
@@ -114,6 +115,22 @@ def test_names_are_unique_and_documented() -> None:
         assert len({key.name for key in keys}) == len(keys)
     for key in (*BROKER_KEYS, *TOPIC_KEYS):
         assert key.doc.endswith(".") and len(key.doc) > 15, key.name
+
+
+def test_what_kafka_lets_change_while_it_runs_changes_here() -> None:
+    ours = {key.name for key in (*BROKER_KEYS, *KEYS_WITHOUT_EFFECT) if key.dynamic and key.name in KAFKA}
+    theirs = {name for name, definition in KAFKA.items() if definition.dynamic and not find_refused(name)}
+    assert theirs - ours == {"listeners", "listener.security.protocol.map"}
+    assert ours <= theirs
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.5"), (1.0, "1.0"), (1e7, "1.0E7"), (0.00012, "1.2E-4"), (12345678.9, "1.23456789E7")]
+    + [(1.7976931348623157e308, "1.7976931348623157E308"), (-1e-5, "-1.0E-5"), (0.0, "0.0")],
+)
+def test_doubles_are_written_as_java_writes_them(value: float, text: str) -> None:
+    assert format_value(value) == text
 
 
 def test_synonyms_are_in_the_table() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from protocol.errors import ErrorCode
 from protocol.messages.records_metadata import BrokerRegistrationChangeRecord
-from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic
-from replication.topic_creation import RECORDS_PER_COMMAND_MAX, new_topic_id
+from replication.metadata_commands import RECORDS_PER_COMMAND_MAX, CreateTopics, DeleteTopics, NewTopic
+from replication.topic_creation import new_topic_id
 from tests.support.metadata_world import CountingEntropy, World, state_of
 
 

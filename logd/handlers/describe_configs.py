@@ -1,0 +1,127 @@
+"""DescribeConfigs: the settings of topics, of this broker, of all brokers, and the levels of loggers.
+
+Versions 1–4. 1: synonyms (KIP-226). 3: type and documentation (KIP-569). 4: flexible. Properties that have no effect
+here say so in their documentation. Groups and client metrics have no settings yet.
+Source: Kafka server/ConfigHelper.scala.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from logd.authorisation import Operation
+from logd.handlers.config_resources import (
+    ConfigResourceType,
+    check_allowed,
+    check_is_this_node,
+    resource_type,
+)
+from logd.setting import ConfigSource, Setting
+from protocol.errors import BrokerError, ErrorCode
+from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
+from replication.topic_names import topic_name_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from logd.broker import Broker
+    from logd.config.key import ConfigKey
+    from logd.context import RequestContext
+
+_Result = DescribeConfigsResponse.DescribeConfigsResult
+_Row = DescribeConfigsResponse.DescribeConfigsResourceResult
+_Synonym = DescribeConfigsResponse.DescribeConfigsSynonym
+
+# Kafka: DescribeConfigsResponse.ConfigType.
+_TYPES: Final = {"boolean": 1, "string": 2, "int": 3, "short": 4, "long": 5, "double": 6, "list": 7}
+
+
+def handle(
+    broker: Broker, request: DescribeConfigsRequest, context: RequestContext
+) -> DescribeConfigsResponse:
+    """Answer every resource of the request, in its order."""
+    return DescribeConfigsResponse(
+        results=[_describe(broker, request, context, resource) for resource in request.resources]
+    )
+
+
+def _describe(
+    broker: Broker,
+    request: DescribeConfigsRequest,
+    context: RequestContext,
+    resource: DescribeConfigsRequest.DescribeConfigsResource,
+) -> _Result:
+    result = _Result(resource_type=resource.resource_type, resource_name=resource.resource_name)
+    try:
+        kind = resource_type(resource.resource_type)
+        check_allowed(broker, context, Operation.DESCRIBE_CONFIGS, kind, resource.resource_name)
+        if kind is ConfigResourceType.BROKER_LOGGER:
+            rows: Iterable[_Row] = _logger_rows(broker, resource.resource_name)
+        else:
+            rows = (_row(request, setting) for setting in _settings(broker, kind, resource.resource_name))
+        wanted = resource.configuration_keys
+        result.configs = [row for row in rows if not wanted or row.name in wanted]
+    except BrokerError as refusal:
+        result.error_code = refusal.code
+        result.error_message = refusal.message or refusal.code.text
+    return result
+
+
+def _settings(broker: Broker, kind: ConfigResourceType, name: str) -> list[Setting]:
+    """Raises: BrokerError."""
+    if kind is ConfigResourceType.TOPIC:
+        return _topic_settings(broker, name)
+    if kind is not ConfigResourceType.BROKER:
+        if not name:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, "the resource has no name")
+        return []
+    from logd.broker_settings import cluster_settings, node_settings  # noqa: PLC0415 - at first use
+
+    if not name:
+        return cluster_settings(broker.config)
+    check_is_this_node(broker, name)
+    return node_settings(broker.config)
+
+
+def _topic_settings(broker: Broker, name: str) -> list[Setting]:
+    from logd.topic_settings import topic_settings  # noqa: PLC0415 - at first use
+
+    problem = topic_name_problem(name)
+    if problem is not None:
+        raise BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
+    image = broker.metadata.image
+    if name not in image.topics:
+        raise BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    return topic_settings(image.topic_configs(name), broker.config)
+
+
+def _logger_rows(broker: Broker, name: str) -> list[_Row]:
+    from logd.loggers import logger_levels  # noqa: PLC0415 - at first use
+
+    check_is_this_node(broker, name)
+    return [
+        _Row(name=logger, value=level, config_source=ConfigSource.LOGGER)
+        for logger, level in logger_levels().items()
+    ]
+
+
+def _row(request: DescribeConfigsRequest, setting: Setting) -> _Row:
+    row = _Row(
+        name=setting.name,
+        value=setting.value,
+        read_only=setting.read_only,
+        config_source=setting.source,
+        config_type=_TYPES[setting.key.type],
+        documentation=_documentation(setting.key) if request.include_documentation else None,
+    )
+    if request.include_synonyms:
+        row.synonyms = [
+            _Synonym(name=name, value=value, source=source) for name, value, source in setting.synonyms
+        ]
+    return row
+
+
+def _documentation(key: ConfigKey) -> str:
+    if key.without_effect:
+        return f"{key.doc} It has no effect here: {key.without_effect}.".lstrip()
+    return key.doc
