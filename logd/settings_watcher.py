@@ -53,7 +53,9 @@ class SettingsWatcher:
         for problem in problems:
             log.warning("setting ignored reason=%s", problem)
         self._server.change_limits(server_limits(broker.config))
-        self._manager.expire_producers_after(broker.config.producer_id_expiration_ms)
+        self._manager.producer_expiration_ms = broker.config.producer_id_expiration_ms
+        for opened in self._manager.logs.values():
+            opened.producers.expiration_ms = broker.config.producer_id_expiration_ms
 
 
 def server_limits(config: BrokerConfig) -> ServerLimits:

@@ -75,7 +75,7 @@ class LogManager:
         self._node_id = node_id
         self._reserved = frozenset(reserved)
         self._unique_id = unique_id
-        self._producer_expiration_ms = producer_expiration_ms
+        self.producer_expiration_ms = producer_expiration_ms
         self._table = LogTable()
         self._flush_clock = FlushClock()
         self._file_budget = FileBudget()
@@ -84,12 +84,6 @@ class LogManager:
     def logs(self) -> Mapping[TopicPartition, Log]:
         """Every log that is open."""
         return self._table.logs
-
-    def expire_producers_after(self, expiration_ms: int) -> None:
-        """Has every log, open now or later, forget producers that are idle for so long."""
-        self._producer_expiration_ms = expiration_ms
-        for log in self.logs.values():
-            log.producers.expiration_ms = expiration_ms
 
     # -- opening -----------------------------------------------------------------------------------------
 
@@ -138,7 +132,7 @@ class LogManager:
             self._table,
             now_ms=now_ms,
             unique_id=self._unique_id,
-            producer_expiration_ms=self._producer_expiration_ms,
+            producer_expiration_ms=self.producer_expiration_ms,
         )
         report = loader.report
         for directory in self.directories:
@@ -208,7 +202,7 @@ class LogManager:
                 log_start_offset=0,
                 clean=False,
                 now_ms=now_ms,
-                producer_expiration_ms=self._producer_expiration_ms,
+                producer_expiration_ms=self.producer_expiration_ms,
             )
         except StorageFailure as failure:
             with suppress(StorageFailure):

@@ -126,8 +126,16 @@ def test_what_kafka_lets_change_while_it_runs_changes_here() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.5, "0.5"), (1.0, "1.0"), (1e7, "1.0E7"), (0.00012, "1.2E-4"), (12345678.9, "1.23456789E7")]
-    + [(1.7976931348623157e308, "1.7976931348623157E308"), (-1e-5, "-1.0E-5"), (0.0, "0.0")],
+    [
+        (0.5, "0.5"),
+        (0.0, "0.0"),
+        (1.0, "1.0"),
+        (1e7, "1.0E7"),
+        (0.00012, "1.2E-4"),
+        (-1e-5, "-1.0E-5"),
+        (12345678.9, "1.23456789E7"),
+        (1.7976931348623157e308, "1.7976931348623157E308"),
+    ],
 )
 def test_doubles_are_written_as_java_writes_them(value: float, text: str) -> None:
     assert format_value(value) == text
