@@ -165,6 +165,9 @@ class Connection:
             receiver.settle()
             if responses.ready or self.close_when_sent:
                 self.flush()
+            if self._backlog and self._may_read():
+                # The socket was full in the middle of the work and has room again: no event will tell of that.
+                self._server.loop.call_soon(self.proceed)
         self._server.wake()  # also when this client is gone: others may wait for what it wrote
         if receiver.held_bytes != self.accounted_bytes:
             self._server.account(self, receiver.held_bytes)

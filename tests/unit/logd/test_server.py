@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -166,6 +167,41 @@ def test_a_file_that_ends_early_ends_the_connection(play: Play) -> None:
         peer.send(b"F")
         with pytest.raises(asyncio.IncompleteReadError):
             await peer.answer()
+        peer.close()
+
+    play(scenario)
+
+
+class StutteringSocket:
+    """A socket that is full at every other send, and has room again at once."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._full = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def send(self, data: bytes, flags: int = 0) -> int:
+        self._full = not self._full
+        if self._full:
+            raise BlockingIOError
+        return self._sock.send(data, flags)
+
+
+def test_requests_held_back_go_on_when_the_socket_has_room_again_at_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connection(server: Server, sock: socket.socket, **names: str) -> Connection:
+        return Connection(server, cast("socket.socket", StutteringSocket(sock)), **names)
+
+    monkeypatch.setattr("logd.server.Connection", connection)
+
+    async def scenario(node: Node) -> None:
+        peer = await connect(node)
+        peer.send(*[b"B100000"] * 20)
+        for _ in range(20):
+            assert len(await peer.answer()) == 100_000
         peer.close()
 
     play(scenario)
