@@ -28,7 +28,7 @@ from logd.errors import StartupError
 from logd.fetch_session import FetchSessionCache
 from logd.flusher import Flusher
 from logd.housekeeping import Housekeeping
-from logd.metadata_files import METADATA_DIRECTORY
+from logd.metadata_files import METADATA_DIRECTORY, metadata_home
 from logd.metadata_log import MetadataLog, Shell
 from logd.metadata_recovery import recover_metadata
 from logd.pool import READERS, BlockingPool, run_side_by_side
@@ -54,12 +54,14 @@ from storage.errors import (
 )
 from storage.fs_real import RealFileSystem
 from storage.manager import LogManager
+from storage.ownership import has_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from logd.config import BrokerConfig, Listener
     from logd.connection import Connection
+    from logd.take_over import TakeOver
     from replication.metadata_ports import MetadataStore
     from storage.fs import FileSystem
 
@@ -104,7 +106,10 @@ class Broker:
             node_id=config.node_id,
             producer_expiration_ms=config.producer_id_expiration_ms,
             reserved=[METADATA_DIRECTORY],
+            home_path=metadata_home(fs, config.log_dirs, config.metadata_log_dir),
         )
+        self._take_over: TakeOver | None = None
+        """Of a Kafka node's directories, while it is under way."""
         self._server = Server(
             loop,
             server_limits(config),
@@ -230,9 +235,14 @@ class Broker:
             log.error("not closed cleanly error=%s", failure)
 
     def _recover(self) -> None:
-        manager = self._manager
-        self.cluster_id, warnings = manager.open(self.config.cluster_id)
-        home = manager.directories[0]
+        manager, cluster_id = self._manager, self.config.cluster_id
+        if has_foreign(manager.home, manager.owned):
+            from logd.take_over import look  # noqa: PLC0415 - once in the life of a directory
+
+            self._take_over = look(self._fs, manager, cluster_id=cluster_id, node_id=self.node_id)
+        prepare = None if self._take_over is None else self._take_over.prepare
+        self.cluster_id, warnings = manager.open(cluster_id, prepare=prepare)
+        home = manager.home
         recovered = recover_metadata(
             self._fs, home.path, node_id=self.node_id, clean=home.was_clean, now_ms=self.now_ms()
         )
@@ -303,6 +313,8 @@ class Broker:
             ),
         )
         try:
+            if self._take_over is not None:
+                await self._take_over.finish(self.metadata, self.node_id, self.run_blocking)
             self._metadata_log.register_broker(registration)
             if not all(directory.was_clean for directory in directories):
                 await self.metadata.submit(RaiseLeaderEpochs(self.node_id))

@@ -30,6 +30,7 @@ from logd.metadata_snapshot import SnapshotId, read_snapshot, snapshot_batches, 
 from protocol.control_records import control_batch, leader_change
 from replication.controller import bootstrap_records
 from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMetadata
+from replication.metadata_transactions import MetadataTransactions
 from storage.batch_scan import iter_checked
 from storage.config import LogConfig
 from storage.loader import load_log
@@ -129,7 +130,8 @@ def _join(metadata_log: Log, snapshot: SnapshotId, now_ms: TimestampMs) -> None:
 
 
 def _replay(metadata_log: Log, start: Offset, image: MetadataImage) -> None:
-    """Take every record from offset `start` on into the image."""
+    """Take every record from offset `start` on into the image. Raises: CorruptLog, UnusableMetadata."""
+    transactions = MetadataTransactions()
     for segment in metadata_log.segments:
         if not segment.size_bytes:
             continue
@@ -138,8 +140,12 @@ def _replay(metadata_log: Log, start: Offset, image: MetadataImage) -> None:
         ):
             if header.last_offset >= start:
                 delta = MetadataDelta()
-                for offset, record in read_metadata_batch(batch):
-                    image.replay(offset, record, delta)
+                for read_offset, read in read_metadata_batch(batch):
+                    for offset, record in transactions.admit(read_offset, read):
+                        image.replay(offset, record, delta)
+    problem = image.unsupported.problem()
+    if problem is not None:
+        raise UnusableMetadata(problem)
 
 
 def _begin_epoch(recovered: RecoveredMetadata, node_id: NodeId, now_ms: TimestampMs) -> None:

@@ -20,6 +20,7 @@ from protocol.control_records import (
     control_type,
     snapshot_footer,
     snapshot_header,
+    voter_ids,
 )
 from protocol.errors import BrokerError
 from protocol.records import iter_batches, iter_records, read_header, verify_crc
@@ -27,7 +28,7 @@ from storage.errors import CorruptLog
 
 if TYPE_CHECKING:
     from protocol.messages.message import Message
-    from protocol.types import LeaderEpoch, Offset, TimestampMs
+    from protocol.types import LeaderEpoch, NodeId, Offset, TimestampMs
     from storage.fs import FileSystem
 
 _NAME: Final = re.compile(r"(\d{20})-(\d{10})\.checkpoint")
@@ -82,6 +83,14 @@ def read_snapshot(fs: FileSystem, path: str) -> Iterator[Message]:
     for batch in batches:
         for _, record in read_metadata_batch(batch):
             yield record
+
+
+def read_snapshot_voters(fs: FileSystem, path: str) -> tuple[NodeId, ...] | None:
+    """Return who votes on the metadata, as a snapshot has it from kraft.version 1 on; None where it does not say.
+
+    Raises: CorruptLog when the snapshot is not whole.
+    """
+    return voter_ids(_checked_batches(path, fs.read_file(path))[0])
 
 
 def _checked_batches(path: str, data: bytes) -> list[memoryview]:

@@ -41,6 +41,8 @@ def serve(options: ServeOptions, *, started: float) -> int:
 def _run(config: BrokerConfig, started: float) -> int:
     for directory in config.log_dirs:
         _make_usable(directory)
+    if config.metadata_log_dir is not None:
+        _make_usable(config.metadata_log_dir)
     _print_properties_without_effect(config)
     from logd.broker import run  # noqa: PLC0415 - after the options are known to be right
 

@@ -37,6 +37,7 @@ from replication.metadata_commands import (
     ProducerIdBlock,
     RaiseLeaderEpochs,
     RegisterBroker,
+    TakeOverNode,
     UnregisterBroker,
 )
 from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
@@ -109,6 +110,8 @@ class Controller:
                 return self._unregister_broker(command)
             case RaiseLeaderEpochs():
                 return self._raise_leader_epochs(command)
+            case TakeOverNode():
+                return self._take_over(command)
             case _:
                 assert_never(command)
 
@@ -201,6 +204,12 @@ class Controller:
             for index, state in topic.partitions.items()
             if state.leader_id == node_id
         ]
+        return Decision(records, len(records), frozenset(map(_topic_key, self._image.topics)))
+
+    def _take_over(self, command: TakeOverNode) -> Decision:
+        from replication.take_over import take_over_records  # noqa: PLC0415 - once in the life of a directory
+
+        records = list(take_over_records(self._image, command.node_id, command.homes, SUPPORTED_FEATURES))
         return Decision(records, len(records), frozenset(map(_topic_key, self._image.topics)))
 
 

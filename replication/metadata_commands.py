@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from protocol.errors import ErrorCode
-from protocol.types import ZERO_UUID, NodeId, ProducerId
+from protocol.types import ZERO_UUID, NodeId, ProducerId, TopicPartition
 from replication.broker_registration import BrokerRegistration
 
 RECORDS_PER_COMMAND_MAX = 10_000
@@ -151,6 +151,17 @@ class RaiseLeaderEpochs(NamedTuple):
     node_id: NodeId
 
 
+class TakeOverNode(NamedTuple):
+    """Make a stopped Kafka node's cluster this node's. Reply: how many records that took.
+
+    The caller has made sure that it may be done (`replication.take_over`). Doing it twice does no harm.
+    """
+
+    node_id: NodeId
+    homes: Mapping[TopicPartition, bytes]
+    """Id of the log directory of each partition found on disk."""
+
+
 class AllocateProducerIds(NamedTuple):
     """Hand the next block of producer ids to a broker. Reply: ProducerIdBlock."""
 
@@ -172,5 +183,6 @@ Command: TypeAlias = (
     | RegisterBroker
     | UnregisterBroker
     | RaiseLeaderEpochs
+    | TakeOverNode
     | AllocateProducerIds
 )

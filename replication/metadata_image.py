@@ -19,23 +19,35 @@ from typing import Any
 
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (
+    AccessControlEntryRecord,
     BrokerRegistrationChangeRecord,
+    ClearElrRecord,
+    ClientQuotaRecord,
     ConfigRecord,
+    DelegationTokenRecord,
     FeatureLevelRecord,
+    FenceBrokerRecord,
     NoOpRecord,
     PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
     RegisterBrokerRecord,
     RegisterControllerRecord,
+    RemoveAccessControlEntryRecord,
+    RemoveDelegationTokenRecord,
     RemoveTopicRecord,
+    RemoveUserScramCredentialRecord,
     TopicRecord,
+    UnfenceBrokerRecord,
     UnregisterBrokerRecord,
+    UserScramCredentialRecord,
+    ZkMigrationStateRecord,
 )
 from protocol.types import NodeId, Offset, ProducerId
 from replication.broker_registration import BrokerRegistration, registration_from, registration_record
 from replication.partition_state import PartitionState, merge_partition, partition_from, partition_record
 from replication.topic_names import collision_key, is_internal_topic
+from replication.unsupported_state import UnsupportedRecord, UnsupportedState
 
 RESOURCE_TOPIC = 2
 RESOURCE_BROKER = 4
@@ -101,6 +113,7 @@ class MetadataImage:
         "offset",
         "topics",
         "topics_by_id",
+        "unsupported",
     )
 
     def __init__(self) -> None:
@@ -113,6 +126,8 @@ class MetadataImage:
         """First producer id that no block handed out so far contains."""
         self.offset: Offset = -1
         """Offset of the last record replayed; -1 when there was none."""
+        self.unsupported = UnsupportedState()
+        """What another broker's metadata may hold and this one does not act on; empty once a node serves."""
         self._configs: dict[tuple[int, str], dict[str, str]] = {}
         self._names_by_collision_key: dict[str, str] = {}
 
@@ -123,6 +138,10 @@ class MetadataImage:
     def topic_configs(self, name: str) -> Mapping[str, str]:
         """Settings made on topic `name` (not defaults)."""
         return self.configs(RESOURCE_TOPIC, name)
+
+    def configured(self) -> list[tuple[int, str]]:
+        """Return (resource type, resource name) of every resource that has settings."""
+        return list(self._configs)
 
     def colliding_topic(self, name: str) -> str | None:
         """Return the existing topic whose name metrics could not tell from `name`, if any (perhaps `name`)."""
@@ -215,11 +234,26 @@ class MetadataImage:
         if not _created_in(delta, topic):
             delta.changed_partitions.append((topic, record.partition_id, state))
 
+    def _replay_clear_elr(self, record: ClearElrRecord, delta: MetadataDelta) -> None:
+        """Forget eligible leader replicas (KIP-966), which depended on min.insync.replicas, of one topic or of all."""
+        names = [record.topic_name] if record.topic_name else list(self.topics)
+        for name in names:
+            topic = self.topics.get(name)
+            if topic is None:
+                raise UnusableMetadata(f"a record refers to topic {name!r}, which does not exist")
+            for index, state in topic.partitions.items():
+                if state.eligible_leader_replicas or state.last_known_leaders:
+                    topic.partitions[index] = merge_partition(
+                        state, PartitionChangeRecord(eligible_leader_replicas=[], last_known_elr=[])
+                    )
+
     def _replay_remove_topic(self, record: RemoveTopicRecord, delta: MetadataDelta) -> None:
         topic = self._topic(record.topic_id)
         del self.topics[topic.name]
         del self.topics_by_id[topic.topic_id]
-        del self._names_by_collision_key[collision_key(topic.name)]
+        key = collision_key(topic.name)
+        if self._names_by_collision_key.get(key) == topic.name:  # Kafka may have let two of them collide
+            del self._names_by_collision_key[key]
         self._configs.pop((RESOURCE_TOPIC, topic.name), None)
         delta.deleted_topics.append(topic)
 
@@ -254,6 +288,16 @@ class MetadataImage:
         )
         delta.changed_brokers.append(record.broker_id)
 
+    def _replay_fence_broker(
+        self, record: FenceBrokerRecord | UnfenceBrokerRecord, delta: MetadataDelta
+    ) -> None:
+        """Written up to Kafka 3.2; BrokerRegistrationChangeRecord has taken their place."""
+        former = self.brokers.get(record.id)
+        if former is None or former.broker_epoch != record.epoch:
+            raise UnusableMetadata(f"broker {record.id} changes in epoch {record.epoch} unregistered")
+        self.brokers[record.id] = former._replace(fenced=isinstance(record, FenceBrokerRecord))
+        delta.changed_brokers.append(record.id)
+
     def _replay_unregister_broker(self, record: UnregisterBrokerRecord, delta: MetadataDelta) -> None:
         if self.brokers.pop(record.broker_id, None) is None:
             raise UnusableMetadata(f"broker {record.broker_id} is removed unregistered")
@@ -271,6 +315,9 @@ class MetadataImage:
                 f"producer ids go back from {self.next_producer_id} to {record.next_producer_id}"
             )
         self.next_producer_id = record.next_producer_id
+
+    def _replay_unsupported(self, record: UnsupportedRecord, delta: MetadataDelta) -> None:
+        self.unsupported.replay(record)
 
     def _replay_nothing(self, record: Message, delta: MetadataDelta) -> None:
         """Records that carry no state of ours."""
@@ -298,6 +345,17 @@ _REPLAY: dict[type[Message], Callable[[MetadataImage, Any, MetadataDelta], None]
     UnregisterBrokerRecord: MetadataImage._replay_unregister_broker,
     FeatureLevelRecord: MetadataImage._replay_feature,
     ProducerIdsRecord: MetadataImage._replay_producer_ids,
+    ClearElrRecord: MetadataImage._replay_clear_elr,
+    FenceBrokerRecord: MetadataImage._replay_fence_broker,
+    UnfenceBrokerRecord: MetadataImage._replay_fence_broker,
+    AccessControlEntryRecord: MetadataImage._replay_unsupported,
+    RemoveAccessControlEntryRecord: MetadataImage._replay_unsupported,
+    ClientQuotaRecord: MetadataImage._replay_unsupported,
+    UserScramCredentialRecord: MetadataImage._replay_unsupported,
+    RemoveUserScramCredentialRecord: MetadataImage._replay_unsupported,
+    DelegationTokenRecord: MetadataImage._replay_unsupported,
+    RemoveDelegationTokenRecord: MetadataImage._replay_unsupported,
+    ZkMigrationStateRecord: MetadataImage._replay_nothing,
     NoOpRecord: MetadataImage._replay_nothing,
     RegisterControllerRecord: MetadataImage._replay_nothing,
 }

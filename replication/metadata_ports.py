@@ -25,6 +25,7 @@ from replication.metadata_commands import (
     ProducerIdBlock,
     RaiseLeaderEpochs,
     RegisterBroker,
+    TakeOverNode,
     TopicCreation,
     UnregisterBroker,
 )
@@ -64,7 +65,7 @@ class MetadataStore(Protocol):
     @overload
     async def submit(self, command: UnregisterBroker) -> None: ...
     @overload
-    async def submit(self, command: RaiseLeaderEpochs) -> int: ...
+    async def submit(self, command: RaiseLeaderEpochs | TakeOverNode) -> int: ...
     async def submit(self, command: Command) -> object:
         """Decide the command, make its records durable, and return the reply once watchers have acted.
 

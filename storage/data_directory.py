@@ -13,7 +13,13 @@ import posixpath
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from storage.checkpoint import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
+from storage.checkpoint import (
+    CLEANER_OFFSETS,
+    HIGH_WATERMARKS,
+    LOG_START_OFFSETS,
+    RECOVERY_POINTS,
+    read_offsets,
+)
 from storage.errors import AccessDenied, DirectoryLocked, DirectoryRefused, MalformedFile, StorageFailure
 from storage.meta_properties import (
     META_PROPERTIES,
@@ -24,6 +30,9 @@ from storage.meta_properties import (
 from storage.offset_checkpoint import OffsetCheckpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from protocol.types import TopicPartition
     from storage.fs import DiskSpace, FileSystem, Lock
 
 LOCK_FILE = ".lock"
@@ -40,6 +49,8 @@ class DataDirectory:
         self.recovery_points = OffsetCheckpoint(fs, f"{path}/{RECOVERY_POINTS}")
         self.log_start_offsets = OffsetCheckpoint(fs, f"{path}/{LOG_START_OFFSETS}")
         self.high_watermarks = OffsetCheckpoint(fs, f"{path}/{HIGH_WATERMARKS}")
+        self.cleaned: Collection[TopicPartition] = frozenset()
+        """Partitions that a cleaner has compacted: offsets may be missing in them that were never lost."""
         self.was_clean = False
         """Whether the last owner stopped properly: its logs need no recovery."""
         self._fs = fs
@@ -102,6 +113,10 @@ class DataDirectory:
                 checkpoint.load()
             except MalformedFile as error:
                 warnings.append(f"{error}; none of its offsets is believed")
+        try:
+            self.cleaned = frozenset(read_offsets(self._fs, f"{self.path}/{CLEANER_OFFSETS}"))
+        except MalformedFile as error:
+            warnings.append(f"{error}; none of its partitions is known to have been compacted")
 
     def fail(self, reason: str) -> None:
         """Takes the directory offline; the first reason stays."""

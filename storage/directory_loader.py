@@ -23,9 +23,10 @@ from storage.directory_names import (
 )
 from storage.directory_plans import RemoveDirectoryPlan
 from storage.errors import CorruptLog, DirectoryRefused, MalformedFile, StorageFailure
-from storage.loader import RecoveryReport, load_log
+from storage.loader import load_log
 from storage.log_table import FailedLog, LogTable
 from storage.partition_metadata import PARTITION_METADATA, read_topic_id
+from storage.recovery_report import RecoveryReport
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
@@ -110,6 +111,7 @@ class DirectoryLoader:
                 recovery_point=recovery_point,
                 log_start_offset=log_start_offset,
                 clean=home.was_clean,
+                cleaned=topic_partition in home.cleaned,
                 now_ms=self._now_ms,
                 producer_expiration_ms=self._producer_expiration_ms,
             )

@@ -18,7 +18,6 @@ none of them is ever a reason to refuse. What was done is returned, not logged.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 
 from protocol.records import HEADER_SIZE, BatchHeader, read_header
 from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs, TopicPartition
@@ -33,6 +32,7 @@ from storage.log import Log
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
 from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
+from storage.recovery_report import RecoveryReport
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
 from storage.segment_recovery import CUT_SUFFIX, SegmentScan, keep_aside, rebuild_segment
 from storage.segment_walk import walk_from_indexes
@@ -40,25 +40,6 @@ from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
 
 _CLEAN_WALK_BYTES_MAX = 1 << 20
 """After a clean stop an index is complete: a clock that once ran ahead must not cost a walk over every header."""
-
-
-@dataclass(slots=True)
-class RecoveryReport:
-    """What opening a log found and did."""
-
-    topic_partition: TopicPartition
-    clean: bool
-    segments: int = 0
-    scanned_segments: int = 0
-    scanned_bytes: int = 0
-    rebuilt_segments: list[Offset] = field(default_factory=list)
-    """Base offsets of segments below the recovery point whose indexes had to be made anew."""
-    cut_offset: Offset = -1
-    """Where the log was cut, and now ends; -1 when it was not."""
-    cut_bytes: int = 0
-    cut_files: list[str] = field(default_factory=list)
-    """Where the bytes that were cut off are kept."""
-    cut_reason: str = ""
 
 
 def load_log(
@@ -72,14 +53,24 @@ def load_log(
     log_start_offset: Offset,
     clean: bool,
     now_ms: TimestampMs,
+    cleaned: bool = False,
     producer_expiration_ms: int = 86_400_000,
 ) -> tuple[Log, RecoveryReport]:
     """Opens the log in `directory`, which exists; offsets are those checkpointed, 0 where there is none.
 
+    `cleaned` says that it was compacted at some time, whatever its settings are now.
+
     Blocks. Raises: CorruptLog when bytes below the recovery point are damaged or missing; StorageFailure.
     """
     loading = _Loading(
-        fs, directory, topic_partition, config, recovery_point=recovery_point, clean=clean, now_ms=now_ms
+        fs,
+        directory,
+        topic_partition,
+        config,
+        recovery_point=recovery_point,
+        clean=clean,
+        gaps=cleaned or config.compacts,
+        now_ms=now_ms,
     )
     loading.open_segments(producer_expiration_ms)
     log_end_offset = loading.find_end(log_start_offset)
@@ -106,6 +97,7 @@ def load_log(
         leader_epochs=loading.epochs,
         producers=loading.producers,
         was_closed=clean,
+        cleaned=cleaned,
     )
     return log, loading.report
 
@@ -125,11 +117,14 @@ class _Loading:
         *,
         recovery_point: Offset,
         clean: bool,
+        gaps: bool,
         now_ms: TimestampMs,
     ) -> None:
         self._fs = fs
         self._directory = directory
         self._config = config
+        self._gaps = gaps
+        """Whether a cleaner may have taken offsets out."""
         self._recovery_point = recovery_point
         self._now_ms = now_ms
         self._epochs_are_lost = False
@@ -178,13 +173,16 @@ class _Loading:
         return False
 
     def _finish_deletion(self, names: list[str]) -> None:
-        """Removes what was on its way out; `names` end in .deleted. Only retention makes those, from the oldest segment
-        on. So whatever lies at or below one of them goes, too, if a crash brought it back by losing its rename.
+        """Removes what was on its way out; `names` end in .deleted. Here only retention makes those, from the oldest
+        segment on. So whatever lies at or below one of them goes, too, if a crash brought it back by losing its rename.
+        A clean stop loses none, and Kafka's cleaner leaves such names beside what has taken their place.
         """
         if not names:
             return
-        newest = max((offset for name in names if (offset := base_offset_of(name)) is not None), default=-1)
-        self._remove_segments(sum(segment.base_offset <= newest for segment in self.segments))
+        if not self.report.clean:
+            offsets = [offset for name in names if (offset := base_offset_of(name)) is not None]
+            newest = max(offsets, default=-1)
+            self._remove_segments(sum(segment.base_offset <= newest for segment in self.segments))
         self._fs.sync_dir(self._directory)  # first the renames: a removal must not overtake them
         for name in names:
             self._fs.remove(f"{self._directory}/{name}")
@@ -259,7 +257,7 @@ class _Loading:
             walked = walk_from_indexes(segment, walk_bytes_max) if has_indexes else None
             end = self._rebuild_indexes(segment) if walked is None else walked
             following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
-            if end > following or (end < following and not self._config.compacts):
+            if end > following or (end < following and not self._gaps):
                 raise CorruptLog(
                     segment.path,
                     segment.size_bytes,
@@ -273,7 +271,7 @@ class _Loading:
         scan = rebuild_segment(
             segment,
             due=segment.base_offset,
-            gaps=self._config.compacts,
+            gaps=self._gaps,
             index_interval_bytes=self._config.index_interval_bytes,
             on_batch=None,
         )
@@ -295,7 +293,7 @@ class _Loading:
             if segment.base_offset >= until or replay_from >= until:
                 break
             batches = iter_checked(
-                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._config.compacts
+                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._gaps
             )
             for _, header, batch in batches:
                 if replay_from <= header.base_offset < until:
@@ -328,7 +326,7 @@ class _Loading:
         """Whether what lies before `segment` ends at another offset than it begins with: a file was lost. What
         a cleaner or a leader's cleaner took out leaves gaps, too.
         """
-        return segment.base_offset < end or (segment.base_offset > end and not self._config.compacts)
+        return segment.base_offset < end or (segment.base_offset > end and not self._gaps)
 
     def _scan(self, segment: Segment, due: Offset) -> SegmentScan:
         self.report.scanned_segments += 1
@@ -337,7 +335,7 @@ class _Loading:
         return rebuild_segment(
             segment,
             due=due,
-            gaps=self._config.compacts,
+            gaps=self._gaps,
             index_interval_bytes=self._config.index_interval_bytes,
             on_batch=self._note_batch,
         )

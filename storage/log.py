@@ -131,9 +131,10 @@ class Log:
         leader_epochs: LeaderEpochCache,
         producers: ProducerStateManager,
         was_closed: bool,
+        cleaned: bool = False,
     ) -> None:
         """Takes over loaded parts; see `storage.loader` for how to open a log. `was_closed` says that all of
-        them are on disk.
+        them are on disk, `cleaned` that the log was compacted at some time.
         """
         self.topic_partition = topic_partition
         self.directory = directory
@@ -166,7 +167,7 @@ class Log:
         )
         self._closed_end = log_end_offset if was_closed else UNKNOWN
         """The log end at which all files, the active indexes too, are complete and on disk."""
-        self._may_have_gaps = False
+        self._may_have_gaps = cleaned
         """Whether offsets may be missing that were never lost: a cleaner's work, or a cut inside a batch."""
         self.configure(config)
 

@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from protocol.errors import BrokerError, ErrorCode
-from protocol.types import NodeId, Offset, TimestampMs, TopicPartition, uuid_to_str
+from protocol.types import NodeId, Offset, TimestampMs, TopicPartition
 from storage.clean_shutdown import take_clean_shutdown, write_clean_shutdown
 from storage.closing import RunAll, close_logs, one_by_one
 from storage.config import LogConfig
@@ -39,7 +39,7 @@ from storage.housekeeping import FileBudget, FlushClock, Housekeeping, apply_ret
 from storage.loader import load_log
 from storage.log import Log
 from storage.log_table import LogTable
-from storage.meta_properties import MetaProperties, check_meta_properties
+from storage.ownership import claim, home_directory, identify
 from storage.partition_metadata import PARTITION_METADATA, render_topic_id
 
 if TYPE_CHECKING:
@@ -62,16 +62,21 @@ class LogManager:
         *,
         node_id: NodeId,
         reserved: Collection[str] = (),
+        home_path: str | None = None,
         unique_id: Callable[[], bytes] = lambda: os.urandom(_RANDOM_ID_SIZE),
         producer_expiration_ms: int = 86_400_000,
     ) -> None:
-        """`paths` are data directories; `reserved` are names in them that are the business of others; `unique_id`
-        draws 16 random bytes.
+        """`paths` are data directories; `reserved` are names in them that are the business of others, who find them in
+        `home_path`, which is the first of `paths` unless given; `unique_id` draws 16 random bytes.
         """
+        self._fs = fs
         self.directories = [DataDirectory(fs, path) for path in dict.fromkeys(map(os.path.abspath, paths))]
+        self.home = home_directory(fs, self.directories, home_path)
+        """Where the reserved names are: one of the data directories, or one without partitions."""
+        self.owned = list(dict.fromkeys((*self.directories, self.home)))
+        """Every directory that is locked."""
         self.high_watermarks: dict[TopicPartition, Offset] = {}
         """As checkpointed when the directories were opened."""
-        self._fs = fs
         self._node_id = node_id
         self._reserved = frozenset(reserved)
         self._unique_id = unique_id
@@ -87,40 +92,33 @@ class LogManager:
 
     # -- opening -----------------------------------------------------------------------------------------
 
-    def open(self, cluster_id: str | None = None) -> tuple[str, list[str]]:
+    def open(
+        self, cluster_id: str | None = None, *, prepare: Callable[[], None] | None = None
+    ) -> tuple[str, list[str]]:
         """Locks the directories and makes them ours; returns the cluster id and warnings.
 
-        The cluster id is the one given, else the one found, else a new one. Nothing stays locked after a refusal.
-        Raises: DirectoryRefused, StorageFailure.
+        The cluster id is the one given, else the one found, else a new one. `prepare` is called once nobody else can
+        change the directories, and before anything in them is changed here; it may refuse as this does.
+        Nothing stays locked after a refusal. Raises: DirectoryRefused, StorageFailure.
         """
         warnings: list[str] = []
         try:
-            for directory in self.directories:
+            for directory in self.owned:
                 directory.acquire()
-            cluster_id = self._claim_directories(cluster_id)
+            found = identify(self.owned, cluster_id, self._node_id)
+            if prepare is not None:
+                prepare()
+            cluster_id = claim(found, cluster_id, self._node_id, self._unique_id)
             for directory in self.directories:
                 directory.was_clean = take_clean_shutdown(self._fs, directory.path)
                 directory.read_checkpoints(warnings)
                 self.high_watermarks.update(directory.high_watermarks.loaded)
+            if self.home not in self.directories:
+                self.home.was_clean = all(directory.was_clean for directory in self.directories)
         except BaseException:
             self.release()
             raise
         return cluster_id, warnings
-
-    def _claim_directories(self, cluster_id: str | None) -> str:
-        """Checks whose the directories are, and writes that into new ones."""
-        found = [(directory, directory.identity()) for directory in self.directories]
-        for directory, identity in found:
-            if identity is not None:
-                check_meta_properties(identity, directory.path, cluster_id=cluster_id, node_id=self._node_id)
-                cluster_id = identity.cluster_id
-        if cluster_id is None:
-            cluster_id = uuid_to_str(self._unique_id())
-        for directory, identity in found:
-            if identity is None or not identity.directory_id:
-                directory_id = uuid_to_str(self._unique_id())
-                directory.claim(MetaProperties(cluster_id, self._node_id, directory_id))
-        return cluster_id
 
     def load(self, config_of: ConfigOf, now_ms: TimestampMs) -> LoadReport:
         """Opens every log on disk that is not open yet. What fails alone stays offline alone.
@@ -162,6 +160,10 @@ class LogManager:
     def holds(self, topic_partition: TopicPartition) -> bool:
         """Whether the partition is here, open or offline."""
         return self._table.home_of(topic_partition) is not None
+
+    def directory_of(self, topic_partition: TopicPartition) -> DataDirectory | None:
+        """The data directory that holds the partition, open or offline; None when it is not here."""
+        return self._table.home_of(topic_partition)
 
     def checkpointed_recovery_point(self, topic_partition: TopicPartition) -> Offset:
         """The recovery point as it was checkpointed when the directories were opened; 0 where none was."""
@@ -394,5 +396,5 @@ class LogManager:
         """Gives the locks back and lets go of all files, with nothing made durable."""
         for log in self._table.logs.values():
             log.release()
-        for directory in self.directories:
+        for directory in self.owned:
             directory.release()

@@ -2,7 +2,8 @@
 
 Layout: Java properties. Version 1 has `version=1`, `cluster.id`, `node.id`, `directory.id`; version 0, from
 clusters that began on ZooKeeper, has `broker.id` and is refused with a hint. Keys that are not known are
-kept out and ignored.
+kept out and ignored. `owner` is ours alone: it tells a directory that was written here from one that Kafka wrote, and
+Kafka passes it over.
 Source: KIP-631, KIP-858; apache/kafka metadata/…/properties/MetaProperties.java.
 """
 
@@ -20,16 +21,22 @@ if TYPE_CHECKING:
 
 META_PROPERTIES = "meta.properties"
 
+OWNER_LOGD = "logd"
+"""What is in the directory was written, or completely taken over, by this broker."""
+OWNER_TAKING_OVER = "logd-taking-over"
+"""A Kafka directory that this broker began to take over. While the clean shutdown marker is there, it is Kafka's."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetaProperties:
     """The content of one meta.properties file; ids are text. `directory_id` is empty when none was given
-    yet.
+    yet, `owner` where another program wrote the file.
     """
 
     cluster_id: str
     node_id: NodeId
     directory_id: str = ""
+    owner: str = ""
 
 
 def read_meta_properties(fs: FileSystem, path: str) -> MetaProperties | None:
@@ -47,7 +54,9 @@ def read_meta_properties(fs: FileSystem, path: str) -> MetaProperties | None:
     cluster_id = properties.get("cluster.id", "")
     if not cluster_id:
         raise MalformedFile(path, "cluster.id is missing")
-    return MetaProperties(cluster_id, int(node_id), properties.get("directory.id", ""))
+    return MetaProperties(
+        cluster_id, int(node_id), properties.get("directory.id", ""), properties.get("owner", "")
+    )
 
 
 def write_meta_properties(fs: FileSystem, path: str, properties: MetaProperties) -> None:
@@ -57,6 +66,7 @@ def write_meta_properties(fs: FileSystem, path: str, properties: MetaProperties)
         ("cluster.id", properties.cluster_id),
         ("node.id", str(properties.node_id)),
         ("directory.id", properties.directory_id),
+        ("owner", properties.owner),
     ]
     text = "".join(f"{key}={_escaped(value)}\n" for key, value in rows if value)
     fs.write_atomic(path, text.encode("ascii"))

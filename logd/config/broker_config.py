@@ -31,6 +31,7 @@ class BrokerConfig:
     broker_rack: str | None
     listeners: tuple[Listener, ...]
     log_dirs: tuple[str, ...]
+    metadata_log_dir: str | None
     in_memory: bool  # the data directory is temporary, asked for by --memory
 
     num_partitions: int

@@ -86,6 +86,12 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         kafka_default=("/tmp/kafka-logs",),
         differs="data under /tmp is lost at the next boot, and may be another broker's",
     ),
+    ConfigKey(
+        "metadata.log.dir",
+        "string",
+        None,
+        "Directory of the metadata log. Unset: the data directory that has one, else the first.",
+    ),
     # -- topics ----------------------------------------------------------------------------------------------------
     ConfigKey("num.partitions", "int", 1, "Partitions of a topic created without a count.", low=1),
     ConfigKey("default.replication.factor", "int", 1, "Replicas of a topic created without a count."),

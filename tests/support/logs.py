@@ -8,8 +8,9 @@ from protocol.types import Offset, TopicPartition
 from storage.config import LogConfig
 from storage.fs import File, FileSystem, OpenMode
 from storage.fs_memory import MemoryFile, MemoryFileSystem
-from storage.loader import RecoveryReport, load_log
+from storage.loader import load_log
 from storage.log import AppendResult, Log, ReadResult
+from storage.recovery_report import RecoveryReport
 
 DIRECTORY = "/data/t-0"
 NOW_MS = 1_700_000_000_000

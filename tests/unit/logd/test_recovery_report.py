@@ -9,7 +9,7 @@ import pytest
 from logd.recovery_report import log_recovery
 from protocol.types import TopicPartition
 from storage.directory_loader import LoadReport
-from storage.loader import RecoveryReport
+from storage.recovery_report import RecoveryReport
 
 
 def lines(caplog: pytest.LogCaptureFixture, report: LoadReport, *warnings: str) -> list[tuple[int, str]]:

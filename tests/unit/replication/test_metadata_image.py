@@ -6,7 +6,6 @@ import pytest
 
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (
-    AccessControlEntryRecord,
     BrokerRegistrationChangeRecord,
     ConfigRecord,
     FeatureLevelRecord,
@@ -122,7 +121,6 @@ def test_features_of_level_0_are_absent() -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        AccessControlEntryRecord(),
         TopicRecord(name="t", topic_id=U),
         TopicRecord(name="u", topic_id=T),
         RemoveTopicRecord(topic_id=U),

@@ -93,6 +93,21 @@ def test_a_replacement_may_be_interrupted_anywhere() -> None:
         assert read_all(log) == batches
 
 
+def test_after_a_clean_stop_only_the_names_that_left_go() -> None:
+    """Kafka's cleaner leaves the segments that it replaced beside those that took their places."""
+    fs = MemoryFileSystem()
+    log, _ = open_log(fs, CONFIG, clean=False)
+    for _ in range(12):
+        append(log, make_batch(2))
+    log.close()
+    batches = read_all(log)
+    fs.write_atomic(f"{DIRECTORY}/{6:020d}.log.deleted", b"replaced")
+    again, _ = open_log(fs, CONFIG, recovery_point=24)
+    assert again.log_start_offset == 0
+    assert read_all(again) == batches
+    assert not [name for name in fs.listdir(DIRECTORY) if name.endswith(".deleted")]
+
+
 def test_segments_that_a_crash_brought_back_go_with_their_generation() -> None:
     fs = MemoryFileSystem()
     log, _ = open_log(fs, CONFIG, clean=False)
@@ -103,7 +118,7 @@ def test_segments_that_a_crash_brought_back_go_with_their_generation() -> None:
     for suffix in ("log", "index", "timeindex"):
         name = f"{DIRECTORY}/{6:020d}.{suffix}"
         fs.rename(name, name + ".deleted")
-    again, _ = open_log(fs, CONFIG, recovery_point=24)
+    again, _ = open_log(fs, CONFIG, recovery_point=24, clean=False)
     assert again.log_start_offset == 12
     assert read_all(again) == batches[6:]
     assert not [name for name in fs.listdir(DIRECTORY) if name.endswith(".deleted")]

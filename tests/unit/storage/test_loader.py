@@ -11,8 +11,8 @@ from protocol.records import read_header
 from storage.config import LogConfig
 from storage.errors import CorruptLog
 from storage.fs_memory import MemoryFileSystem
-from storage.loader import RecoveryReport
 from storage.log import AppendOrigin, Log
+from storage.recovery_report import RecoveryReport
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
 
 SIZE = len(make_batch(2))

@@ -78,8 +78,12 @@ def test_a_new_directory_is_claimed_and_known_again() -> None:
     manager = LogManager(fs, [DIRECTORY], node_id=7, unique_id=Ids())
     cluster_id, warnings = manager.open()
     assert warnings == []
-    assert fs.crash(Loss.ALL).read_file(f"{DIRECTORY}/meta.properties") == (
-        f"version=1\ncluster.id={cluster_id}\nnode.id=7\ndirectory.id={uuid_to_str((2).to_bytes(16, 'big'))}\n".encode()
+    assert (
+        fs.crash(Loss.ALL).read_file(f"{DIRECTORY}/meta.properties")
+        == (
+            f"version=1\ncluster.id={cluster_id}\nnode.id=7\ndirectory.id={uuid_to_str((2).to_bytes(16, 'big'))}\n"
+            "owner=logd\n"
+        ).encode()
     )
     manager.release()
     again = LogManager(fs, [DIRECTORY], node_id=7, unique_id=Ids())

@@ -1,0 +1,279 @@
+"""Taking over the data directories of a Kafka node that was stopped cleanly.
+
+    look      everything is read and judged, nothing is changed: a refusal leaves the directories as they were
+    prepare   locked: `owner` in meta.properties says that a take-over began, files that left their logs are removed
+    (start)   the clean markers are taken, the metadata log goes on in a new epoch, the logs are opened
+    finish    the records that make the cluster ours are durable: `owner` says so, and from now on a start is ordinary
+
+A crash before the markers are taken leaves a Kafka directory that was stopped cleanly, and the next start looks again.
+A crash behind leaves a directory of ours, and the next start finishes. Kafka must not be started on it any more: it
+would go back to leader epochs that are in use, and set aside what its metadata does not know.
+Source of the layout: Kafka core/…/log/LogManager.scala, raft/KafkaRaftManager.scala.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from logd.metadata_files import METADATA_DIRECTORY
+from logd.metadata_survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
+from protocol.types import TopicPartition, uuid_from_str, uuid_to_str
+from replication.controller import METADATA_VERSION
+from replication.metadata_commands import TakeOverNode
+from replication.metadata_image import UnusableMetadata
+from replication.take_over import METADATA_VERSION_FEATURE, take_over_problem
+from storage.clean_shutdown import CLEAN_SHUTDOWN
+from storage.errors import CorruptLog, DirectoryRefused
+from storage.meta_properties import (
+    META_PROPERTIES,
+    OWNER_LOGD,
+    OWNER_TAKING_OVER,
+    MetaProperties,
+    write_meta_properties,
+)
+from storage.ownership import identify
+from storage.survey import FoundPartition, Survey, has_partitions, survey_directory
+
+if TYPE_CHECKING:
+    from protocol.types import NodeId
+    from replication.metadata_image import MetadataImage
+    from replication.metadata_ports import MetadataStore
+    from storage.data_directory import DataDirectory
+    from storage.fs import FileSystem
+    from storage.manager import LogManager
+
+log = logging.getLogger("logd.take_over")
+
+RunBlocking: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs a function in the pool."""
+
+
+class _Found(NamedTuple):
+    """What is to be taken over, as it was when it was looked at."""
+
+    metadata: MetadataSurvey
+    directories: Mapping[str, Survey]
+    """By path."""
+
+
+class TakeOver:
+    """One take-over under way."""
+
+    def __init__(self, fs: FileSystem, manager: LogManager, found: _Found | None) -> None:
+        """`found` is None when a crash interrupted the take-over behind the point of no return, or there is nothing."""
+        self._fs = fs
+        self._manager = manager
+        self._found = found
+
+    def prepare(self) -> None:
+        """Announce it in the directory itself. The directories are locked. Raises: DirectoryRefused, StorageFailure."""
+        fs = self._fs
+        for path in self._found.directories if self._found is not None else ():
+            if not fs.exists(f"{path}/{CLEAN_SHUTDOWN}"):
+                raise DirectoryRefused(
+                    f"data directory {path} was opened by another broker meanwhile: stop that"
+                )
+        self._write_owner(OWNER_TAKING_OVER)
+        if self._found is None:
+            return
+        # Should the start crash, recovery would take these for traces of retention, and finish the deletion.
+        for survey in self._found.directories.values():
+            for path in survey.set_aside:
+                fs.remove(path)
+            for directory in dict.fromkeys(path.rpartition("/")[0] for path in survey.set_aside):
+                fs.sync_dir(directory)
+
+    async def finish(self, metadata: MetadataStore, node_id: NodeId, run_blocking: RunBlocking) -> None:
+        """Make the cluster this node's, once the logs are loaded and before anybody is served, and say so.
+
+        Raises: BrokerError, DirectoryRefused, StorageFailure.
+        """
+        await metadata.submit(TakeOverNode(node_id, self._homes()))
+        await run_blocking(lambda: self._write_owner(OWNER_LOGD))
+        self._report()
+
+    def _homes(self) -> dict[TopicPartition, bytes]:
+        """Id of the log directory of each partition. Raises: DirectoryRefused."""
+        homes = {}
+        ids: dict[str, bytes] = {}
+        for topic_partition in self._manager.logs:
+            directory = self._manager.directory_of(topic_partition)
+            assert directory is not None
+            if directory.path not in ids:
+                ids[directory.path] = _directory_id(directory)
+            homes[topic_partition] = ids[directory.path]
+        return homes
+
+    def _report(self) -> None:
+        """Say what was taken over, and what of it waits for somebody."""
+        for topic_partition, opened in self._manager.logs.items():
+            if opened.first_unstable_offset is not None:
+                log.warning(
+                    "a transaction of Kafka's is open topic=%s partition=%d offset=%d: consumers that read committed "
+                    "records stop there",
+                    *topic_partition,
+                    opened.first_unstable_offset,
+                )
+        if self._found is None:
+            log.info("take-over finished; do not start Kafka on these directories again")
+            return
+        image = self._found.metadata.image
+        partitions = [found for survey in self._found.directories.values() for found in survey.partitions]
+        log.info(
+            "took over from Kafka topics=%d partitions=%d bytes=%d configs=%d producer_ids_from=%d "
+            "metadata.version=%d->%d features_removed=%s; do not start Kafka on these directories again",
+            len(image.topics),
+            len(partitions),
+            sum(found.size_bytes for found in partitions),
+            sum(len(image.configs(*resource)) for resource in image.configured()),
+            image.next_producer_id,
+            image.features.get(METADATA_VERSION_FEATURE, METADATA_VERSION),
+            METADATA_VERSION,
+            ",".join(sorted(set(image.features) - {METADATA_VERSION_FEATURE})) or "none",
+        )
+
+    def _write_owner(self, owner: str) -> None:
+        home = self._manager.home
+        identity = home.identity()
+        if identity is not None and identity.owner != owner:
+            write_meta_properties(self._fs, f"{home.path}/{META_PROPERTIES}", replace(identity, owner=owner))
+
+
+def look(fs: FileSystem, manager: LogManager, *, cluster_id: str | None, node_id: NodeId) -> TakeOver:
+    """Judge the directories of `manager`, in which another program wrote. Changes nothing.
+
+    Raises: DirectoryRefused with what to do; StorageFailure.
+    """
+    home = manager.home
+    found = identify(manager.owned, cluster_id, node_id)
+    owned = {directory.path: identity for directory, identity in found if identity is not None}
+    identity = owned.get(home.path)
+    written = [d for d in manager.directories if fs.is_dir(d.path) and has_partitions(fs, d.path, _RESERVED)]
+    if (
+        identity is not None
+        and identity.owner == OWNER_TAKING_OVER
+        and not all(fs.exists(f"{d.path}/{CLEAN_SHUTDOWN}") for d in written)
+    ):
+        return TakeOver(fs, manager, None)
+    if not has_log(fs, home.path):
+        _check_unused(fs, home, written)
+        return TakeOver(fs, manager, None)
+    kafkas = [d for d in manager.directories if d.path in owned]
+    surveys = {d.path: survey_directory(fs, d.path, _RESERVED) for d in kafkas}
+    metadata = _read_metadata(fs, home)
+    problem = (
+        take_over_problem(metadata.image, node_id, metadata.voters)
+        or _epochs_problem(metadata.image, node_id, surveys)
+        or _directories_problem(metadata.image, node_id, owned)
+        or _partitions_problem(metadata.image, surveys)
+    )
+    if problem is not None:
+        raise DirectoryRefused(f"the Kafka data in {home.path} cannot be taken over: {problem}")
+    return TakeOver(fs, manager, _Found(metadata, surveys))
+
+
+_RESERVED = frozenset((METADATA_DIRECTORY,))
+
+
+def _check_unused(fs: FileSystem, home: DataDirectory, written: list[DataDirectory]) -> None:
+    """A directory that was formatted and never used has nothing to take over but what it was to begin with.
+
+    Raises: DirectoryRefused when it was used, or was to begin with what is not here.
+    """
+    if written:
+        raise DirectoryRefused(
+            f"data directory {written[0].path} holds partitions, and there is no metadata log in {home.path}: name "
+            "the directory that has it with metadata.log.dir, or in log.dirs"
+        )
+    try:
+        problem = survey_bootstrap(fs, home.path).unsupported.problem()
+    except (CorruptLog, UnusableMetadata) as error:
+        problem = str(error)
+    if problem is not None:
+        raise DirectoryRefused(f"data directory {home.path}, formatted by Kafka, cannot be used: {problem}")
+
+
+def _read_metadata(fs: FileSystem, home: DataDirectory) -> MetadataSurvey:
+    try:
+        return survey_metadata(fs, home.path)
+    except (CorruptLog, UnusableMetadata) as error:
+        raise DirectoryRefused(
+            f"the Kafka data in {home.path} cannot be taken over, its metadata is not readable: {error}"
+        ) from error
+
+
+def _epochs_problem(image: MetadataImage, node_id: NodeId, surveys: Mapping[str, Survey]) -> str | None:
+    """A marker of an earlier stop vouches for nothing."""
+    registered = image.brokers[node_id].broker_epoch
+    for path, survey in surveys.items():
+        if survey.broker_epoch not in (-1, registered):
+            return (
+                f"{path}/{CLEAN_SHUTDOWN} is of broker epoch {survey.broker_epoch}, the metadata of {registered}: "
+                "directories of different times; start Kafka on it and stop it cleanly"
+            )
+    return None
+
+
+def _directories_problem(
+    image: MetadataImage, node_id: NodeId, owned: Mapping[str, MetaProperties]
+) -> str | None:
+    """All directories that the node used must be here, or their topics would begin anew, empty."""
+    given = {identity.directory_id for identity in owned.values()}
+    for directory_id in map(uuid_to_str, image.brokers[node_id].log_dirs):
+        if directory_id not in given:
+            return (
+                f"the node used the data directory with directory.id {directory_id} too, which is not given: name "
+                "all of Kafka's log.dirs"
+            )
+    return None
+
+
+def _partitions_problem(image: MetadataImage, surveys: Mapping[str, Survey]) -> str | None:
+    places: dict[TopicPartition, str] = {}
+    for path, survey in surveys.items():
+        for found in survey.partitions:
+            other = places.setdefault(found.topic_partition, path)
+            if other != path:
+                return f"partition {found.topic_partition} is in {other} and in {path}: move one of them away"
+            problem = _partition_problem(image, found)
+            if problem is not None:
+                return problem
+    for topic in image.topics.values():
+        if image.topic_configs(topic.name).get("remote.storage.enable") == "true":
+            return f"topic {topic.name} has records in tiered storage, which logd does not have: disable it with Kafka"
+    for path, survey in surveys.items():
+        for topic_partition, offset in survey.checkpointed.items():
+            if offset and topic_partition not in places and _is_known(image, topic_partition):
+                return (
+                    f"partition {topic_partition} had records up to offset {offset} in {path}, and its directory is "
+                    "gone: restore it, or delete the topic with Kafka"
+                )
+    return None
+
+
+def _partition_problem(image: MetadataImage, found: FoundPartition) -> str | None:
+    """What is of no topic known is set aside by the start, as Kafka does, and no problem."""
+    if not _is_known(image, found.topic_partition):
+        return None
+    name, index = found.topic_partition
+    state = image.topics[name].partitions[index]
+    if found.topic_id in (None, image.topics[name].topic_id) and found.latest_epoch > state.leader_epoch:
+        return (
+            f"partition {found.topic_partition} was written in leader epoch {found.latest_epoch}, the metadata knows "
+            f"of {state.leader_epoch}: the metadata log is older than the data"
+        )
+    return None
+
+
+def _is_known(image: MetadataImage, topic_partition: TopicPartition) -> bool:
+    topic = image.topics.get(topic_partition.topic)
+    return topic is not None and topic_partition.partition in topic.partitions
+
+
+def _directory_id(directory: DataDirectory) -> bytes:
+    identity = directory.identity()
+    assert identity is not None, "an opened directory has an identity"
+    return uuid_from_str(identity.directory_id)
