@@ -47,9 +47,18 @@ class Unreachable(ConnectionError):
 class ClusterClient:
     """Connections to the nodes of one cluster. Make it with `ClusterClient.connect`; close it, or use `async with`."""
 
-    def __init__(self, client: Client, address: tuple[str, int], client_id: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        address: tuple[str, int],
+        bootstrap: Sequence[tuple[str, int]],
+        client_id: str,
+        timeout_s: float,
+    ) -> None:
+        """`bootstrap`: all that may be asked, `address` among them."""
         self._any = client
-        self._bootstrap = address
+        self._address = address
+        self._bootstrap = bootstrap
         self._client_id = client_id
         self._timeout_s = timeout_s
         self._nodes: dict[NodeId, tuple[str, int]] = {}
@@ -65,18 +74,19 @@ class ClusterClient:
 
         `timeout_s` bounds every wait for an answer, this one included. Raises Unreachable.
         """
-        failures: list[str] = []
-        # Silent hosts share the time, so that the next one is tried before the user's patience ends.
-        share_s = min(CONNECT_TIMEOUT_S, timeout_s / len(bootstrap))
-        for address in bootstrap:
-            try:
-                client = await _open(address, client_id, share_s)
-            except Unreachable as error:
-                failures.append(str(error))
-            else:
-                return cls(client, address, client_id, timeout_s)
-        hint = "is a broker running there? name another with --bootstrap"
-        raise Unreachable(f"{', '.join(failures)}; {hint}")
+        client, address = await _open_first(bootstrap, client_id, timeout_s)
+        return cls(client, address, bootstrap, client_id, timeout_s)
+
+    async def reconnect(self) -> None:
+        """Where the connection that anything is asked on has ended, open one to whoever answers now.
+
+        Asked are the bootstrap addresses, then the nodes that were known. Raises Unreachable.
+        """
+        if not self._any.is_closed:
+            return
+        addresses = list(dict.fromkeys((*self._bootstrap, *self._nodes.values())))
+        self._any, self._address = await _open_first(addresses, self._client_id, self._timeout_s)
+        self._connections[self._address] = self._any
 
     @property
     def any(self) -> Client:
@@ -86,7 +96,7 @@ class ClusterClient:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `any`, as they were given."""
-        return self._bootstrap
+        return self._address
 
     async def call(self, request: Message, *, node: NodeId | None = None, version: int | None = None) -> Any:
         """Ask any node, or the one that is named, and return its answer.
@@ -204,7 +214,7 @@ class ClusterClient:
         try:
             return await _open(address, self._client_id, min(CONNECT_TIMEOUT_S, self._timeout_s))
         except Unreachable as error:
-            asked = format_address(self._bootstrap)
+            asked = format_address(self._address)
             text = f"{asked} names {format_address(address)} as the address of node {node_id}, but {error}"
             raise Unreachable(f"{text}; check the node's advertised.listeners") from None
 
@@ -225,6 +235,22 @@ def broker_error(code: int, message: str | None) -> BrokerError:
 def format_address(address: tuple[str, int]) -> str:
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _open_first(
+    addresses: Sequence[tuple[str, int]], client_id: str, timeout_s: float
+) -> tuple[Client, tuple[str, int]]:
+    """Connect to the first that answers. Raises Unreachable."""
+    failures: list[str] = []
+    # Silent hosts share the time, so that the next one is tried before the user's patience ends.
+    share_s = min(CONNECT_TIMEOUT_S, timeout_s / len(addresses))
+    for address in addresses:
+        try:
+            return await _open(address, client_id, share_s), address
+        except Unreachable as error:
+            failures.append(str(error))
+    hint = "is a broker running there? name another with --bootstrap"
+    raise Unreachable(f"{', '.join(failures)}; {hint}")
 
 
 async def _open(address: tuple[str, int], client_id: str, timeout_s: float) -> Client:

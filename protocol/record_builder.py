@@ -5,6 +5,7 @@ A builder computes everything but what the log assigns: whoever appends sets bas
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from protocol.compression import DECOMPRESSED_BYTES_MAX, Codec, compress
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from protocol.types import Buffer, LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs
 
 _NULL = b"\x01"  # zigzag -1
+_CACHED_VARINTS = 1 << 14
 
 
 class RecordBatchBuilder:
@@ -114,14 +116,51 @@ class RecordBatchBuilder:
         write_varint(record, offset - self._base_offset)
         _write_nullable_bytes(record, key)
         _write_nullable_bytes(record, value)
-        write_varint(record, len(headers))
-        for name, header_value in headers:
-            _write_nullable_bytes(record, name.encode("utf-8"))
-            _write_nullable_bytes(record, header_value)
+        record += _headers_bytes(headers)
         write_varint(self._body, len(record))
         self._body += record
         self._count += 1
         self._last_offset = offset
+
+    def extend(
+        self,
+        keys: Iterable[bytes | None],
+        values: Iterable[bytes | None],
+        *,
+        timestamp_ms: TimestampMs = NO_TIMESTAMP,
+        headers: Sequence[tuple[str, Buffer | None]] = (),
+    ) -> None:
+        """Add records of one time and with the same headers, as `append` would one by one, but several times faster."""
+        if self._count == 0:
+            self._base_timestamp = timestamp_ms
+        offset_delta = first = self._last_offset + 1 - self._base_offset
+        head = bytearray(1)  # as in `append`
+        write_varlong(head, timestamp_ms - self._base_timestamp)
+        before = bytes(head)
+        after = _headers_bytes(headers)
+        shared_size = len(before) + len(after)
+        varint = _varint
+        pieces: list[bytes] = []
+        for key, value in zip(keys, values, strict=True):
+            offset = varint(offset_delta)
+            key_head, key_bytes = (_NULL, b"") if key is None else (varint(len(key)), key)
+            value_head, value_bytes = (_NULL, b"") if value is None else (varint(len(value)), value)
+            size = (
+                shared_size
+                + len(offset)
+                + len(key_head)
+                + len(key_bytes)
+                + len(value_head)
+                + len(value_bytes)
+            )
+            pieces += (varint(size), before, offset, key_head, key_bytes, value_head, value_bytes, after)
+            offset_delta += 1
+        if offset_delta == first:
+            return
+        self._body += b"".join(pieces)
+        self._max_timestamp = max(self._max_timestamp, timestamp_ms)
+        self._count += offset_delta - first
+        self._last_offset = self._base_offset + offset_delta - 1
 
     def build(self) -> bytearray:
         """Return the batch, whole and with its checksum."""
@@ -206,6 +245,25 @@ def rewrite_timestamps(
     attributes = fields.attributes & ~LOG_APPEND_TIME_BIT | LOG_APPEND_TIME_BIT * log_append_time
     HEADER.pack_into(batch, 0, *fields._replace(attributes=attributes, max_timestamp=max_timestamp))
     set_crc(batch)
+
+
+def _headers_bytes(headers: Sequence[tuple[str, Buffer | None]]) -> bytes:
+    if not headers:
+        return b"\x00"
+    out = bytearray()
+    write_varint(out, len(headers))
+    for name, value in headers:
+        _write_nullable_bytes(out, name.encode("utf-8"))
+        _write_nullable_bytes(out, value)
+    return bytes(out)
+
+
+@lru_cache(_CACHED_VARINTS)
+def _varint(value: int) -> bytes:
+    """The varint of a length or an offset delta; the same few come again and again."""
+    out = bytearray()
+    write_varint(out, value)
+    return bytes(out)
 
 
 def _write_nullable_bytes(out: bytearray, data: Buffer | None) -> None:

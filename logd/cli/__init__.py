@@ -27,6 +27,8 @@ COMMANDS = {
     "topic": "list, describe, create, delete, alter and trim topics",
     "config": "show and change the settings of topics and brokers",
     "cluster": "show the cluster's nodes and what they can do",
+    "produce": "write records from standard input or files to a topic",
+    "consume": "print the records of topics",
     "dump": "look into a data directory, logd's or Kafka's; --verify checks it",
 }
 """Each command, the name of its module here, with what `logd --help` says of it."""
@@ -37,6 +39,7 @@ _EXAMPLES = """\
   logd topic create orders --partitions 3      on the broker at 127.0.0.1:9092
   logd topic list -b broker.example:9092       on another; LOGD_BOOTSTRAP names it for all commands
   logd config set topic/orders retention.ms=60000
+  echo hello | logd produce orders             then: logd consume orders
   logd COMMAND --help                          options and examples of a command
 """
 

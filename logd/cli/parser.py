@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from logd.cli import output
+from logd.cli.argument_order import in_order
 from logd.cli.errors import UsageError
 
 BOOTSTRAP_VARIABLE = "LOGD_BOOTSTRAP"
@@ -32,6 +33,15 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", _Formatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Arguments in any order and spelling that getopt knows, for a command that has no sub-commands."""
+        if args is not None and self._subparsers is None:
+            takes_value = {
+                name: action.nargs is None for action in self._actions for name in action.option_strings
+            }
+            args = in_order(args, takes_value)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")
@@ -70,13 +80,18 @@ def add_actions(parser: Parser) -> Any:
 
 def add_client_options(parser: Parser) -> None:
     """-b, -J and --timeout: what every command has that talks to a broker."""
+    add_connection_options(parser)
+    add_json_option(parser)
+
+
+def add_connection_options(parser: Parser) -> None:
+    """-b and --timeout, for commands whose -J means more than the form of what they print."""
     parser.add_argument(
         "-b",
         "--bootstrap",
         metavar="HOST:PORT[,...]",
         help=f"brokers to ask; default ${BOOTSTRAP_VARIABLE}, else {BOOTSTRAP_DEFAULT}",
     )
-    add_json_option(parser)
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
