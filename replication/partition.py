@@ -193,10 +193,10 @@ class Partition(Generic[LogT]):
         self._advance_high_watermark()
         return result
 
-    def delete_records(self, offset: Offset) -> bool:
+    def delete_records(self, offset: Offset) -> Offset:
         """Give up all records below `offset`, or below the high watermark for `DELETE_TO_HIGH_WATERMARK`.
 
-        Returns whether there were any. Followers learn of it when they fetch.
+        Returns the low watermark, the first offset that is left: this replica's, since followers report none.
         Raises: BrokerError (not leader, offline, POLICY_VIOLATION, OFFSET_OUT_OF_RANGE).
         """
         if self.refusal is not None:
@@ -213,11 +213,7 @@ class Partition(Generic[LogT]):
                 ErrorCode.OFFSET_OUT_OF_RANGE,
                 f"{self.topic_partition}: {offset} is not between 0 and the high watermark {self.high_watermark}",
             )
-        return self.log.advance_log_start_offset(offset)
-
-    @property
-    def low_watermark(self) -> Offset:
-        """Below this no replica holds records that can be read (inclusive start of what is left)."""
+        self.log.advance_log_start_offset(offset)
         return self.log.log_start_offset
 
     def has_acknowledged(self, result: AppendResult, acks: int) -> bool:

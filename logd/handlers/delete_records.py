@@ -35,22 +35,22 @@ async def handle(
 ) -> DeleteRecordsResponse:
     """Answer every partition once; of one that is named twice, the last offset counts."""
     response = DeleteRecordsResponse()
-    moved: list[tuple[LocalPartition, _Result]] = []
+    unsettled: list[tuple[LocalPartition, _Result]] = []
     for topic, offsets in _by_topic(request).items():
         results = []
         for index, offset in offsets.items():
             result = _Result(partition_index=index)
             try:
                 partition = _partition(broker, context, topic, index)
-                if partition.delete_records(offset):
-                    moved.append((partition, result))
-                result.low_watermark = partition.low_watermark
+                result.low_watermark = partition.delete_records(offset)
+                # Also where nothing moved: an earlier request may have failed to make that durable.
+                unsettled.append((partition, result))
             except BrokerError as refusal:
                 _refuse(result, refusal)
             results.append(result)
         response.topics.append(DeleteRecordsResponse.DeleteRecordsTopicResult(name=topic, partitions=results))
-    if moved:
-        await _settle(broker, moved)
+    if unsettled:
+        await _settle(broker, unsettled)
     return response
 
 
@@ -73,13 +73,13 @@ def _partition(broker: Broker, context: RequestContext, topic: str, index: int) 
     return partition
 
 
-async def _settle(broker: Broker, moved: list[tuple[LocalPartition, _Result]]) -> None:
-    """Wait until the new log starts are on disk; where that fails, say so."""
-    for plan in broker.replicas.log_start_plans(partition for partition, _ in moved):
+async def _settle(broker: Broker, unsettled: list[tuple[LocalPartition, _Result]]) -> None:
+    """Wait until the log starts are on disk; where that fails, say so. What is there already is not written again."""
+    for plan in broker.replicas.log_start_plans(partition for partition, _ in unsettled):
         try:
             await broker.run_blocking(plan.run)
         except StorageFailure as failure:
-            for partition, result in moved:
+            for partition, result in unsettled:
                 if home_of(partition) == plan.path:
                     _refuse(result, broker.storage_failed(partition, failure))
 

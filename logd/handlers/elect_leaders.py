@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
 
+_FIRST_VERSION_WITH_ERROR: Final = 1
 _PREFERRED: Final = 0
 _UNCLEAN: Final = 1
 
@@ -31,9 +32,9 @@ _Partition = ElectLeadersResponse.PartitionResult
 def handle(broker: Broker, request: ElectLeadersRequest, context: RequestContext) -> ElectLeadersResponse:
     """Answer from memory."""
     if not may_on_cluster(broker, context, Operation.ALTER):
-        return _refuse(request, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        return _refuse(request, context.version, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
     if request.election_type not in (_PREFERRED, _UNCLEAN):
-        return _refuse(request, ErrorCode.INVALID_REQUEST)
+        return _refuse(request, context.version, ErrorCode.INVALID_REQUEST)
     image = broker.metadata.image
     response = ElectLeadersResponse()
     if request.topic_partitions is None:
@@ -67,10 +68,10 @@ def _elect(state: PartitionState | None, election_type: int) -> ErrorCode:
     return ErrorCode.ELECTION_NOT_NEEDED if has_leader else ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE
 
 
-def _refuse(request: ElectLeadersRequest, code: ErrorCode) -> ElectLeadersResponse:
+def _refuse(request: ElectLeadersRequest, version: int, code: ErrorCode) -> ElectLeadersResponse:
     """Refuse all of it: on each partition, too, since version 0 has no other place."""
     return ElectLeadersResponse(
-        error_code=code,
+        error_code=code if version >= _FIRST_VERSION_WITH_ERROR else ErrorCode.NONE,
         replica_election_results=[
             _Topic(topic=asked.topic, partition_result=[_result(index, code) for index in asked.partitions])
             for asked in request.topic_partitions or ()

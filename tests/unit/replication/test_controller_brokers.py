@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocol.errors import BrokerError, ErrorCode
-from protocol.messages.records_metadata import ProducerIdsRecord
+from protocol.messages.records_metadata import BrokerRegistrationChangeRecord, ProducerIdsRecord
 from replication.controller import PRODUCER_ID_BLOCK_SIZE, PRODUCER_ID_MAX
 from replication.metadata_commands import (
     AllocateProducerIds,
@@ -13,6 +13,7 @@ from replication.metadata_commands import (
     ProducerIdBlock,
     RaiseLeaderEpochs,
     RegisterBroker,
+    UnregisterBroker,
 )
 from tests.support.metadata_world import World, registration
 
@@ -42,6 +43,39 @@ def test_a_broker_that_cannot_work_at_the_finalised_level_is_refused() -> None:
         world.submit(RegisterBroker(registration(1, features={"metadata.version": (1, 29)})))
     assert refusal.value.code == ErrorCode.UNSUPPORTED_VERSION
     assert not world.image.brokers
+
+
+def fence(world: World, node_id: int) -> None:
+    epoch = world.image.brokers[node_id].broker_epoch
+    world.replay([BrokerRegistrationChangeRecord(broker_id=node_id, broker_epoch=epoch, fenced=1)])
+
+
+def test_a_broker_that_is_gone_is_forgotten() -> None:
+    world = World(2)
+    fence(world, 2)
+    assert world.submit(UnregisterBroker(2)) is None
+    assert list(world.image.brokers) == [1]
+    assert world.delta.changed_brokers == [2]
+
+
+@pytest.mark.parametrize(
+    ("node_id", "code"),
+    [
+        (7, ErrorCode.BROKER_ID_NOT_REGISTERED),
+        (-1, ErrorCode.BROKER_ID_NOT_REGISTERED),
+        (1, ErrorCode.INVALID_REQUEST),
+        (2, ErrorCode.INVALID_REQUEST),
+    ],
+    ids=["unknown", "nobody", "live", "holds replicas"],
+)
+def test_a_broker_in_use_is_not_forgotten(node_id: int, code: ErrorCode) -> None:
+    world = World(2)
+    world.create(NewTopic("t", assignments=((0, (1, 2)),)))
+    fence(world, 2)
+    with pytest.raises(BrokerError) as refusal:
+        world.submit(UnregisterBroker(node_id))
+    assert refusal.value.code is code
+    assert list(world.image.brokers) == [1, 2]
 
 
 def test_raising_leader_epochs_starts_a_new_term_where_the_node_leads_and_nowhere_else() -> None:

@@ -5,7 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from protocol.errors import BrokerError, ErrorCode
-from replication.partition import ACKS_ALL, READ_COMMITTED, READ_UNCOMMITTED, Partition
+from replication.partition import (
+    ACKS_ALL,
+    DELETE_TO_HIGH_WATERMARK,
+    READ_COMMITTED,
+    READ_UNCOMMITTED,
+    Partition,
+)
 from replication.partition_state import NO_LEADER
 from tests.support.replica_log import ME, FakePartition, FakeReplicaLog, append, follow, lead, partition_of
 
@@ -347,3 +353,41 @@ def test_the_last_stable_offset(
     log.log_start_offset = start
     assert held.last_stable_offset == held.read_bound(READ_COMMITTED, CONSUMER) == stable
     assert held.read_bound(READ_UNCOMMITTED, CONSUMER) == 8
+
+
+# -- deleting records ----------------------------------------------------------------------------------------
+
+
+def test_records_are_given_up_to_an_offset_and_never_back(sole: FakePartition) -> None:
+    append(sole, 10)
+    assert [sole.delete_records(offset) for offset in (4, 4, 0)] == [4, 4, 4]
+
+
+def test_nothing_is_given_up_that_is_not_replicated(held: FakePartition) -> None:
+    append(held, 10)
+    held.update_follower(2, 6)
+    refused(ErrorCode.OFFSET_OUT_OF_RANGE, lambda: held.delete_records(7))
+    assert held.log.log_start_offset == 0
+    assert held.delete_records(DELETE_TO_HIGH_WATERMARK) == 6
+
+
+@pytest.mark.parametrize("offset", [-2, -(2**63), 11, 2**63 - 1])
+def test_offsets_that_are_none_give_up_nothing(sole: FakePartition, offset: int) -> None:
+    append(sole, 10)
+    refused(ErrorCode.OFFSET_OUT_OF_RANGE, lambda: sole.delete_records(offset))
+    assert sole.log.log_start_offset == 0
+
+
+def test_a_compacted_topic_gives_up_nothing(sole: FakePartition, log: FakeReplicaLog) -> None:
+    append(sole, 10)
+    log.config.deletes = False
+    refused(ErrorCode.POLICY_VIOLATION, lambda: sole.delete_records(DELETE_TO_HIGH_WATERMARK))
+    assert sole.log.log_start_offset == 0
+
+
+def test_only_a_leader_gives_up_records(sole: FakePartition) -> None:
+    append(sole, 10)
+    sole.resign(leader_id=2, leader_epoch=9, partition_epoch=9)
+    refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, lambda: sole.delete_records(1))
+    sole.go_offline()
+    refused(ErrorCode.KAFKA_STORAGE_ERROR, lambda: sole.delete_records(1))

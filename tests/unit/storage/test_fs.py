@@ -140,3 +140,12 @@ def test_a_lock_is_exclusive_until_released(fs: FileSystem, root: str) -> None:
         fs.lock(f"{root}/.lock")
     lock.release()
     fs.lock(f"{root}/.lock").release()
+
+
+def test_a_disk_has_a_size_and_room(fs: FileSystem, root: str) -> None:
+    fs.mkdir(f"{root}/d")
+    space = fs.disk_space(f"{root}/d")
+    assert 0 < space.usable <= space.total
+    with pytest.raises(StorageFailure) as failure:
+        fs.disk_space(f"{root}/missing")
+    assert "missing" in failure.value.path

@@ -513,3 +513,24 @@ def test_many_logs_are_closed_side_by_side_and_a_failure_of_one_is_told() -> Non
     assert sum(groups) >= 99
     assert 1 < max(groups) < 100
     assert not fs.exists(f"{DIRECTORY}/{CLEAN_SHUTDOWN}")
+
+
+@pytest.mark.parametrize("loss", Loss)
+def test_log_starts_alone_are_made_durable(loss: Loss) -> None:
+    fs = FaultyFileSystem()
+    manager = manager_over(fs, "/a", "/b")
+    manager.load(lambda partition, topic_id: CONFIG, now_ms=0)
+    logs = [manager.create_log(TopicPartition("t", index), ID, CONFIG, 0) for index in range(2)]
+    for log in logs:
+        append(log)
+        append(log)
+        plan = log.flush_plan()
+        plan.run()
+        log.flushed(plan)
+        log.advance_log_start_offset(1)
+    homes = [log.directory.rpartition("/")[0] for log in logs]
+    assert sorted(homes) == ["/a", "/b"]
+    (plan,) = manager.log_start_plans({homes[0]})
+    plan.run()
+    again = reopened(fs.crash(loss), "/a", "/b")
+    assert [again.logs[log.topic_partition].log_start_offset for log in logs] == [1, 0]
