@@ -2,7 +2,7 @@
 # It needs make and one Python from 3.11 on; name another with `make setup PYTHON=python3.12`.
 
 SHELL := /bin/sh
-PACKAGES := protocol storage replication logd
+PACKAGES := protocol storage replication coordinator logd
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up

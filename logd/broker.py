@@ -144,7 +144,7 @@ class Broker:
         """The partition changed: those who wait for it are looked at when the connection's turn ends."""
         self._moved.add(partition)
 
-    def _state_changed(self, partition: LocalPartition) -> None:
+    def state_changed(self, partition: LocalPartition) -> None:
         """Like `moved`, whoever brought it about. Answering takes up further requests, which must not happen in the
         middle of a connection's turn: all connections share one receive buffer.
         """
@@ -264,7 +264,7 @@ class Broker:
             manager,
             recovered.image,
             now_ms=self.now_ms,
-            moved=self._state_changed,
+            moved=self.state_changed,
             later=self._housekeeping.later,
         )
         report = self.replicas.open()

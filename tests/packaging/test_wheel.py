@@ -23,7 +23,7 @@ def test_wheel_installs_one_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"logd"}
     private = {name.split("/")[2] for name in names if name.startswith("logd/_lib/")}
-    assert private == {"protocol", "replication", "storage"}
+    assert private == {"coordinator", "protocol", "replication", "storage"}
     assert not [name for name in names if "__pycache__" in name or "test" in name.rsplit("/")[-1]]
     licences = [name for name in names if name.endswith(("/LICENSE", "/NOTICE"))]
     assert len(licences) == 2

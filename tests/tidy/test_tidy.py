@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("protocol", "storage", "replication", "logd")
+PACKAGES = ("protocol", "storage", "replication", "coordinator", "logd")
 SUPPORT = ("bench", "tests", "tools")
 
 FILE_LINES = 400

@@ -1,0 +1,61 @@
+"""What the coordinators ask of the packages that they may not import."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from coordinator.shard import CoordinatorRecord, TransactionalProducer, Waiter
+from protocol.errors import ErrorCode
+from protocol.messages.message import Message
+from protocol.types import Offset, TimestampMs
+
+
+class PartitionWriter(Protocol):
+    """The partition of the internal topic that a shard writes to, led by this node."""
+
+    @property
+    def high_watermark(self) -> Offset:
+        """All below is committed (exclusive)."""
+
+    def append(
+        self,
+        records: Sequence[CoordinatorRecord],
+        producer: TransactionalProducer | None,
+        now_ms: TimestampMs,
+    ) -> Offset:
+        """Write the records as one batch; return the offset of the first. `high_watermark` may have moved.
+
+        Raises: BrokerError with the code that the callers get; nothing was written then.
+        """
+
+
+class Answers(Protocol):
+    """The way back to those who wait."""
+
+    def answer(self, waiter: Waiter, response: Message) -> None: ...
+
+    def refuse(self, waiter: Waiter, code: ErrorCode) -> None: ...
+
+
+class Entropy(Protocol):
+    """Randomness, handed in so that a simulation can replay it."""
+
+    def uuid(self) -> bytes:
+        """Return 16 random bytes."""
+
+
+class TopicCatalog(Protocol):
+    """The topics of the cluster, as the metadata has them now."""
+
+    def topic_names(self) -> Collection[str]: ...
+
+    def topic_id(self, name: str) -> bytes | None: ...
+
+    def topic_name(self, topic_id: bytes) -> str | None: ...
+
+    def partition_count(self, name: str) -> int:
+        """0 for a topic that does not exist."""
+
+    def partition_racks(self, name: str, partition: int) -> Collection[str]:
+        """The racks that hold a replica; empty where brokers have none."""

@@ -1,0 +1,97 @@
+"""Writes a coordinator's records to the partition of the internal topic that it owns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from coordinator.internal_records import encode_key, encode_value
+from logd.delayed import ProduceWait
+from protocol.record_builder import RecordBatchBuilder
+from protocol.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
+from replication.partition import ACKS_ALL
+from storage.errors import StorageError
+from storage.log import AppendOrigin
+
+if TYPE_CHECKING:
+    from coordinator.shard import CoordinatorRecord, TransactionalProducer
+    from logd.broker import Broker
+    from logd.replicas import LocalPartition
+    from protocol.types import Offset, TimestampMs
+    from replication.ports import AppendResult
+
+#: How long it is said to take at most until records are committed (Kafka: offsets.commit.timeout.ms). Waiting goes on
+#: after that: nothing can be taken back, and answers must not overtake what they rest on.
+_COMMIT_WAIT_MS: Final = 5_000
+
+
+class LocalWriter:
+    """A `coordinator.ports.PartitionWriter` on a partition that this node leads."""
+
+    __slots__ = ("_broker", "_committed", "_last", "_partition", "_waiting")
+
+    def __init__(self, broker: Broker, partition: LocalPartition, committed: Callable[[], None]) -> None:
+        """`committed` is called when the high watermark has passed what was appended."""
+        self._broker = broker
+        self._partition = partition
+        self._committed = committed
+        self._last: AppendResult | None = None
+        """What was appended last and not committed at once."""
+        self._waiting = False
+
+    @property
+    def high_watermark(self) -> Offset:
+        return self._partition.high_watermark
+
+    def append(
+        self,
+        records: Sequence[CoordinatorRecord],
+        producer: TransactionalProducer | None,
+        now_ms: TimestampMs,
+    ) -> Offset:
+        """Raises: BrokerError; nothing was written then."""
+        partition = self._partition
+        try:
+            result = partition.append(
+                _batch(records, producer, now_ms),
+                acks=ACKS_ALL,
+                now_ms=now_ms,
+                origin=AppendOrigin.COORDINATOR,
+            )
+        except StorageError as error:
+            raise self._broker.storage_failed(partition, error) from error
+        if result.flush_to >= 0:
+            self._broker.flusher.request(partition)
+        self._broker.state_changed(partition)
+        if not partition.has_acknowledged(result, ACKS_ALL):
+            self._wait(result)
+        return result.base_offset
+
+    def _wait(self, result: AppendResult) -> None:
+        self._last = result
+        if not self._waiting:
+            self._waiting = True
+            wait = ProduceWait(self._partition, result, ACKS_ALL)
+            self._broker.delayed.park_produce([wait], _COMMIT_WAIT_MS, self._waited)
+
+    def _waited(self) -> None:
+        self._waiting = False
+        self._committed()
+        last, partition = self._last, self._partition
+        if last is not None and partition.is_leader and not partition.has_acknowledged(last, ACKS_ALL):
+            self._wait(last)
+
+
+def _batch(
+    records: Sequence[CoordinatorRecord], producer: TransactionalProducer | None, now_ms: TimestampMs
+) -> bytearray:
+    builder = RecordBatchBuilder(
+        producer_id=NO_PRODUCER_ID if producer is None else producer.producer_id,
+        producer_epoch=NO_PRODUCER_EPOCH if producer is None else producer.producer_epoch,
+        transactional=producer is not None,
+    )
+    for key, value in records:
+        builder.append(
+            None if value is None else encode_value(value), key=encode_key(key), timestamp_ms=now_ms
+        )
+    return builder.build()

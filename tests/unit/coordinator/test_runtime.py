@@ -1,0 +1,270 @@
+"""Goal: an answer never leaves before all that it rests on is committed, and none is lost; timers fire once, in order.
+
+Method: a shard of counters whose decisions are simple enough to be a model, a writer whose high watermark the test
+moves; then random schedules of calls, commits, refusals and clock steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.runtime import ShardRuntime, State
+from coordinator.shard import (
+    AppendRefused,
+    Call,
+    Caller,
+    CoordinatorRecord,
+    Effects,
+    Event,
+    TimerFired,
+    TimerKey,
+    TransactionalProducer,
+    Waiter,
+)
+from protocol.errors import BrokerError, ErrorCode
+from protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from protocol.messages.message import Message
+from protocol.messages.records_group import GroupMetadataKey
+from protocol.types import Offset, TimestampMs
+
+CALLER = Caller(0, "client", "/127.0.0.1")
+
+
+class Writer:
+    def __init__(self) -> None:
+        self.high_watermark: Offset = 0
+        self.end: Offset = 0
+        self.refusal: ErrorCode | None = None
+        self.commits_at_once = True
+
+    def append(
+        self,
+        records: Sequence[CoordinatorRecord],
+        producer: TransactionalProducer | None,
+        now_ms: TimestampMs,
+    ) -> Offset:
+        if self.refusal is not None:
+            raise BrokerError(self.refusal)
+        first, self.end = self.end, self.end + len(records)
+        if self.commits_at_once:
+            self.high_watermark = self.end
+        return first
+
+
+class Answers:
+    def __init__(self) -> None:
+        self.sent: list[tuple[Waiter, Message | ErrorCode]] = []
+
+    def answer(self, waiter: Waiter, response: Message) -> None:
+        self.sent.append((waiter, response))
+
+    def refuse(self, waiter: Waiter, code: ErrorCode) -> None:
+        self.sent.append((waiter, code))
+
+
+class Counters:
+    """Heartbeats write one record each, but for those of the group `read`; those of `park` wait in soft state."""
+
+    def __init__(self) -> None:
+        self.replayed: list[tuple[str, Offset]] = []
+        self.parked: list[Waiter] = []
+        self.fired: list[TimerKey] = []
+        self.refused: list[AppendRefused] = []
+        self.timers: list[tuple[TimerKey, TimestampMs | None]] = []
+
+    def decide(self, event: Event, now_ms: TimestampMs, effects: Effects) -> None:
+        match event:
+            case Call(request=HeartbeatRequest(group_id=group), waiter=waiter):
+                if group == "park":
+                    self.parked.append(waiter)
+                    return
+                if group != "read":
+                    effects.record(GroupMetadataKey(group=group), None)
+                # The answer shows what the decision saw.
+                effects.answer(waiter, HeartbeatResponse(throttle_time_ms=len(self.replayed)))
+                effects.timers += self.timers
+            case TimerFired(key=key):
+                self.fired.append(key)
+            case AppendRefused():
+                self.refused.append(event)
+
+    def replay(
+        self, record: CoordinatorRecord, offset: Offset, producer: TransactionalProducer | None
+    ) -> None:
+        assert isinstance(record.key, GroupMetadataKey)
+        self.replayed.append((record.key.group, offset))
+
+    def replay_marker(self, producer: TransactionalProducer, *, commit: bool) -> None: ...
+
+    def on_loaded(self, now_ms: TimestampMs, effects: Effects) -> None:
+        effects.timers += self.timers
+
+    def on_resigned(self) -> list[Waiter]:
+        return self.parked
+
+
+class World:
+    def __init__(self, *, loaded: bool = True) -> None:
+        self.shard, self.writer, self.answers = Counters(), Writer(), Answers()
+        self.runtime = ShardRuntime(self.shard, self.writer, self.answers)
+        if loaded:
+            self.runtime.loaded(0)
+
+    def call(self, group: str, waiter: Waiter, now_ms: TimestampMs = 0) -> None:
+        self.runtime.call(Call(HeartbeatRequest(group_id=group), CALLER, waiter), now_ms)
+
+    @property
+    def answered(self) -> list[Waiter]:
+        return [waiter for waiter, _ in self.answers.sent]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_what_is_committed_at_once_is_answered_at_once(world: World) -> None:
+    world.call("a", 1)
+    assert world.answered == [1]
+    assert world.shard.replayed == [("a", 0)]
+
+
+def test_an_answer_waits_for_its_records_and_a_read_for_what_it_saw(world: World) -> None:
+    world.writer.commits_at_once = False
+    world.call("a", 1)
+    world.call("read", 2)
+    assert world.shard.replayed == [("a", 0)]
+    assert world.answered == []
+    world.writer.high_watermark = 1
+    world.runtime.high_watermark_moved()
+    assert world.answered == [1, 2]
+
+
+def test_a_commit_of_some_answers_only_those(world: World) -> None:
+    world.writer.commits_at_once = False
+    world.call("a", 1)
+    world.call("b", 2)
+    world.writer.high_watermark = 1
+    world.runtime.high_watermark_moved()
+    assert world.answered == [1]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.COORDINATOR_NOT_AVAILABLE),
+        (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.NOT_COORDINATOR),
+        (ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.NOT_COORDINATOR),
+        (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.UNKNOWN_SERVER_ERROR),
+    ],
+)
+def test_a_refused_append_has_no_effect_but_the_refusal(
+    world: World, refusal: ErrorCode, told: ErrorCode
+) -> None:
+    world.writer.refusal = refusal
+    world.shard.timers = [(("t",), 5)]
+    world.call("a", 1)
+    assert world.answers.sent == [(1, told)]
+    assert world.shard.replayed == []
+    assert world.runtime.next_due() is None
+    assert [refused.code for refused in world.shard.refused] == [told]
+
+
+def test_while_loading_calls_are_refused_and_events_are_ignored() -> None:
+    world = World(loaded=False)
+    world.call("a", 1)
+    world.runtime.handle(TimerFired(("t",)), 0)
+    assert world.answers.sent == [(1, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)]
+    assert world.shard.fired == []
+
+
+def test_who_waits_when_the_role_is_lost_is_told_and_nobody_twice(world: World) -> None:
+    world.writer.commits_at_once = False
+    world.call("park", 1)
+    world.call("a", 2)
+    world.runtime.resign()
+    assert sorted(world.answers.sent, key=str) == [
+        (1, ErrorCode.NOT_COORDINATOR),
+        (2, ErrorCode.NOT_COORDINATOR),
+    ]
+    world.writer.high_watermark = 9
+    world.runtime.high_watermark_moved()
+    world.runtime.resign()
+    world.call("a", 3)
+    assert world.answers.sent[2:] == [(3, ErrorCode.NOT_COORDINATOR)]
+    assert world.runtime.state is State.OVER
+
+
+def test_a_timer_that_moves_later_fires_then_and_one_taken_back_never(world: World) -> None:
+    world.shard.timers = [(("a",), 10), (("b",), 10), (("a",), 30), (("b",), None)]
+    world.call("read", 1)
+    world.runtime.fire_timers(29)
+    assert world.shard.fired == []
+    world.runtime.fire_timers(30)
+    assert world.shard.fired == [("a",)]
+    assert world.runtime.next_due() is None
+
+
+TIMES = st.integers(0, 50)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.integers(0, 3), st.one_of(st.none(), TIMES)),
+        st.tuples(st.just("clock"), st.just(0), TIMES),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_timers_fire_like_a_table_of_due_times(steps: list[tuple[str, int, int | None]]) -> None:
+    world = World()
+    table: dict[TimerKey, TimestampMs] = {}
+    now = 0
+    for step, number, amount in steps:
+        key = ("t", number)
+        if step == "set":
+            due = None if amount is None else now + amount
+            world.shard.timers = [(key, due)]
+            world.call("read", 0, now)
+            table.pop(key, None)
+            if due is not None:
+                table[key] = due
+        else:
+            now += amount or 0
+            world.shard.fired.clear()
+            world.runtime.fire_timers(now)
+            expected = {key for key, due in table.items() if due <= now}
+            assert set(world.shard.fired) == expected
+            assert len(world.shard.fired) == len(expected)
+            for key in expected:
+                del table[key]
+        due_first = world.runtime.next_due()
+        assert (due_first is None) == (not table)
+        if due_first is not None:
+            assert due_first <= min(table.values())
+    assert len(world.runtime._heap) <= len(steps) + 4
+
+
+@given(st.lists(st.sampled_from(["write", "read", "commit", "refuse"]), max_size=40))
+def test_no_answer_overtakes_what_it_rests_on(steps: list[str]) -> None:
+    world = World()
+    world.writer.commits_at_once = False
+    for number, step in enumerate(steps):
+        if step == "commit":
+            if world.writer.high_watermark < world.writer.end:
+                world.writer.high_watermark += 1
+            world.runtime.high_watermark_moved()
+        else:
+            world.writer.refusal = ErrorCode.NOT_ENOUGH_REPLICAS if step == "refuse" else None
+            world.call("read" if step == "read" else "a", number)
+        for _, answer in world.answers.sent:
+            if isinstance(answer, HeartbeatResponse):
+                assert answer.throttle_time_ms <= world.writer.high_watermark
+    world.writer.high_watermark = world.writer.end
+    world.runtime.high_watermark_moved()
+    calls = [number for number, step in enumerate(steps) if step != "commit"]
+    assert world.answered == calls
