@@ -35,11 +35,11 @@ run: setup
 	@$(BIN)/python -m bench.first_run $(ARGS)
 
 test: setup
-	@$(BIN)/python -m tests.support.java
+	@$(BIN)/python -m tests.support.prepare
 	$(PYTEST) -m "not full" $(ARGS)
 
 test-full: setup
-	@$(BIN)/python -m tests.support.java
+	@$(BIN)/python -m tests.support.prepare
 	$(PYTEST) $(ARGS)
 
 check: lint types unit
@@ -61,6 +61,7 @@ bench: setup
 docs: setup
 	$(BIN)/python -m logd.config_help
 	$(BIN)/python -m tools.file_map
+	$(BIN)/python -m tests.support.client_table
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache logd-data

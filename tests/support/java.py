@@ -5,22 +5,21 @@ the small programs in tests/compat/java/src against it and runs them. Everything
 tests/compat/java/target, is rebuilt when a pom or source is newer, and costs nothing when already there.
 A lock file lets several test processes share it.
 
-    python -m tests.support.java      fetch and compile everything now, so that no test waits for a download
+tests/support/prepare.py fetches and compiles everything before the tests, so that none waits for a download.
 
 What it is not: a build of the project. Nothing that ships is Java.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+from tests.support import toolchain
 
 HOME = Path(__file__).resolve().parents[1] / "compat" / "java"
 TARGET = HOME / "target"
@@ -42,20 +41,20 @@ class Kit:
 
     def class_path(self) -> str:
         """The class path, resolved and compiled first where that is still to do."""
-        with _locked(TARGET / f"{self.name}.lock"):
+        with toolchain.locked(TARGET / f"{self.name}.lock"):
             jars = self._resolve()
             classes = self._compile(jars)
         return f"{classes}{os.pathsep}{jars}"
 
     def is_resolved(self) -> bool:
         """Are the jars here already?"""
-        return _newer(self._listing, [self._pom]) and _all_exist(self._listing)
+        return toolchain.is_newer(self._listing, [self._pom]) and _all_exist(self._listing)
 
     def _resolve(self) -> str:
         listing = self._listing
         if not self.is_resolved():
             listing.parent.mkdir(parents=True, exist_ok=True)
-            _checked(
+            toolchain.run_checked(
                 [
                     "mvn",
                     "-q",
@@ -73,11 +72,11 @@ class Kit:
     def _compile(self, jars: str) -> Path:
         classes = self._directory / "classes"
         stamp = self._directory / "compiled"
-        if not _newer(stamp, [self._pom, *self._sources]):
+        if not toolchain.is_newer(stamp, [self._pom, *self._sources]):
             classes.mkdir(parents=True, exist_ok=True)
             if self._sources:
                 sources = [str(source) for source in self._sources]
-                _checked(
+                toolchain.run_checked(
                     ["javac", "-nowarn", "--release", "17", "-cp", jars, "-d", str(classes), *sources],
                     timeout=300,
                 )
@@ -128,8 +127,7 @@ CLIENT_3_9 = Kit("client-3.9.1", HOME / "client-3.9" / "pom.xml", ["ClientProbe.
 
 def missing_tools() -> str | None:
     """Why Java tests cannot run here, or None when they can."""
-    missing = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
-    return f"not found: {', '.join(missing)}" if missing else None
+    return toolchain.missing_tools("java", "javac", "mvn")
 
 
 def prepare() -> None:
@@ -147,31 +145,6 @@ def prepare() -> None:
             print(failure, file=sys.stderr)
 
 
-def _newer(made: Path, origins: Sequence[Path]) -> bool:
-    if not made.exists():
-        return False
-    made_at = made.stat().st_mtime
-    return all(origin.stat().st_mtime <= made_at for origin in origins)
-
-
 def _all_exist(listing: Path) -> bool:
     """The local Maven repository may have been emptied since the class path was resolved."""
     return all(Path(jar).exists() for jar in listing.read_text().strip().split(os.pathsep))
-
-
-def _checked(command: Sequence[str], timeout: float) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-if __name__ == "__main__":
-    prepare()

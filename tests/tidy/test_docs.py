@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import client_table
 from tools import file_map
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,12 @@ DOCUMENTS = [
 def test_the_file_map_is_current() -> None:
     text = file_map.DOCUMENT.read_text(encoding="utf-8")
     assert text == file_map.replaced(text), "run `make docs`"
+
+
+def test_the_client_tables_are_current() -> None:
+    """Versions and calls are those that the tests are pinned to and parametrised with."""
+    text = client_table.DOCUMENT.read_text(encoding="utf-8")
+    assert text == client_table.replaced(text), "run `make docs`"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -20,6 +20,15 @@ ACKS: tuple[Acks, ...] = ("0", "1", "all")
 CODECS: tuple[Codec, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
+class Ability(Enum):
+    """What a client may be unable to do. A scenario that needs it runs with the clients that can."""
+
+    RESET_POLICY = "applies a reset policy to partitions that it was assigned"
+    NULL_HEADERS = "sends and shows headers without a value"
+    PARALLEL = "answers a second call while the first one waits"
+    CLUSTER_ID = "shows the cluster's id"
+
+
 class Message(NamedTuple):
     """What an application puts into a record."""
 

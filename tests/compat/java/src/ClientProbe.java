@@ -39,7 +39,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * A command is one line, `name key=value key=value`; values are URL-encoded, bytes are hex, "-" is null.
  * Arguments that start with `config.` go to the client as they are. `produce` and `create` are followed by as
  * many item lines as their `count` says. The answer is any number of item lines, then `ok` or
- * `error CLASS MESSAGE`. tests/support/java_client.py is the other side.
+ * `error CLASS MESSAGE`. tests/support/clients/java.py is the other side.
  *
  * It uses only kafka-clients, and only calls that 3.9 has too.
  */
