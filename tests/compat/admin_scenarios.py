@@ -36,7 +36,6 @@ def describe_broker_configs(client: Client, admin: Admin, topic: str) -> None:
     _is_set(found["message.max.bytes"], "1048588", Source.DEFAULT)
     assert not found["message.max.bytes"].read_only
     assert found["node.id"].value == str(node)
-    assert found["node.id"].source is Source.STATIC
     assert found["node.id"].read_only is not False
 
 

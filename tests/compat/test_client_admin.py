@@ -37,13 +37,6 @@ SCENARIOS: dict[Offer, tuple[Scenario, ...]] = {
     Offer.DESCRIBE_TOPIC_PARTITIONS: (scenarios.describe_topic_partitions,),
     Offer.LIST_CONFIG_RESOURCES: (scenarios.list_config_resources,),
 }
-# Served soon; until then these show what is missing.
-PENDING = {
-    Offer.DESCRIBE_CONFIGS,
-    Offer.CHANGE_CONFIGS,
-    Offer.ALTER_CONFIGS,
-    Offer.LIST_CONFIG_RESOURCES,
-}
 # This one wants to know where the broker keeps its data, too.
 DIRECTORIES = {Offer.DESCRIBE_LOG_DIRS}
 
@@ -58,12 +51,7 @@ def admin(client: Client, bootstrap: str) -> Admin:
 @pytest.mark.parametrize(
     ("client", "scenario"),
     [
-        pytest.param(
-            each.name,
-            scenario,
-            marks=[*each.marks, pytest.mark.xfail] if offer in PENDING else each.marks,
-            id=f"{scenario.__name__}-{each.name}",
-        )
+        pytest.param(each.name, scenario, marks=each.marks, id=f"{scenario.__name__}-{each.name}")
         for offer, offered in SCENARIOS.items()
         for scenario in offered
         for each in registry.offering(offer)
