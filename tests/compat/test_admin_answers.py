@@ -1,6 +1,6 @@
 """Goal: administrative requests are answered as Apache Kafka answers them, code by code.
 
-Method: every question of admin_questions.py, one connection each, to the broker that the compatibility tests share;
+Method: every question of tests/compat/questions, one connection each, to the broker that the compatibility tests share;
 and, where there is Java, the same questions to Kafka itself, so that an expectation cannot be wrong unnoticed.
 """
 
@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from logd.client import Client
-from tests.compat.admin_questions import QUESTIONS
 from tests.compat.conftest import AGAINST_KAFKA
+from tests.compat.questions import of_replicas, of_the_cluster, of_topics  # noqa: F401 - they fill the list
+from tests.compat.questions.asking import QUESTIONS
 from tests.support import java
 from tests.support.kafka_broker import KafkaBroker
 
