@@ -22,9 +22,12 @@ def main() -> int:
         sys.stderr.write(f"logd: {refusal}\n")
         return 2
     _make_packages_importable()
-    from logd.cli import run  # noqa: PLC0415 - after sys.path is set
+    try:
+        from logd.cli import run  # noqa: PLC0415 - after sys.path is set
 
-    return run(sys.argv[1:], started=_STARTED)
+        return run(sys.argv[1:], started=_STARTED)
+    except KeyboardInterrupt:  # while modules were still being loaded
+        return 130
 
 
 def _refusal() -> str:

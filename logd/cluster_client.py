@@ -249,7 +249,7 @@ async def _open_first(
             return await _open(address, client_id, share_s), address
         except Unreachable as error:
             failures.append(str(error))
-    hint = "is a broker running there? name another with --bootstrap"
+    hint = "name a running broker with --bootstrap"
     raise Unreachable(f"{', '.join(failures)}; {hint}")
 
 

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from logd.cli.output import print_line
 from logd.config.broker_keys import BROKER_KEYS
 from logd.config.key import ConfigKey, Value, describe_allowed, format_value
 from logd.config.other_keys import KEYS_WITHOUT_EFFECT, REFUSED_KEYS
@@ -39,7 +40,7 @@ before what was set at the start. Every property of a topic can be changed likew
 
 def print_page(*, differences_only: bool) -> None:
     for line in _differences_text() if differences_only else _keys_text():
-        say(line)
+        print_line(line)
 
 
 def render_markdown() -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import Any
 
 from logd.cli.parser import INT32_MAX, add_client_options, add_command, whole_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
+    from typing import Any
 
 _EXAMPLES = """\
   logd cluster                               id, nodes, features, durability

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import Any
 
 from logd.cli.parser import Parser, add_actions, add_client_options, add_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
+    from typing import Any
 
 _RESOURCES = "what has the settings: topic/NAME, broker/ID, or broker/default for all brokers"
 _LIST = """\

@@ -7,14 +7,16 @@ Writing raises ClosedPipe when the reader has gone: a command lets it pass, `log
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import IO
 
 from logd.cli.errors import CommandError
-from logd.console import printable
+from logd.console import discard_output, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
+    from typing import IO
 
 Cell = str | int | None
 
@@ -45,16 +47,6 @@ def flush() -> None:
         sys.stdout.flush()
     except OSError as error:
         raise _failure(error) from None
-
-
-def discard() -> None:
-    """Let the interpreter's last flush go nowhere, since nobody would read it."""
-    try:
-        descriptor = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(descriptor, sys.stdout.fileno())
-        os.close(descriptor)
-    except (OSError, AttributeError, ValueError):  # no descriptor stands behind it, so nothing is flushed
-        pass
 
 
 def print_line(text: str) -> None:
@@ -139,5 +131,5 @@ def _stdout() -> IO[bytes]:
 def _failure(error: OSError) -> Exception:
     if isinstance(error, BrokenPipeError):
         return ClosedPipe()
-    discard()
+    discard_output()
     return CommandError(f"cannot write to standard output: {error.strerror}")

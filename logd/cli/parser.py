@@ -10,11 +10,14 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
 
 from logd.cli import output
 from logd.cli.argument_order import in_order
 from logd.cli.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
+    from typing import Any, NoReturn
 
 BOOTSTRAP_VARIABLE = "LOGD_BOOTSTRAP"
 BOOTSTRAP_DEFAULT = "127.0.0.1:9092"
@@ -122,7 +125,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 1e6:  # nan, too, is refused by this
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value
 
 
@@ -130,10 +133,13 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     """A number within bounds (inclusive), for argparse."""
 
     def parse(text: str) -> int:
-        if re.fullmatch(r"-?[0-9]{1,19}", text.strip(), re.ASCII) and least <= int(text) <= most:
-            return int(text)
-        bounds = f"at least {least}" if most in (INT32_MAX, INT64_MAX) else f"{least} to {most}"
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {bounds}")
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,30}", text.strip(), re.ASCII) else None
+        if number is None:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+        if not least <= number <= most:
+            bound = f"at least {least}" if number < least else f"at most {most}"
+            raise argparse.ArgumentTypeError(f"{text} is out of bounds: {bound}")
+        return number
 
     return parse
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from logd.cli.parser import add_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
+    from typing import Any
 
 _EXAMPLES = """\
   logd serve                                   data in ./logd-data, port 9092 of this machine only

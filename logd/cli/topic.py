@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import Any
 
 from logd.cli.parser import (
     INT32_MAX,
@@ -16,6 +15,10 @@ from logd.cli.parser import (
     pair,
     whole_number,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
+    from typing import Any
 
 _LIST = """\
   logd topic list

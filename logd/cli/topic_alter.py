@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _outcome(options: argparse.Namespace, result: _Result) -> Outcome:
-    row = {"topic": result.name, "partitions": options.partitions}
+    done = result.error_code == ErrorCode.NONE
+    row = {"topic": result.name, "partitions": options.partitions if done else None}
     if result.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
         return Outcome(row, "", unknown_topic(result.name))
     verb = "could have" if options.dry_run else "has"

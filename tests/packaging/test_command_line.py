@@ -7,53 +7,62 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from logd import __version__
 from tests.support.broker import ROOT, LogdBroker, clean_environment
+from tests.support.command_line import Done, assert_one_line, run_logd
 
 
-def _logd(
-    *arguments: str, interpreter: tuple[str, ...] = (), **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *interpreter, "-m", "logd", *arguments],
-        cwd=ROOT,
-        env=clean_environment() | environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def _assert_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("logd: ")
-    for part in parts:
-        assert part in lines[0]
-    assert done.returncode == code
+def _assert_one_line(done: Done, code: int, *parts: str) -> None:
+    assert_one_line(done, code, *parts)
     assert "bootstrap.servers" not in done.stdout
 
 
 def test_version() -> None:
-    done = _logd("--version")
+    done = run_logd("--version")
     assert (done.returncode, done.stdout.strip()) == (0, f"logd {__version__}")
+
+
+def test_help_pages_end_quietly_with_their_reader() -> None:
+    for arguments in (["--help"], ["serve", "--help-config"]):
+        command = [sys.executable, "-m", "logd", *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(20)) == (b"", 141)
+        process.stderr.close()
+
+
+def test_a_broker_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "logd", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "data" / "meta.properties").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(20) == 0
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"]])
 def test_help_has_examples(arguments: list[str]) -> None:
-    done = _logd(*arguments)
+    done = run_logd(*arguments)
     assert done.returncode == 0
     assert "logd serve --data-dir /srv/logd --port 0" in done.stdout
 
 
 def test_help_pages() -> None:
-    assert "num.partitions (int, at least 1; default 1)" in _logd("serve", "--help-config").stdout
-    assert "listeners: PLAINTEXT://127.0.0.1:9092 here" in _logd("serve", "--help-defaults").stdout
+    assert "num.partitions (int, at least 1; default 1)" in run_logd("serve", "--help-config").stdout
+    assert "listeners: PLAINTEXT://127.0.0.1:9092 here" in run_logd("serve", "--help-defaults").stdout
 
 
 @pytest.mark.parametrize(
@@ -77,38 +86,38 @@ def test_help_pages() -> None:
     ],
 )
 def test_wrong_options(arguments: list[str], part: str) -> None:
-    _assert_one_line(_logd(*arguments), 2, part)
+    _assert_one_line(run_logd(*arguments), 2, part)
 
 
 def test_optimised_python_is_refused() -> None:
-    _assert_one_line(_logd("serve", interpreter=("-O",)), 2, "-O")
-    _assert_one_line(_logd("serve", PYTHONOPTIMIZE="1"), 2, "-O")
+    _assert_one_line(run_logd("serve", interpreter=("-O",)), 2, "-O")
+    _assert_one_line(run_logd("serve", PYTHONOPTIMIZE="1"), 2, "-O")
 
 
 def test_data_directory_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    _assert_one_line(_logd("serve", "--port", "0", "--data-dir", str(file)), 1, str(file), "is a file")
-    _assert_one_line(_logd("serve", "--port", "0", "--data-dir", str(file / "below")), 1, "below a file")
+    _assert_one_line(run_logd("serve", "--port", "0", "--data-dir", str(file)), 1, str(file), "is a file")
+    _assert_one_line(run_logd("serve", "--port", "0", "--data-dir", str(file / "below")), 1, "below a file")
 
 
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_data_directory_is_not_taken_for_the_default(empty: str) -> None:
     """A script's unset variable must not make, or use, a directory in whatever place it runs."""
     _assert_one_line(
-        _logd("serve", "--port", "0", "--data-dir", empty), 2, "--data-dir", "names no directory"
+        run_logd("serve", "--port", "0", "--data-dir", empty), 2, "--data-dir", "names no directory"
     )
 
 
 def test_data_directory_cannot_be_made() -> None:
-    _assert_one_line(_logd("serve", "--port", "0", "--data-dir", "/proc/logd"), 1, "/proc/logd")
+    _assert_one_line(run_logd("serve", "--port", "0", "--data-dir", "/proc/logd"), 1, "/proc/logd")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_data_directory_is_not_writable(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        _assert_one_line(_logd("serve", "--port", "0", "--data-dir", str(tmp_path)), 1, "not writable")
+        _assert_one_line(run_logd("serve", "--port", "0", "--data-dir", str(tmp_path)), 1, "not writable")
     finally:
         tmp_path.chmod(0o700)
 
@@ -118,18 +127,20 @@ def test_port_in_use(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        _assert_one_line(_logd("serve", "--port", port, "--data-dir", str(tmp_path)), 1, port)
+        _assert_one_line(run_logd("serve", "--port", port, "--data-dir", str(tmp_path)), 1, port)
 
 
 def test_host_is_not_of_this_machine(tmp_path: Path) -> None:
     _assert_one_line(
-        _logd("serve", "--host", "203.0.113.1", "--port", "0", "--data-dir", str(tmp_path)), 1, "203.0.113.1"
+        run_logd("serve", "--host", "203.0.113.1", "--port", "0", "--data-dir", str(tmp_path)),
+        1,
+        "203.0.113.1",
     )
 
 
 def test_data_directory_in_use(broker: LogdBroker) -> None:
     _assert_one_line(
-        _logd("serve", "--port", "0", "--data-dir", str(broker.data_dir)), 1, str(broker.data_dir)
+        run_logd("serve", "--port", "0", "--data-dir", str(broker.data_dir)), 1, str(broker.data_dir)
     )
 
 
@@ -138,7 +149,7 @@ def test_data_directory_of_another(broker: LogdBroker, property_: str) -> None:
     broker.stop()
     name = property_.partition("=")[0]
     _assert_one_line(
-        _logd("serve", "--port", "0", "--data-dir", str(broker.data_dir), "-X", property_),
+        run_logd("serve", "--port", "0", "--data-dir", str(broker.data_dir), "-X", property_),
         1,
         name.split(".")[0],
     )
