@@ -30,7 +30,7 @@ def in_order(arguments: Sequence[str], takes_value: Mapping[str, bool]) -> list[
             options.append(f"{argument}={rest.pop()}")
         else:
             options.append(argument)
-    if any(each.startswith("-") for each in positionals):
+    if any(each.startswith("-") and each != "-" for each in positionals):
         options.append("--")
     return options + positionals
 
