@@ -7,24 +7,35 @@ runs the same questions against it. Where logd deviates on purpose there is no q
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from logd.client import Client
 from protocol.errors import ErrorCode
-from protocol.messages.alter_configs import AlterConfigsRequest
-from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
-from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from protocol.messages.list_config_resources import ListConfigResourcesRequest
+from tests.support.config_talk import (
+    APPEND,
+    BROKER,
+    DEFAULT,
+    DELETE,
+    FROM_CLUSTER,
+    FROM_NODE,
+    FROM_TOPIC,
+    GROUP,
+    LOGGER,
+    METRICS,
+    SET,
+    SUBTRACT,
+    TOPIC,
+    Change,
+    Talk,
+    synonyms_of,
+)
 
-TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
-SET, DELETE, APPEND, SUBTRACT = range(4)
 OK = ErrorCode.NONE
 INVALID_CONFIG, INVALID_REQUEST = ErrorCode.INVALID_CONFIG, ErrorCode.INVALID_REQUEST
-FROM_TOPIC, FROM_NODE, FROM_CLUSTER, FROM_START, DEFAULT = 1, 2, 3, 4, 5
 
 # min.insync.replicas is not here: a Kafka with eligible leader replicas sets it for the cluster when it is formatted.
 TOPIC_DEFAULTS = {
@@ -70,103 +81,6 @@ TOPIC_DEFAULTS = {
     "unclean.leader.election.enable": ("false", 1, [("unclean.leader.election.enable", "false", 5)]),
 }
 
-Change = tuple[str, int, str | None]
-Row = DescribeConfigsResponse.DescribeConfigsResourceResult
-
-
-class Talk:
-    """A conversation about settings."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    async def alter(
-        self, kind: int, name: str, *changes: Change, validate_only: bool = False, version: int | None = None
-    ) -> ErrorCode:
-        (code,) = await self.alter_all((kind, name, changes), validate_only=validate_only, version=version)
-        return code
-
-    async def alter_all(
-        self,
-        *resources: tuple[int, str, Iterable[Change]],
-        validate_only: bool = False,
-        version: int | None = None,
-    ) -> list[ErrorCode]:
-        asked = IncrementalAlterConfigsRequest
-        request = asked(
-            resources=[
-                asked.AlterConfigsResource(
-                    resource_type=kind,
-                    resource_name=name,
-                    configs=[
-                        asked.AlterableConfig(name=key, config_operation=operation, value=value)
-                        for key, operation, value in changes
-                    ],
-                )
-                for kind, name, changes in resources
-            ],
-            validate_only=validate_only,
-        )
-        response = await self.client.call(request, version=version)
-        assert [(row.resource_type, row.resource_name) for row in response.responses] == [
-            (kind, name) for kind, name, _ in resources
-        ]
-        for row in response.responses:
-            assert (row.error_message is None) == (row.error_code == 0)
-        return [ErrorCode(row.error_code) for row in response.responses]
-
-    async def replace(
-        self, kind: int, name: str, configs: dict[str, str | None], *, version: int | None = None
-    ) -> ErrorCode:
-        asked = AlterConfigsRequest
-        resource = asked.AlterConfigsResource(
-            resource_type=kind,
-            resource_name=name,
-            configs=[asked.AlterableConfig(name=key, value=value) for key, value in configs.items()],
-        )
-        response = await self.client.call(asked(resources=[resource]), version=version)
-        return ErrorCode(response.responses[0].error_code)
-
-    async def describe(
-        self, kind: int, name: str, *keys: str, synonyms: bool = True, version: int | None = None
-    ) -> tuple[ErrorCode, dict[str, Row]]:
-        asked = DescribeConfigsRequest
-        resource = asked.DescribeConfigsResource(
-            resource_type=kind, resource_name=name, configuration_keys=list(keys) or None
-        )
-        request = asked(
-            resources=[resource], include_synonyms=synonyms, include_documentation=version in (None, 3, 4)
-        )
-        ((result),) = (await self.client.call(request, version=version)).results
-        assert (result.resource_type, result.resource_name) == (kind, name)
-        return ErrorCode(result.error_code), {row.name: row for row in result.configs}
-
-    async def settled(self, kind: int, name: str, key: str, value: str | None) -> Row | None:
-        """The setting once it has the value: Kafka's broker learns of a change after the one who made it."""
-        for _ in range(100):
-            row = (await self.describe(kind, name, key))[1].get(key)
-            if (None if row is None else row.value) == value:
-                break
-            await asyncio.sleep(0.05)
-        assert (None if row is None else row.value) == value
-        return row
-
-    @asynccontextmanager
-    async def cleared(self, name: str, *keys: str) -> Any:
-        """Leave the broker's settings as they were."""
-        try:
-            yield
-        finally:
-            assert await self.alter(BROKER, name, *((key, DELETE, None) for key in keys)) == OK
-            for key in keys:
-                row = (await self.describe(BROKER, "1", key))[1][key]
-                for _ in range(100):
-                    if row.config_source in (FROM_START, DEFAULT):
-                        break
-                    await asyncio.sleep(0.05)
-                    row = (await self.describe(BROKER, "1", key))[1][key]
-
-
 Run = Callable[[Callable[[Talk], Coroutine[Any, Any, None]]], None]
 
 
@@ -190,11 +104,6 @@ async def create(talk: Talk, topic: str, **configs: str) -> None:
         if (await talk.describe(TOPIC, topic))[0] is OK:
             return
         await asyncio.sleep(0.05)
-
-
-def synonyms_of(row: Row | None) -> list[tuple[str, str | None, int]]:
-    assert row is not None
-    return [(synonym.name, synonym.value, synonym.source) for synonym in row.synonyms]
 
 
 # -- topics ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,119 @@
+"""What tests say about settings, and what they look at in the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from logd.client import Client
+from protocol.errors import ErrorCode
+from protocol.messages.alter_configs import AlterConfigsRequest
+from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
+from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
+
+TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
+SET, DELETE, APPEND, SUBTRACT = range(4)
+FROM_TOPIC, FROM_NODE, FROM_CLUSTER, FROM_START, DEFAULT = 1, 2, 3, 4, 5
+
+Change = tuple[str, int, str | None]
+Row = DescribeConfigsResponse.DescribeConfigsResourceResult
+
+
+class Talk:
+    """A conversation about settings."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def alter(
+        self, kind: int, name: str, *changes: Change, validate_only: bool = False, version: int | None = None
+    ) -> ErrorCode:
+        (code,) = await self.alter_all((kind, name, changes), validate_only=validate_only, version=version)
+        return code
+
+    async def alter_all(
+        self,
+        *resources: tuple[int, str, Iterable[Change]],
+        validate_only: bool = False,
+        version: int | None = None,
+    ) -> list[ErrorCode]:
+        asked = IncrementalAlterConfigsRequest
+        request = asked(
+            resources=[
+                asked.AlterConfigsResource(
+                    resource_type=kind,
+                    resource_name=name,
+                    configs=[
+                        asked.AlterableConfig(name=key, config_operation=operation, value=value)
+                        for key, operation, value in changes
+                    ],
+                )
+                for kind, name, changes in resources
+            ],
+            validate_only=validate_only,
+        )
+        response = await self.client.call(request, version=version)
+        assert [(row.resource_type, row.resource_name) for row in response.responses] == [
+            (kind, name) for kind, name, _ in resources
+        ]
+        for row in response.responses:
+            assert (row.error_message is None) == (row.error_code == 0)
+        return [ErrorCode(row.error_code) for row in response.responses]
+
+    async def replace(
+        self, kind: int, name: str, configs: dict[str, str | None], *, version: int | None = None
+    ) -> ErrorCode:
+        asked = AlterConfigsRequest
+        resource = asked.AlterConfigsResource(
+            resource_type=kind,
+            resource_name=name,
+            configs=[asked.AlterableConfig(name=key, value=value) for key, value in configs.items()],
+        )
+        response = await self.client.call(asked(resources=[resource]), version=version)
+        return ErrorCode(response.responses[0].error_code)
+
+    async def describe(
+        self, kind: int, name: str, *keys: str, synonyms: bool = True, version: int | None = None
+    ) -> tuple[ErrorCode, dict[str, Row]]:
+        asked = DescribeConfigsRequest
+        resource = asked.DescribeConfigsResource(
+            resource_type=kind, resource_name=name, configuration_keys=list(keys) or None
+        )
+        request = asked(
+            resources=[resource], include_synonyms=synonyms, include_documentation=version in (None, 3, 4)
+        )
+        ((result),) = (await self.client.call(request, version=version)).results
+        assert (result.resource_type, result.resource_name) == (kind, name)
+        return ErrorCode(result.error_code), {row.name: row for row in result.configs}
+
+    async def settled(self, kind: int, name: str, key: str, value: str | None) -> Row | None:
+        """The setting once it has the value: Kafka's broker learns of a change after the one who made it."""
+        for _ in range(100):
+            row = (await self.describe(kind, name, key))[1].get(key)
+            if (None if row is None else row.value) == value:
+                break
+            await asyncio.sleep(0.05)
+        assert (None if row is None else row.value) == value
+        return row
+
+    @asynccontextmanager
+    async def cleared(self, name: str, *keys: str) -> AsyncIterator[None]:
+        """Leave the broker's settings as they were."""
+        try:
+            yield
+        finally:
+            assert await self.alter(BROKER, name, *((key, DELETE, None) for key in keys)) is ErrorCode.NONE
+            for key in keys:
+                row = (await self.describe(BROKER, "1", key))[1][key]
+                for _ in range(100):
+                    if row.config_source in (FROM_START, DEFAULT):
+                        break
+                    await asyncio.sleep(0.05)
+                    row = (await self.describe(BROKER, "1", key))[1][key]
+
+
+def synonyms_of(row: Row | None) -> list[tuple[str, str | None, int]]:
+    """Name, value and source of each, strongest first."""
+    assert row is not None
+    return [(synonym.name, synonym.value, synonym.source) for synonym in row.synonyms]
