@@ -122,11 +122,11 @@ def make_config(
         values=given,
         **{name: values[name.replace("_", ".")] for name in _PLAIN_FIELDS},  # type: ignore[arg-type]
     )
-    validate(config, values)
+    validate(config)
     return config
 
 
-def validate(config: BrokerConfig, values: Mapping[str, Value]) -> None:
+def validate(config: BrokerConfig) -> None:
     """Rules between properties, and those that are more than a bound. Raises ConfigError."""
     retention_ms = config.topic_defaults["retention.ms"]
     if retention_ms == 0:
@@ -145,10 +145,6 @@ def validate(config: BrokerConfig, values: Mapping[str, Value]) -> None:
             "max.connections.per.ip is 0 and no address is excepted",
             "set max.connections.per.ip.overrides too",
         )
-    if "broker" not in cast("tuple[str, ...]", values["process.roles"]):
-        raise ConfigError(
-            "process.roles has no broker", "a node is always broker and controller: remove the property"
-        )
     if not config.log_dirs:
         raise ConfigError("log.dirs names no directory", "set it, or use --data-dir DIR")
 
@@ -161,6 +157,10 @@ def _with_defaults(given: Mapping[str, Value]) -> dict[str, Value]:
     if cast(int, values["node.id"]) < 0:
         raise ConfigError(
             f"node.id must not be negative, it is {values['node.id']}", "give the node an id, such as 1"
+        )
+    if "broker" not in cast("tuple[str, ...]", values["process.roles"]):
+        raise ConfigError(
+            "process.roles has no broker", "a node is always broker and controller: remove the property"
         )
     if values["log.roll.ms"] is None:
         values["log.roll.ms"] = cast(int, values["log.roll.hours"]) * _HOUR_MS

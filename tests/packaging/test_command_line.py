@@ -16,6 +16,8 @@ from logd import __version__
 from tests.support.broker import ROOT, LogdBroker, clean_environment
 from tests.support.command_line import Done, assert_one_line, run_logd
 
+STOCK_FILES = ROOT / "tests" / "unit" / "logd" / "kafka_files"
+
 
 def _assert_one_line(done: Done, code: int, *parts: str) -> None:
     assert_one_line(done, code, *parts)
@@ -166,13 +168,21 @@ def test_what_a_start_says(tmp_path: Path) -> None:
     assert f"log.dirs={broker.data_dir}" in output
 
 
-def test_kafkas_own_file_starts_a_broker(tmp_path: Path) -> None:
-    file = ROOT / "tests" / "unit" / "logd" / "kafka_files" / "server.properties"
-    with LogdBroker(tmp_path / "broker", arguments=["--config", str(file)]) as broker:
+@pytest.mark.parametrize("name", ["server.properties", "broker.properties"])
+def test_kafkas_own_files_start_a_broker(tmp_path: Path, name: str) -> None:
+    with LogdBroker(tmp_path / "broker", arguments=["--config", str(STOCK_FILES / name)]) as broker:
         output = broker.output()
     [line] = [line for line in output.splitlines() if line.startswith("taken without effect")]
     assert "num.network.threads" in line and "controller.quorum.bootstrap.servers" in line
     assert broker.bootstrap.startswith("127.0.0.1:"), "--port stands before the file's listeners"
+
+
+def test_kafkas_file_for_controllers_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = STOCK_FILES / "controller" / "controller.properties"
+    done = _logd("serve", "--data-dir", str(tmp_path / "data"), "--config", str(file))
+    assert done.returncode == 2
+    assert "process.roles has no broker" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_every_listener_is_named(tmp_path: Path) -> None:

@@ -19,13 +19,16 @@ from hypothesis import strategies as st
 from logd.metadata_log import MetadataLog
 from replication.metadata_commands import (
     AllocateProducerIds,
+    AlterConfigs,
     Command,
+    ConfigChange,
+    ConfigOperation,
     CreateTopics,
     DeleteTopics,
     NewTopic,
     RaiseLeaderEpochs,
 )
-from replication.metadata_image import MetadataImage
+from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
 from storage.fs_faulty import FaultyFileSystem, Loss, Operation
 from tests.support.metadata_store import NODE_ID, Clock, open_store
 from tests.support.metadata_world import registration
@@ -47,6 +50,13 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Alter:
+    name: str
+    retention: str | None
+    """None takes the setting away."""
+
+
+@dataclass(frozen=True)
 class Allocate:
     pass
 
@@ -58,7 +68,7 @@ class Raise:
 
 @dataclass(frozen=True)
 class Submit:
-    ops: tuple[Create | Delete | Allocate | Raise, ...]
+    ops: tuple[Create | Delete | Alter | Allocate | Raise, ...]
     crash_after: int | None
     """Crash behind the file operation of this number, counted from the beginning of the step."""
     loss: Loss
@@ -83,6 +93,7 @@ Model: TypeAlias = tuple[dict[str, Topic], int]
 OPS = st.one_of(
     st.builds(Create, st.sampled_from(NAMES), st.integers(1, 3), st.sampled_from([None, "5", "nonsense"])),
     st.builds(Delete, st.sampled_from(NAMES)),
+    st.builds(Alter, st.sampled_from(NAMES), st.sampled_from([None, "5", "6", "nonsense"])),
     st.just(Allocate()),
 )
 GROUPS = st.lists(OPS, min_size=1, max_size=4).map(tuple) | st.just((Raise(),))  # as at a start: alone
@@ -93,7 +104,7 @@ STEPS = st.one_of(
 )
 
 
-def states_of(model: Model, ops: Sequence[Create | Delete | Allocate | Raise]) -> list[Model]:
+def states_of(model: Model, ops: Sequence[Create | Delete | Alter | Allocate | Raise]) -> list[Model]:
     """What the model is before the first command and after each. A deletion means the topic of before the step."""
     states = [model]
     former = set(model[0])
@@ -108,6 +119,9 @@ def states_of(model: Model, ops: Sequence[Create | Delete | Allocate | Raise]) -
                 if name in former:
                     former.remove(name)
                     del topics[name]
+            case Alter(name, retention):
+                if name in topics and retention != "nonsense":
+                    topics[name] = topics[name][0], retention
             case Allocate():
                 next_id += BLOCK
             case Raise():
@@ -193,7 +207,7 @@ class Run:
                 assert reply.first not in self.blocks
                 self.blocks.append(reply.first)
 
-    def command(self, op: Create | Delete | Allocate | Raise) -> Command:
+    def command(self, op: Create | Delete | Alter | Allocate | Raise) -> Command:
         match op:
             case Create(name, partitions, retention):
                 configs = () if retention is None else (("retention.ms", retention),)
@@ -201,6 +215,11 @@ class Run:
             case Delete(name):
                 topic = self.store.image.topics.get(name)
                 return DeleteTopics([b"\7" * 16 if topic is None else topic.topic_id])
+            case Alter(name, retention):
+                operation = ConfigOperation.DELETE if retention is None else ConfigOperation.SET
+                return AlterConfigs(
+                    [ConfigChange(RESOURCE_TOPIC, name, {"retention.ms": (operation, retention)})]
+                )
             case Allocate():
                 return AllocateProducerIds(NODE_ID)
             case Raise():
