@@ -76,7 +76,7 @@ def _outcome(arguments: Sequence[str], started: float) -> tuple[int, str]:
 
 
 def _run(arguments: Sequence[str], started: float) -> int:
-    parser = _parser(arguments[0] if arguments else "")
+    parser = parser_for(arguments[0] if arguments else "")
     parser.set_defaults(started=started)
     try:
         options = parser.parse_args(arguments)
@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str], started: float) -> int:
     return code
 
 
-def _parser(first: str) -> Parser:
+def parser_for(first: str) -> Parser:
     """A parser that knows the command `first`, or of every command its name where that is none."""
     parser = Parser(prog="logd", description="A Kafka-compatible log server.", epilog=examples(_EXAMPLES))
     parser.add_argument("--version", action="version", version=f"logd {__version__}")

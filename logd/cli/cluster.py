@@ -23,7 +23,7 @@ def add_to(commands: Any) -> None:
         commands,
         "cluster",
         help="show the cluster's nodes and what they can do",
-        description="Show a cluster: its id, its nodes, its features, and what an acknowledgement promises as far as\n"
+        description="Show a cluster: its id, its nodes, its features, and what an acknowledgement promises as far as "
         "brokers tell.",
         epilog=_EXAMPLES,
     )

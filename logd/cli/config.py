@@ -68,7 +68,7 @@ def _add_get(actions: Any) -> Parser:
         actions,
         "get",
         help="show settings in force",
-        description="Show settings as they are in force, whether each can be changed while brokers run, and where it\n"
+        description="Show settings as they are in force, whether each can be changed while brokers run, and where it "
         "comes from: topic, broker, broker/default, static (the broker's file or command line), default.",
         epilog=_GET,
     )

@@ -27,6 +27,7 @@ INT32_MAX = (1 << 31) - 1
 INT64_MAX = (1 << 63) - 1
 
 _HELP_WIDTH_MAX = 100
+_EXAMPLES_TITLE = "examples:\n"
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,10 +60,16 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_terminal_width(), max_help_position=30)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Examples stay as they are; a description is filled."""
+        if text.startswith(_EXAMPLES_TITLE):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
 
 def examples(text: str) -> str:
     """The epilog of a help page."""
-    return f"examples:\n{text}"
+    return f"{_EXAMPLES_TITLE}{text}"
 
 
 def add_command(commands: Any, name: str, *, help: str, description: str, epilog: str) -> Parser:

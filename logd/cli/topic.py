@@ -89,7 +89,7 @@ def _add_describe(actions: Any) -> Parser:
         actions,
         "describe",
         help="show partitions, offsets, sizes and settings",
-        description="Show a topic's partitions with their leaders, replicas, offsets (the end is the offset that the\n"
+        description="Show a topic's partitions with their leaders, replicas, offsets (the end is the offset that the "
         "next record gets) and sizes, and the settings that are not Kafka's defaults.",
         epilog=_DESCRIBE,
     )
@@ -171,7 +171,7 @@ def _add_trim(actions: Any) -> Parser:
         actions,
         "trim",
         help="delete a topic's oldest records",
-        description="Delete records below an offset. Later records keep their offsets; disk space comes back when\n"
+        description="Delete records below an offset. Later records keep their offsets; disk space comes back when "
         "whole segments are free. On a terminal it asks first.",
         epilog=_TRIM,
     )
