@@ -80,6 +80,8 @@ def directory_state(fs: FileSystem, path: str) -> DirectoryState:
 
 def _read_checkpoint(fs: FileSystem, path: str, facts: DataDirectoryFacts) -> dict[TopicPartition, Offset]:
     try:
+        if fs.exists(path) and not fs.size(path):
+            return {}  # Kafka makes the file before it has anything to put there
         return read_offsets(fs, path)
     except MalformedFile as error:
         facts.malformed.append(error)

@@ -27,6 +27,21 @@ if TYPE_CHECKING:
     from storage.fs import FileSystem
 
 
+_QUORUM_STATE_FIELDS = frozenset(
+    {
+        "clusterId",
+        "leaderId",
+        "leaderEpoch",
+        "votedId",
+        "votedDirectoryId",
+        "appliedOffset",
+        "currentVoters",
+        "data_version",
+    }
+)
+"""Versions 0 and 1; Kafka's QuorumStateData.json."""
+
+
 def file_rows(fs: FileSystem, path: str, kind: Kind, selection: BatchSelection) -> Iterator[Row]:
     """Yields what a file holds. Raises: CorruptLog, MalformedFile, CorruptSnapshot, StorageFailure."""
     if kind in (Kind.SEGMENT, Kind.METADATA_SNAPSHOT):
@@ -72,11 +87,15 @@ def _producer_snapshot(fs: FileSystem, path: str) -> Iterator[Row]:
 
 
 def _offset_checkpoint(fs: FileSystem, path: str) -> Iterator[Row]:
+    if not fs.size(path):
+        return  # Kafka makes the file before it has anything to put there
     for (topic, partition), offset in checkpoint.read_offsets(fs, path).items():
         yield {"kind": "checkpoint", "topic": topic, "partition": partition, "offset": offset}
 
 
 def _leader_epochs(fs: FileSystem, path: str) -> Iterator[Row]:
+    if not fs.size(path):
+        return  # as above
     for epoch, start_offset in checkpoint.read_leader_epochs(fs, path):
         yield {"kind": "leader epoch", "leader_epoch": epoch, "start_offset": start_offset}
 
@@ -116,6 +135,9 @@ def read_quorum_state(fs: FileSystem, path: str) -> dict[str, Any]:
         raise MalformedFile(path, f"it is not JSON: {error}") from None
     if not isinstance(state, dict) or not isinstance(state.get("leaderEpoch"), int):
         raise MalformedFile(path, "it has no leaderEpoch")
+    unknown = state.keys() - _QUORUM_STATE_FIELDS
+    if unknown:
+        raise MalformedFile(path, f"it has a field {min(unknown)!r}")
     return state
 
 

@@ -84,8 +84,8 @@ class DirectoryCheck:
             text = f"node.id is {properties.node_id}, the metadata knows {', '.join(map(str, sorted(known)))}"
             self._report.problem(path, text, _IDENTITY_ADVICE)
         registered = [uuid_to_str(each) for each in known.get(properties.node_id, ())]
-        if registered and properties.directory_id and properties.directory_id not in registered:
-            text = f"directory.id is {properties.directory_id}, the metadata knows {', '.join(registered)}"
+        if registered and properties.directory_id not in registered:
+            text = f"directory.id is {properties.directory_id or 'missing'}, the metadata knows {', '.join(registered)}"
             self._report.problem(path, text, _IDENTITY_ADVICE)
 
     def _check_file(self, path: str, name: str) -> None:
@@ -144,6 +144,15 @@ class DirectoryCheck:
                 elif self._should_be_the_end(name, partition) and offset != ends.log_end_offset:
                     text = f"says {offset} of {partition}, which was stopped cleanly at {ends.log_end_offset}"
                     self._report.problem(path, text, _CHECKPOINT_ADVICE, offset=offset)
+
+        points = self._facts.checkpoints[RECOVERY_POINTS]
+        for partition, ends in self._ends.items():
+            missing = partition not in points and ends.log_end_offset > ends.first_offset
+            if missing and self._should_be_the_end(RECOVERY_POINTS, partition):
+                path = f"{self._facts.path}/{RECOVERY_POINTS}"
+                self._report.problem(
+                    path, f"does not name {partition}, which was stopped cleanly", _CHECKPOINT_ADVICE
+                )
 
     def _should_be_the_end(self, name: str, partition: TopicPartition) -> bool:
         clean = self._facts.state is DirectoryState.CLEAN

@@ -29,7 +29,7 @@ from storage.segment import LOG_SUFFIX
 if TYPE_CHECKING:
     from logd.dump.finding import Report
     from protocol.records import BatchHeader
-    from protocol.types import Offset
+    from protocol.types import LeaderEpoch, Offset
     from storage.fs import FileSystem
     from storage.producer_snapshot import SnapshotEntry
 
@@ -55,6 +55,8 @@ class PartitionCheck:
         self._report = report
         self._names = fs.listdir(directory)
         self._snapshots: dict[Offset, list[SnapshotEntry]] = {}
+        self._last_epoch: LeaderEpoch = -1
+        """Of the last batch in the log."""
 
     def run(self, *, only: Offset | None = None) -> PartitionEnds:
         """Check everything, or of the segments only the one that begins with `only`. Raises: StorageFailure."""
@@ -70,6 +72,7 @@ class PartitionCheck:
         walk = PartitionWalk(producers, epochs)
         first = bases[0] if bases else 0
         end = self._check_segments(bases, walk, only)
+        self._last_epoch = walk.last_epoch
         if only is None:
             self._check_beside(bases)
             self._check_epochs(epochs, first, end)
@@ -148,9 +151,9 @@ class PartitionCheck:
     # -- what lies beside --------------------------------------------------------------------------------------
 
     def _read_epochs(self) -> LeaderEpochCache:
-        if LEADER_EPOCHS not in self._names:
-            return LeaderEpochCache()
         path = f"{self._directory}/{LEADER_EPOCHS}"
+        if LEADER_EPOCHS not in self._names or not self._fs.size(path):
+            return LeaderEpochCache()  # Kafka makes the file before it has anything to put there
         self._report.files += 1
         try:
             entries = read_leader_epochs(self._fs, path)
@@ -166,9 +169,11 @@ class PartitionCheck:
         return LeaderEpochCache(entries)
 
     def _check_epochs(self, epochs: LeaderEpochCache, first: Offset, end: Offset) -> None:
-        if not epochs.entries:
-            return
         path = f"{self._directory}/{LEADER_EPOCHS}"
+        if not epochs.entries:
+            if self._last_epoch >= 0 and self._context.state is DirectoryState.CLEAN:
+                self._report.problem(path, "knows no epoch, the log has some", _MADE_ANEW)
+            return
         epoch, start = epochs.entries[-1]
         if start > end and self._context.state is not DirectoryState.RUNNING:
             self._report.problem(path, f"epoch {epoch} begins at {start}, the log ends at {end}", _MADE_ANEW)
@@ -202,6 +207,7 @@ class PartitionCheck:
 
     def _check_beside(self, bases: list[Offset]) -> None:
         stems = {f"{base:020d}" for base in bases}
+        leftovers: list[str] = []
         for name in self._names:
             path = f"{self._directory}/{name}"
             match kind_of_file(name):
@@ -212,7 +218,7 @@ class PartitionCheck:
                         path, "is the index of no segment", "the next start of a broker removes it"
                     )
                 case Kind.LEFTOVER:
-                    self._report.note(path, "is left over from something interrupted", _SETTLED_AT_START)
+                    leftovers.append(name)
                 case Kind.CUT:
                     advice = "look at it with `logd dump`, remove it when nothing in it is needed"
                     self._report.note(path, "keeps what recovery cut off the log", advice)
@@ -223,20 +229,38 @@ class PartitionCheck:
                 case _:
                     self._check_small(path, kind_of_file(name))
 
+        self._name_leftovers(leftovers)
+
+    def _name_leftovers(self, names: list[str]) -> None:
+        """One note for all files with the same ending: a cleaner at work leaves dozens."""
+        for suffix in sorted({name.rpartition(".")[2] for name in names}):
+            same = [name for name in names if name.endswith(f".{suffix}")]
+            more = f" (and {len(same) - 1} more files ending in .{suffix})" if len(same) > 1 else ""
+            text, advice = "is left over from something interrupted", _SETTLED_AT_START
+            if suffix == "deleted":
+                text, advice = "has left the log", "a broker removes it soon, at the latest when it starts"
+            self._report.note(f"{self._directory}/{same[0]}", text + more, advice)
+
     def _check_small(self, path: str, kind: Kind) -> None:
         try:
             match kind:
                 case Kind.PARTITION_METADATA:
                     self._check_topic_id(path)
                 case Kind.QUORUM_STATE:
-                    read_quorum_state(self._fs, path)
-                case Kind.OFFSET_CHECKPOINT:
+                    self._check_quorum_state(path)
+                case Kind.OFFSET_CHECKPOINT if self._fs.size(path):
                     read_offsets(self._fs, path)
                 case _:
                     return
             self._report.files += 1
         except MalformedFile as error:
             self._report.problem(path, error.reason, "restore it from a copy")
+
+    def _check_quorum_state(self, path: str) -> None:
+        epoch = read_quorum_state(self._fs, path)["leaderEpoch"]
+        if epoch < self._last_epoch and self._context.state is not DirectoryState.RUNNING:
+            text = f"leaderEpoch is {epoch}, the log has batches of epoch {self._last_epoch}"
+            self._report.problem(path, text, "restore it from a copy")
 
     def _check_topic_id(self, path: str) -> None:
         found, expected = read_topic_id(self._fs, path), self._context.topic_id
