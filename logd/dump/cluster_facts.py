@@ -23,6 +23,7 @@ from protocol.messages.records_metadata import (
 )
 from protocol.types import NodeId, TopicPartition
 from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC, UnusableMetadata
+from replication.partition_state import NO_LEADER_CHANGE
 from storage.batch_scan import iter_checked
 from storage.errors import CorruptLog, StorageFailure
 from storage.fs import OpenMode
@@ -103,6 +104,8 @@ def _take_in(facts: ClusterFacts, names: dict[bytes, str], record: Message) -> N
                 partition.replicas = record.replicas
             if partition is not None and record.directories is not None:
                 partition.directories = record.directories
+            if partition is not None and record.leader != NO_LEADER_CHANGE:
+                partition.leader_epoch += 1
         case RemoveTopicRecord() if record.topic_id in names:
             name = names.pop(record.topic_id)
             facts.topic_ids.pop(name, None)

@@ -48,6 +48,9 @@ class DataDirectoryFacts:
         )
         context.recovery_point = self.checkpoints.get(RECOVERY_POINTS, {}).get(partition)
         context.topic_id = self.cluster.topic_ids.get(partition.topic)
+        record = self.cluster.partitions.get(partition)
+        if record is not None and self.cluster.known and self.state is not DirectoryState.RUNNING:
+            context.leader_epoch = record.leader_epoch
         if partition == METADATA_PARTITION:
             context.topic_id = METADATA_TOPIC_ID
         return context

@@ -35,6 +35,8 @@ class PartitionContext:
     recovery_point: Offset | None = None
     topic_id: bytes | None = None
     """As the metadata has it."""
+    leader_epoch: LeaderEpoch | None = None
+    """The latest that the metadata has given out; no batch can have a later one."""
     walk_records: bool = True
 
     def is_settled(self, offset: Offset) -> bool:

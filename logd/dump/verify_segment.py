@@ -120,6 +120,14 @@ class SegmentCheck:
             self._wrong(position, header, f"its leader epoch {epoch} follows epoch {walk.last_epoch}")
         else:
             walk.last_epoch = epoch
+        latest = self._context.leader_epoch
+        if latest is not None and epoch > latest:
+            self._wrong(
+                position,
+                header,
+                f"its leader epoch is {epoch}, the metadata has given out {latest} as the last",
+            )
+            return
         for offset in (header.base_offset, header.last_offset):
             expected = walk.epochs.epoch_at(offset)
             newer = epoch > walk.epochs.latest and not self._context.is_settled(offset)

@@ -11,7 +11,7 @@ import posixpath
 
 from protocol.control_records import end_txn_marker
 from protocol.types import TopicPartition, uuid_to_str
-from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic
+from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic, RaiseLeaderEpochs
 from storage.config import LogConfig
 from storage.fs import FileSystem
 from storage.fs_memory import MemoryFileSystem
@@ -92,6 +92,8 @@ async def _write_metadata(fs: FileSystem, data_dir: str) -> bytes:
     for number in range(6):
         await store.submit(CreateTopics([NewTopic(f"other-{number}", 1, 1)]))
         await store.submit(DeleteTopics([store.image.topics[f"other-{number}"].topic_id]))
+    for _ in range(4):  # so that the partitions' leader epochs go up to 4
+        await store.submit(RaiseLeaderEpochs(NODE_ID))
     await store.close()
     return store.image.topics[TOPIC].topic_id
 

@@ -265,6 +265,7 @@ def test_damage_is_named_with_its_place(
 
 
 def test_one_fault_is_one_finding_and_the_rest_is_read(dump: Dump, data: Path) -> None:
+    sound = dump.json("--verify", data)[-1]["batches"]
     for damage in (record_byte, base_offset_of_a_batch):
         shutil.copy(data / f"{SEGMENT}.log", data / "kept")
         damage(data)
@@ -272,17 +273,18 @@ def test_one_fault_is_one_finding_and_the_rest_is_read(dump: Dump, data: Path) -
         problems = [row for row in whole if row["kind"] == "problem"]
         assert len(problems) == 1, problems
         assert (problems[0]["position"], problems[0]["offset"]) == (0, 18)
-        assert whole[-1]["batches"] == 104  # all but the one
+        assert whole[-1]["batches"] == sound - 1
         shutil.move(data / "kept", data / f"{SEGMENT}.log")
 
 
 def test_behind_a_torn_length_the_index_shows_the_way(dump: Dump, data: Path) -> None:
+    sound = dump.json("--verify", data)[-1]["batches"]
     length_of_a_batch(data)
     *findings, summary = dump.json("--verify", data, code=1)
     (problem,) = [row for row in findings if row["kind"] == "problem"]
     (position,) = struct.unpack_from(">i", (data / f"{SEGMENT}.index").read_bytes(), 4)
     assert f"{position} bytes cannot be used" in problem["problem"]
-    assert summary["batches"] > 95
+    assert sound - 8 < summary["batches"] < sound
 
 
 def test_leftovers_are_named_and_no_fault(dump: Dump, data: Path) -> None:
