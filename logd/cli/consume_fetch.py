@@ -9,15 +9,14 @@ leader that moved, a broker that restarts) is tried again from that offset.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from logd.cli.consumed import Source
 from logd.cli.offsets import END, START, list_offsets
-from logd.cluster_client import Unreachable, broker_error
+from logd.cli.patience import Patience
+from logd.cluster_client import broker_error
 from logd.console import warn
 from protocol.errors import BrokerError, ErrorCode
 from protocol.fetched import FetchedBatch, readable_batches
@@ -33,7 +32,6 @@ _PARTITION_BYTES_MAX = 1 << 20
 _RESPONSE_BYTES_MAX = 8 << 20
 _WAIT_MS = 500
 _QUEUED_RESPONSES_MAX = 2
-_PAUSE_S = (0.1, 1.0)  # first and last between attempts
 _NAMED_TOPICS_VERSION_MAX = 12  # from 13 on topics have ids only
 
 _Row = FetchResponse.PartitionData
@@ -84,12 +82,9 @@ class Fetcher:
         self._cluster = cluster
         self._readings = {each: _Reading(stretch) for each, stretch in stretches.items()}
         self._read_committed = read_committed
-        self._timeout_s = timeout_s
         self._queue: asyncio.Queue[list[Arrival]] = asyncio.Queue(_QUEUED_RESPONSES_MAX)
         self._leaders_changed = False
-        self._reached = False
-        self._failing_since: float | None = None
-        self._pause_s = _PAUSE_S[0]
+        self._patience = Patience(cluster, timeout_s)
 
     def stop(self, partition: TopicPartition) -> None:
         """Read no further there. What was fetched of it before may still arrive."""
@@ -187,9 +182,7 @@ class Fetcher:
             reading.move(offset)
             reading.at_end = at_end
         if moves:
-            self._reached = True
-            self._failing_since = None
-            self._pause_s = _PAUSE_S[0]
+            self._patience.succeeded()
         await self._deal_with(refused)
         return {_partition(each.source) for each in arrivals}
 
@@ -235,22 +228,10 @@ class Fetcher:
 
     async def _failed(self, partitions: list[TopicPartition], error: BrokerError | OSError) -> None:
         """Wait, and have the leaders looked up again; or raise what failed, when it has failed for too long."""
-        now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        passing = not isinstance(error, BrokerError) or error.code.retriable
-        # Nobody was reached even once: rather a wrong address than a broker that restarts.
-        hopeless = isinstance(error, Unreachable) and not self._reached
-        if not passing or hopeless or now - self._failing_since >= self._timeout_s:
-            raise error
         self._leaders_changed = True
-        await asyncio.sleep(self._pause_s)
-        self._pause_s = min(self._pause_s * 2, _PAUSE_S[1])
+        await self._patience.failed(error)
         for each in partitions:
             self._cluster.forget_leader(*each)
-        if isinstance(error, OSError):
-            with suppress(OSError):
-                await self._cluster.reconnect()
 
 
 def _partition(source: Source) -> TopicPartition:

@@ -9,11 +9,11 @@ acks=all it carries producer id and sequence numbers (KIP-98), so the broker rec
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from logd.cluster_client import Unreachable, broker_error
+from logd.cli.patience import Patience
+from logd.cluster_client import broker_error
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.init_producer_id import InitProducerIdRequest
 from protocol.messages.produce import ProduceRequest, ProduceResponse
@@ -31,7 +31,6 @@ BUFFERED_BYTES_MAX = 16 << 20
 TOO_LARGE = (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE)
 
 _ACKS_ALL = -1
-_PAUSE_S = (0.1, 1.0)  # first and last between attempts
 _NAMED_TOPICS_VERSION_MAX = 12  # from 13 on topics have ids only
 _BROKER_TIMEOUT_MS_MAX = 30_000
 _STORED = (ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER)
@@ -69,8 +68,7 @@ class Delivery:
         self._must_send = asyncio.Event()
         self._room = asyncio.Event()
         self._finished = False
-        self._failing_since: float | None = None
-        self._pause_s = _PAUSE_S[0]
+        self._patience = Patience(cluster, settings.timeout_s)
         self.acknowledged = 0
         """Records that the broker has; with acks=0, that were sent."""
 
@@ -192,23 +190,13 @@ class Delivery:
         self._queue.settle(partition)
         self._next_sequence[partition] = (self._next_sequence.get(partition, 0) + batch.count) & 0x7FFFFFFF
         self.acknowledged += batch.count
-        self._failing_since = None
-        self._pause_s = _PAUSE_S[0]
+        self._patience.succeeded()
 
     async def _failed(self, batches: dict[int, Batch], reason: BrokerError | OSError) -> None:
         """Wait before the next round, which sends these again, or raise Undeliverable."""
-        now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        passing = not isinstance(reason, BrokerError) or reason.code.retriable
-        # Nobody was reached even once: rather a wrong address than a broker that restarts.
-        hopeless = isinstance(reason, Unreachable) and not self.acknowledged
-        if not passing or hopeless or now - self._failing_since >= self._settings.timeout_s:
-            raise Undeliverable(min(batch.number(0) for batch in batches.values()), reason)
-        await asyncio.sleep(self._pause_s)
-        self._pause_s = min(self._pause_s * 2, _PAUSE_S[1])
+        try:
+            await self._patience.failed(reason)
+        except (BrokerError, OSError) as error:
+            raise Undeliverable(min(batch.number(0) for batch in batches.values()), error) from None
         for partition in batches:
             self._cluster.forget_leader(self._settings.topic, partition)
-        if isinstance(reason, OSError):
-            with suppress(OSError):
-                await self._cluster.reconnect()
