@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from logd.metadata_files import METADATA_DIRECTORY
@@ -59,11 +60,18 @@ class _Found(NamedTuple):
     """By path."""
 
 
+class _Nothing(Enum):
+    """Why there is nothing to look at."""
+
+    MORE = "finished the take-over from Kafka that an earlier start began"
+    """A crash interrupted it behind the point of no return."""
+    AT_ALL = "took directories for our own that Kafka formatted and never used"
+
+
 class TakeOver:
     """One take-over under way."""
 
-    def __init__(self, fs: FileSystem, manager: LogManager, found: _Found | None) -> None:
-        """`found` is None when a crash interrupted the take-over behind the point of no return, or there is nothing."""
+    def __init__(self, fs: FileSystem, manager: LogManager, found: _Found | _Nothing) -> None:
         self._fs = fs
         self._manager = manager
         self._found = found
@@ -71,16 +79,15 @@ class TakeOver:
     def prepare(self) -> None:
         """Announce it in the directory itself. The directories are locked. Raises: DirectoryRefused, StorageFailure."""
         fs = self._fs
-        for path in self._found.directories if self._found is not None else ():
+        surveys = {} if isinstance(self._found, _Nothing) else self._found.directories
+        for path in surveys:
             if not fs.exists(f"{path}/{CLEAN_SHUTDOWN}"):
                 raise DirectoryRefused(
                     f"data directory {path} was opened by another broker meanwhile: stop that"
                 )
         self._write_owner(OWNER_TAKING_OVER)
-        if self._found is None:
-            return
         # Should the start crash, recovery would take these for traces of retention, and finish the deletion.
-        for survey in self._found.directories.values():
+        for survey in surveys.values():
             for path in survey.set_aside:
                 fs.remove(path)
             for directory in dict.fromkeys(path.rpartition("/")[0] for path in survey.set_aside):
@@ -117,8 +124,8 @@ class TakeOver:
                     *topic_partition,
                     opened.first_unstable_offset,
                 )
-        if self._found is None:
-            log.info("take-over finished; do not start Kafka on these directories again")
+        if isinstance(self._found, _Nothing):
+            log.info("%s; do not start Kafka on these directories again", self._found.value)
             return
         image = self._found.metadata.image
         partitions = [found for survey in self._found.directories.values() for found in survey.partitions]
@@ -157,10 +164,10 @@ def look(fs: FileSystem, manager: LogManager, *, cluster_id: str | None, node_id
         and identity.owner == OWNER_TAKING_OVER
         and not all(fs.exists(f"{d.path}/{CLEAN_SHUTDOWN}") for d in written)
     ):
-        return TakeOver(fs, manager, None)
+        return TakeOver(fs, manager, _Nothing.MORE)
     if not has_log(fs, home.path):
         _check_unused(fs, home, written)
-        return TakeOver(fs, manager, None)
+        return TakeOver(fs, manager, _Nothing.AT_ALL)
     kafkas = [d for d in manager.directories if d.path in owned]
     surveys = {d.path: survey_directory(fs, d.path, _RESERVED) for d in kafkas}
     metadata = _read_metadata(fs, home)

@@ -44,6 +44,14 @@ def read_offsets(fs: FileSystem, path: str) -> dict[TopicPartition, Offset]:
     return offsets
 
 
+def read_cleaned(fs: FileSystem, data_dir: str) -> frozenset[TopicPartition]:
+    """The partitions that the cleaner's checkpoint names: they were compacted at some time. Kafka makes the file when
+    it starts, and leaves it empty until then. Raises: MalformedFile, StorageFailure.
+    """
+    path = f"{data_dir}/{CLEANER_OFFSETS}"
+    return frozenset(read_offsets(fs, path)) if fs.exists(path) and fs.size(path) else frozenset()
+
+
 def write_offsets(fs: FileSystem, path: str, offsets: Mapping[TopicPartition, Offset]) -> None:
     """Replaces an offset checkpoint; blocks until it is durable. Raises: StorageFailure."""
     rows = (f"{topic} {partition} {offset}" for (topic, partition), offset in offsets.items())

@@ -14,11 +14,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from storage.checkpoint import (
-    CLEANER_OFFSETS,
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
     RECOVERY_POINTS,
-    read_offsets,
+    read_cleaned,
 )
 from storage.errors import AccessDenied, DirectoryLocked, DirectoryRefused, MalformedFile, StorageFailure
 from storage.meta_properties import (
@@ -114,7 +113,7 @@ class DataDirectory:
             except MalformedFile as error:
                 warnings.append(f"{error}; none of its offsets is believed")
         try:
-            self.cleaned = frozenset(read_offsets(self._fs, f"{self.path}/{CLEANER_OFFSETS}"))
+            self.cleaned = read_cleaned(self._fs, self.path)
         except MalformedFile as error:
             warnings.append(f"{error}; none of its partitions is known to have been compacted")
 

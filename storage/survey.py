@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.records import HEADER_SIZE, MAGIC, MAGIC_POSITION
 from storage.checkpoint import (
-    CLEANER_OFFSETS,
     HIGH_WATERMARKS,
     LEADER_EPOCHS,
     LOG_START_OFFSETS,
     RECOVERY_POINTS,
+    read_cleaned,
     read_leader_epochs,
     read_offsets,
 )
@@ -73,8 +73,9 @@ def survey_directory(fs: FileSystem, path: str, reserved: Collection[str]) -> Su
                 "wait until it has recovered, and stop it with SIGTERM"
             )
         recovery_points = read_offsets(fs, f"{path}/{RECOVERY_POINTS}")
-        for checkpoint in (LOG_START_OFFSETS, HIGH_WATERMARKS, CLEANER_OFFSETS):
+        for checkpoint in (LOG_START_OFFSETS, HIGH_WATERMARKS):
             read_offsets(fs, f"{path}/{checkpoint}")
+        read_cleaned(fs, path)
         partitions = [
             _look_at(fs, f"{path}/{name}", topic_partition)
             for name, topic_partition in _partition_directories(fs, path, reserved)
@@ -124,7 +125,9 @@ def _look_at(fs: FileSystem, path: str, topic_partition: TopicPartition) -> Foun
     for name in fs.listdir(path):
         if name.endswith(LOG_SUFFIX) and base_offset_of(name) is not None:
             size_bytes += _check_segment(fs, f"{path}/{name}")
-    epochs = read_leader_epochs(fs, f"{path}/{LEADER_EPOCHS}")
+    epochs_path = f"{path}/{LEADER_EPOCHS}"
+    has_epochs = fs.exists(epochs_path) and fs.size(epochs_path) > 0  # Kafka makes the file before it has any
+    epochs = read_leader_epochs(fs, epochs_path) if has_epochs else []
     return FoundPartition(
         topic_partition,
         read_topic_id(fs, f"{path}/{PARTITION_METADATA}"),

@@ -32,18 +32,21 @@ class LogdBroker:
         *,
         properties: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        config_file: Path | None = None,
         command: Sequence[str] = (sys.executable, "-m", "logd"),
         working_directory: Path = ROOT,
         start_timeout_s: float = 20,
     ) -> None:
-        """`arguments` follow `serve --data-dir … --port 0`; `command` starts the program itself."""
+        """`arguments` follow `serve --data-dir … --port 0`; `command` starts the program itself; a `config_file` names
+        the data directories in place of --data-dir.
+        """
         self.directory = directory
         self.data_dir = directory / "data"
         self.log_path = directory / "broker.out"
         self.bootstrap = ""
         directory.mkdir(parents=True, exist_ok=True)
         settings = [f"-X{name}={value}" for name, value in (properties or {}).items()]
-        where = ["--data-dir", str(self.data_dir)]
+        where = ["--data-dir", str(self.data_dir)] if config_file is None else ["--config", str(config_file)]
         self._command = [*command, "serve", *where, "--port", "0", *settings, *arguments]
         self._working_directory = working_directory
         self._start_timeout_s = start_timeout_s

@@ -91,9 +91,9 @@ def _readable_epoch_starts(partition: Path) -> Iterator[tuple[int, int]]:
     """Epochs with records at or above the log start offset, and the first of these offsets."""
     log_start = _log_start_offset(partition)
     starts = list(_epoch_starts(partition))
-    ends = [*(offset for _, offset in starts[1:]), None]
-    for (epoch, offset), end in zip(starts, ends, strict=True):
-        if end is None or end > log_start:
+    for index, (epoch, offset) in enumerate(starts):
+        is_last = index + 1 == len(starts)
+        if is_last or starts[index + 1][1] > log_start:
             yield epoch, max(offset, log_start)
 
 
