@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os.path import dirname
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from logd.config import log_config_for
+from logd.config.topic_keys import log_config_for, usable_topic_configs
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import ZERO_UUID, TopicPartition
 from replication.metadata_image import RESOURCE_TOPIC
@@ -127,6 +127,7 @@ class Replicas:
             self._add(topic_partition, opened)
         for topic in self._image.topics.values():
             self._report_vanished(topic, report)
+            self._report_unusable(topic, report)
             self._create_missing(topic)
         return report
 
@@ -141,6 +142,11 @@ class Replicas:
                     "directory is gone: it begins anew, empty; restore the directory before the next write if it "
                     "was not meant to go"
                 )
+
+    def _report_unusable(self, topic: Topic, report: LoadReport) -> None:
+        configs = self._image.topic_configs(topic.name)
+        for problem in usable_topic_configs(configs)[1] if configs else ():
+            report.warnings.append(f"setting ignored topic={topic.name} reason={problem}")
 
     def lead(self) -> None:
         """Take up the roles that the metadata gives this node."""

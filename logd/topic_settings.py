@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from logd.config.broker_config import BrokerConfig
 from logd.config.key import format_value
-from logd.config.topic_keys import INTERNAL_SEGMENT_BYTES, TOPIC_KEYS, parse_topic_configs
+from logd.config.topic_keys import INTERNAL_SEGMENT_BYTES, TOPIC_KEYS, usable_topic_configs
 from logd.setting import ConfigSource, Setting, Synonym, broker_synonyms
 
 
 def topic_settings(configs: Mapping[str, str], broker: BrokerConfig) -> list[Setting]:
     """Return every property of a topic that has set `configs`, by name."""
-    own = parse_topic_configs(configs)
+    own, _ = usable_topic_configs(configs)
     keys = list(TOPIC_KEYS)
     if INTERNAL_SEGMENT_BYTES.name in own:
         keys.append(INTERNAL_SEGMENT_BYTES)

@@ -67,11 +67,12 @@ class ConfigChanger:
         changed = {name: self._changed(change, name, former.get(name)) for name in change.operations}
         if change.replace:
             changed |= {name: None for name in former if name not in changed}
-        settings = {name: value for name, value in {**former, **changed}.items() if value is not None}
+        made = {name: value for name, value in changed.items() if value is not None}
+        kept = {name: value for name, value in former.items() if name not in changed}
         if change.resource_type == RESOURCE_TOPIC:
-            self._check_topic(change.resource_name, settings)
+            self._check_topic(change.resource_name, made, kept)
         else:
-            self._check_broker(change.resource_name, changed, settings)
+            self._check_broker(change.resource_name, made, kept)
         return [
             ConfigRecord(resource_type=resource[0], resource_name=resource[1], name=name, value=value)
             for name, value in changed.items()
@@ -98,27 +99,24 @@ class ConfigChanger:
             parts = [part for part in parts if part not in value.split(",")]
         return ",".join(parts)
 
-    def _check_topic(self, name: str, settings: Mapping[str, str]) -> None:
+    def _check_topic(self, name: str, made: Mapping[str, str], kept: Mapping[str, str]) -> None:
         if not name:
             raise BrokerError(ErrorCode.INVALID_REQUEST, "topics have no settings in common: name a topic")
         problem = topic_name_problem(name)
         if problem is not None:
             raise BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
-        problem = self._rules.topic_problem(settings)
+        problem = self._rules.topic_problem(made, kept)
         if problem is not None:
             raise BrokerError(ErrorCode.INVALID_CONFIG, problem)
         if name not in self._image.topics:
             raise BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
 
-    def _check_broker(
-        self, name: str, changed: Mapping[str, str | None], settings: Mapping[str, str]
-    ) -> None:
-        made = {key: value for key, value in changed.items() if value is not None}
+    def _check_broker(self, name: str, made: Mapping[str, str], kept: Mapping[str, str]) -> None:
         if name == CLUSTER:
-            problem = self._rules.broker_problem(made, cluster=settings, node={})
+            problem = self._rules.broker_problem(made, cluster={**kept, **made}, node={})
         else:
             cluster = self._image.configs(RESOURCE_BROKER, CLUSTER)
-            problem = self._rules.broker_problem(made, cluster=cluster, node=settings)
+            problem = self._rules.broker_problem(made, cluster=cluster, node={**kept, **made})
         if problem is not None:
             # Kafka's code for what it finds wrong with a broker's settings; of a topic's it is INVALID_CONFIG.
             raise BrokerError(ErrorCode.INVALID_REQUEST, problem)

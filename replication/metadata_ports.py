@@ -90,8 +90,8 @@ class ConfigRules(Protocol):
     def list_default(self, resource_type: int, name: str) -> str | None:
         """Return the default of a property that is a list, None for every other and for unknown ones."""
 
-    def topic_problem(self, configs: Mapping[str, str]) -> str | None:
-        """Take the settings made on a topic; return in words what is wrong with them, or None."""
+    def topic_problem(self, changed: Mapping[str, str], kept: Mapping[str, str]) -> str | None:
+        """Take the settings to be made on a topic, and those that stay; return in words what is wrong, or None."""
 
     def broker_problem(
         self, changed: Mapping[str, str], cluster: Mapping[str, str], node: Mapping[str, str]

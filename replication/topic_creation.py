@@ -117,7 +117,7 @@ class TopicCreator:
         if nulls:
             raise BrokerError(ErrorCode.INVALID_CONFIG, f"no value given for {', '.join(nulls)}")
         configs = {name: value for name, value in topic.configs if value is not None}
-        problem = self._rules.topic_problem(configs) if configs else None
+        problem = self._rules.topic_problem(configs, {}) if configs else None
         if problem is not None:
             raise BrokerError(ErrorCode.INVALID_CONFIG, problem)
         return configs

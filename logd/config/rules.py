@@ -30,8 +30,8 @@ class PropertyRules:
             key = find_key(name)
         return None if key is None or key.type != "list" else format_value(key.default)
 
-    def topic_problem(self, configs: Mapping[str, str]) -> str | None:
-        return topic_configs_problem(configs, self._config())
+    def topic_problem(self, changed: Mapping[str, str], kept: Mapping[str, str]) -> str | None:
+        return topic_configs_problem(changed, self._config(), kept)
 
     def broker_problem(
         self, changed: Mapping[str, str], cluster: Mapping[str, str], node: Mapping[str, str]

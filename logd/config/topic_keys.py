@@ -350,34 +350,47 @@ def parse_topic_configs(overrides: Mapping[str, str | None]) -> dict[str, Value]
 
     Raises ConfigValueError, which a client is told as INVALID_CONFIG with its text.
     """
+    return {name: _parse(name, text) for name, text in overrides.items()}
+
+
+def usable_topic_configs(overrides: Mapping[str, str | None]) -> tuple[dict[str, Value], list[str]]:
+    """The parsed values of what a topic has set, and in words what of it cannot be used.
+
+    What was taken over from Kafka, or left by another version, must not keep a log from being opened.
+    """
     values: dict[str, Value] = {}
+    problems: list[str] = []
     for name, text in overrides.items():
-        key = INTERNAL_SEGMENT_BYTES if name == INTERNAL_SEGMENT_BYTES.name else TOPIC_KEYS_BY_NAME.get(name)
-        if key is None:
-            raise ConfigValueError(f"unknown topic property {name}")
-        if text is None:
-            raise ConfigValueError(f"no value for topic property {name}")
-        values[name] = parse_value(key, text)
-    return values
+        try:
+            values[name] = _parse(name, text)
+        except ConfigValueError as problem:
+            problems.append(str(problem))
+    return values, problems
 
 
-def topic_configs_problem(overrides: Mapping[str, str | None], broker: BrokerConfig) -> str | None:
-    """In words what is wrong with a topic's own properties, by themselves or with the broker's defaults."""
+def topic_configs_problem(
+    changed: Mapping[str, str | None], broker: BrokerConfig, kept: Mapping[str, str] | None = None
+) -> str | None:
+    """In words what is wrong with properties that are to be set on a topic: by themselves, with those that the topic
+    keeps, or with the broker's defaults.
+    """
     try:
-        return values_problem({**broker.topic_defaults, **parse_topic_configs(overrides)})
+        values = parse_topic_configs(changed)
     except ConfigValueError as problem:
         return str(problem)
+    kept_values, _ = usable_topic_configs(kept or {})
+    return values_problem({**broker.topic_defaults, **kept_values, **values})
 
 
 def log_config_for(overrides: Mapping[str, str | None], broker: BrokerConfig) -> LogConfig:
-    """What storage needs to know of a topic with these properties of its own. Raises ConfigValueError.
+    """What storage needs to know of a topic with these properties of its own, as far as they can be used.
 
     Rules between properties are not asked: they held when the topic's were set, and a later change of the broker's
     defaults must not close a log.
     """
     from storage.config import LogConfig  # noqa: PLC0415 - commands that open no log do not load storage
 
-    values = {**broker.topic_defaults, **parse_topic_configs(overrides)}
+    values = {**broker.topic_defaults, **usable_topic_configs(overrides)[0]}
     internal_segment_bytes = values.pop(INTERNAL_SEGMENT_BYTES.name, None)
     if internal_segment_bytes is not None:
         values["segment.bytes"] = internal_segment_bytes
@@ -386,6 +399,16 @@ def log_config_for(overrides: Mapping[str, str | None], broker: BrokerConfig) ->
     }
     fields["cleanup_policy"] = frozenset(values["cleanup.policy"])  # type: ignore[arg-type]
     return LogConfig(validation=broker.log_record_validation, **fields)  # type: ignore[arg-type]
+
+
+def _parse(name: str, text: str | None) -> Value:
+    """Raises ConfigValueError."""
+    key = INTERNAL_SEGMENT_BYTES if name == INTERNAL_SEGMENT_BYTES.name else TOPIC_KEYS_BY_NAME.get(name)
+    if key is None:
+        raise ConfigValueError(f"unknown topic property {name}")
+    if text is None:
+        raise ConfigValueError(f"no value for topic property {name}")
+    return parse_value(key, text)
 
 
 def topic_defaults(broker_values: Mapping[str, Value]) -> dict[str, Value]:

@@ -85,13 +85,13 @@ class NonsenseRules:
     def list_default(self, resource_type: int, name: str) -> str | None:
         return "default" if name.endswith("s") else None
 
-    def topic_problem(self, configs: Mapping[str, str]) -> str | None:
-        return "what is nonsense?" if "nonsense" in configs else None
+    def topic_problem(self, changed: Mapping[str, str], kept: Mapping[str, str]) -> str | None:
+        return "what is nonsense?" if "nonsense" in changed else None
 
     def broker_problem(
         self, changed: Mapping[str, str], cluster: Mapping[str, str], node: Mapping[str, str]
     ) -> str | None:
-        return self.topic_problem(changed)
+        return self.topic_problem(changed, {})
 
 
 def state_of(image: MetadataImage) -> tuple[Any, ...]:

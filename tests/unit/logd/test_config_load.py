@@ -15,7 +15,7 @@ from logd.config import (
     parse_topic_configs,
 )
 from logd.config.key import LONG_MAX
-from logd.config.topic_keys import topic_configs_problem
+from logd.config.topic_keys import topic_configs_problem, usable_topic_configs
 
 STOCK_FILES = Path(__file__).parent / "kafka_files"
 
@@ -288,6 +288,21 @@ def test_what_is_wrong_with_a_topic_is_said_in_words(
     overrides: dict[str, str], properties: list[str], expected: str
 ) -> None:
     assert expected in (topic_configs_problem(overrides, load_config(properties)) or "")
+
+
+def test_what_a_topic_keeps_is_judged_with_what_changes() -> None:
+    kept = {"max.compaction.lag.ms": "5", "left.by": "Kafka 3"}
+    assert "greater than" in (
+        topic_configs_problem({"min.compaction.lag.ms": "9"}, load_config(), kept) or ""
+    )
+    assert topic_configs_problem({"min.compaction.lag.ms": "4"}, load_config(), kept) is None
+
+
+def test_a_log_opens_although_some_of_what_its_topic_sets_cannot_be_used() -> None:
+    overrides = {"message.format.version": "2.8", "retention.ms": "soon", "segment.bytes": "2000000"}
+    assert _topic(overrides).segment_bytes == 2_000_000
+    assert _topic(overrides).retention_ms == 604_800_000
+    assert len(usable_topic_configs(overrides)[1]) == 2
 
 
 def test_nothing_is_wrong_with_a_topic() -> None:

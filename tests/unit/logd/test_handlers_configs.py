@@ -226,7 +226,11 @@ def test_a_setting_that_nobody_knows_does_not_stop_a_start(caplog: pytest.LogCap
         def broker_problem(self, *_: Any, **__: Any) -> None:
             return None
 
+        def topic_problem(self, *_: Any) -> None:
+            return None
+
     async def scenario(node: Node) -> None:
+        await (await node.client()).create_topic("t")
         broker = node.broker
         broker._metadata_log._controller._changer._rules = Anything()  # type: ignore[assignment]
         operations = {
@@ -239,9 +243,16 @@ def test_a_setting_that_nobody_knows_does_not_stop_a_start(caplog: pytest.LogCap
             88,
             1_048_588,
         )
+        old = {
+            "message.format.version": (ConfigOperation.SET, "2.8"),
+            "flush.messages": (ConfigOperation.SET, "1"),
+        }
+        await broker.metadata.submit(AlterConfigs([ConfigChange(TOPIC, "t", old)]))
         await node.restart()
         assert node.broker.config.max_connections == 88
-        assert "no.such" in caplog.text and "many" in caplog.text
+        assert node.partition("t").log.config.flush_messages == 1
+        for told in ("no.such", "many", "message.format.version"):
+            assert told in caplog.text
         talk = Talk(await node.client())
         _, rows = await talk.describe(BROKER, "")
         assert {name: row.config_source for name, row in rows.items()} == {"max.connections": FROM_CLUSTER}
