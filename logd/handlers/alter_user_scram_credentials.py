@@ -44,11 +44,15 @@ def handle(
     return AlterUserScramCredentialsResponse(
         results=[
             AlterUserScramCredentialsResponse.AlterUserScramCredentialsResult(
-                user=name, error_code=code, error_message=code.text
+                user=name, error_code=code, error_message=_message(code)
             )
             for name, code in codes.items()
         ]
     )
+
+
+def _message(code: ErrorCode) -> str:
+    return "SCRAM credentials are not supported" if code is ErrorCode.UNSUPPORTED_VERSION else code.text
 
 
 def _deletion_code(deletion: AlterUserScramCredentialsRequest.ScramCredentialDeletion) -> ErrorCode:
