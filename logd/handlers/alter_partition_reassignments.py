@@ -58,7 +58,7 @@ def handle(
                 )
             except BrokerError as refusal:
                 answer.error_code = refusal.code
-                answer.error_message = refusal.message or refusal.code.text
+                answer.error_message = refusal.message
             answers.append(answer)
         response.responses.append(_Topic(name=asked.name, partitions=answers))
     return response

@@ -14,7 +14,6 @@ from logd.handlers.authorized_operations import may_on_cluster
 from logd.replicas import home_of
 from protocol.errors import ErrorCode
 from protocol.messages.describe_log_dirs import DescribeLogDirsRequest, DescribeLogDirsResponse
-from protocol.types import TopicPartition
 from storage.errors import StorageFailure
 
 if TYPE_CHECKING:
@@ -72,9 +71,14 @@ def _contents(broker: Broker, request: DescribeLogDirsRequest) -> dict[str, dict
 def _asked(broker: Broker, request: DescribeLogDirsRequest) -> Sequence[LocalPartition]:
     if request.topics is None:
         return list(broker.replicas)
-    wanted = {(topic.topic, index) for topic in request.topics for index in topic.partitions}
-    found = (broker.replicas.find(TopicPartition(topic, index)) for topic, index in sorted(wanted))
-    return [partition for partition in found if partition is not None]
+    wanted: dict[str, set[int]] = {}
+    for topic in request.topics:
+        wanted.setdefault(topic.topic, set()).update(topic.partitions)
+    return [
+        partition
+        for partition in broker.replicas
+        if partition.topic_partition.partition in wanted.get(partition.topic_partition.topic, ())
+    ]
 
 
 def _result(

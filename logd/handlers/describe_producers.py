@@ -14,6 +14,8 @@ from protocol.messages.describe_producers import DescribeProducersRequest, Descr
 from replication.topic_names import topic_name_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from logd.broker import Broker
     from logd.context import RequestContext
     from protocol.types import ProducerId
@@ -35,25 +37,35 @@ def handle(
     return DescribeProducersResponse(
         topics=[
             DescribeProducersResponse.TopicResponse(
-                name=name, partitions=[_partition(broker, context, name, index) for index in wanted]
+                name=name, partitions=_partitions(broker, context, name, wanted)
             )
             for name, wanted in indexes.items()
         ]
     )
 
 
-def _partition(broker: Broker, context: RequestContext, topic: str, index: int) -> _Partition:
+def _partitions(
+    broker: Broker, context: RequestContext, topic: str, indexes: Iterable[int]
+) -> list[_Partition]:
+    code = ErrorCode.NONE
+    if topic_name_problem(topic) is not None:
+        code = ErrorCode.INVALID_TOPIC_EXCEPTION
+    elif not broker.authorise(context, Operation.READ, ResourceType.TOPIC, topic):
+        code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    elif topic not in broker.metadata.image.topics:
+        code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if code:
+        return [_Partition(partition_index=index, error_code=code) for index in indexes]
+    return [_partition(broker, topic, index) for index in indexes]
+
+
+def _partition(broker: Broker, topic: str, index: int) -> _Partition:
     answer = _Partition(partition_index=index)
     try:
-        if topic_name_problem(topic) is not None:
-            raise BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION)
-        if not broker.authorise(context, Operation.READ, ResourceType.TOPIC, topic):
-            raise BrokerError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
         partition = broker.partition(topic, index)
         partition.check_leader(-1)
     except BrokerError as refusal:
         answer.error_code = refusal.code
-        answer.error_message = refusal.code.text
     else:
         producers = partition.log.producers.producers
         answer.active_producers = [_producer(id_, state) for id_, state in producers.items()]

@@ -54,9 +54,7 @@ def _unknown(request: DescribeQuorumRequest) -> DescribeQuorumResponse:
             _Topic(
                 topic_name=topic.topic_name,
                 partitions=[
-                    _Partition(
-                        partition_index=partition.partition_index, error_code=code, error_message=code.text
-                    )
+                    _Partition(partition_index=partition.partition_index, error_code=code, error_message=None)
                     for partition in topic.partitions
                 ],
             )

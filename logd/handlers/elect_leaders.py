@@ -80,4 +80,4 @@ def _refuse(request: ElectLeadersRequest, version: int, code: ErrorCode) -> Elec
 
 
 def _result(index: int, code: ErrorCode) -> _Partition:
-    return _Partition(partition_id=index, error_code=code, error_message=code.text)
+    return _Partition(partition_id=index, error_code=code, error_message=None)
