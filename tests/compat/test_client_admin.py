@@ -43,6 +43,8 @@ DIRECTORIES = {Offer.DESCRIBE_LOG_DIRS}
 
 @pytest.fixture
 def admin(client: Client, bootstrap: str) -> Admin:
+    if isinstance(client, Admin):  # one program behind both
+        return client
     make = registry.BY_NAME[client.name].make_admin
     assert make is not None
     return make(bootstrap)

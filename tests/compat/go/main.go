@@ -1,4 +1,4 @@
-// The Go clients as a program that answers one call: a JSON object on stdin, a JSON object on stdout.
+// The Go clients as a program that answers calls until its input ends: a JSON object a line in, one a line out.
 //
 //	{"client": "franz-go", "call": "produce", "bootstrap": "127.0.0.1:9092", "topic": …}
 //	{"result": …}  or  {"error": {"code": 10, "detail": "…"}}
@@ -9,7 +9,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 )
@@ -116,27 +118,33 @@ type failure struct {
 }
 
 func main() {
-	var asked request
-	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot read the request:", err)
-		os.Exit(2)
+	input, output := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for {
+		var asked request
+		err := input.Decode(&asked)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err == nil {
+			err = output.Encode(answer(&asked))
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
+}
+
+func answer(asked *request) map[string]any {
 	known, ok := clients[asked.Client][asked.Call]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "%s has no call %s\n", asked.Client, asked.Call)
-		os.Exit(2)
+		return map[string]any{"error": failure{nil, asked.Client + " has no call " + asked.Call}}
 	}
-	answer := map[string]any{}
-	result, err := known(&asked)
+	result, err := known(asked)
 	if err != nil {
-		answer["error"] = failure{errorCode(err), err.Error()}
-	} else {
-		answer["result"] = result
+		return map[string]any{"error": failure{errorCode(err), err.Error()}}
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot write the answer:", err)
-		os.Exit(2)
-	}
+	return map[string]any{"result": result}
 }
 
 // errorCode asks each library for Kafka's code.

@@ -1,4 +1,4 @@
-// kafkajs as a program that answers one call: a JSON object on stdin, a JSON object on stdout.
+// kafkajs as a program that answers calls until its input ends: a JSON object a line in, one a line out.
 //
 //     {"client": "kafkajs", "call": "produce", "bootstrap": "127.0.0.1:9092", "topic": …}
 //     {"result": …}  or  {"error": {"code": 10, "detail": "…"}}
@@ -10,7 +10,7 @@
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = '1'
 
-const fs = require('fs')
+const readline = require('readline')
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require('kafkajs')
 const admin = require('./admin')
 const { consume } = require('./fetch')
@@ -90,22 +90,26 @@ function refusal(error) {
   return null
 }
 
-async function main() {
-  const asked = JSON.parse(fs.readFileSync(0, 'utf8'))
+async function answer(asked) {
   const kafka = new Kafka({
     brokers: [asked.bootstrap],
     logLevel: logLevel.NOTHING,
     retry: { retries: 3, initialRetryTime: 100 },
   })
-  let answer
   try {
     const result = await CALLS[asked.call](kafka, asked)
-    answer = { result: result === undefined ? null : result }
+    return { result: result === undefined ? null : result }
   } catch (error) {
     const refused = refusal(error)
-    answer = { error: { code: refused ? refused.code : null, detail: String(error.stack || error) } }
+    return { error: { code: refused ? refused.code : null, detail: String(error.stack || error) } }
   }
-  fs.writeFileSync(1, JSON.stringify(answer))
+}
+
+async function main() {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line)))}\n`)
+  }
+  process.exit(0) // whatever timer the client may have left
 }
 
 main()

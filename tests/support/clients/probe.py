@@ -1,6 +1,7 @@
-"""Clients of other languages behind the port: a program that answers one call in one run, JSON in and out.
+"""Clients of other languages behind the port: programs that answer calls, a line of JSON in and one out.
 
-The programs are tests/compat/go (main.go describes the protocol) and tests/compat/node.
+The programs are tests/compat/go (main.go describes the protocol) and tests/compat/node. One process answers one call
+at a time; a call that comes meanwhile gets another process.
 """
 
 from __future__ import annotations
@@ -37,14 +38,13 @@ from tests.support.clients.port import (
     TopicView,
 )
 
-_CALL_TIMEOUT_S = 40
-
 
 class ProbeClient(Admin):
     """Every call of both ports; subclasses say who answers and what is offered."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
+        self._idle: list[subprocess.Popen[str]] = []
 
     def produce(
         self,
@@ -177,29 +177,38 @@ class ProbeClient(Admin):
         return int(self._call("describe_scram"))
 
     def close(self) -> None:
-        pass
+        """End the processes: they stop at the end of their input."""
+        for process in self._idle:
+            process.communicate(timeout=30)
 
     def _command(self) -> Sequence[str]:
         raise NotImplementedError
 
     def _call(self, call: str, **arguments: Any) -> Any:
         asked = {"client": self.name, "call": call, "bootstrap": self._bootstrap, **arguments}
-        done = subprocess.run(
-            self._command(),
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            timeout=_CALL_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode != 0 or not done.stdout:
-            raise RuntimeError(f"{self.name} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-        answer = json.loads(done.stdout)
+        answer = self._ask(json.dumps(asked))
         if "error" in answer:
             code = answer["error"]["code"]
             name = "CLIENT_ERROR" if code is None else ErrorCode(code).name
             raise ClientError(name, answer["error"]["detail"])
-        return answer.get("result")
+        return answer["result"]
+
+    def _ask(self, line: str) -> Any:
+        process = self._idle.pop() if self._idle else self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{line}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.name} ended with {process.wait(10)}")
+        self._idle.append(process)
+        return json.loads(answer)
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
 
 
 class _GoClient(ProbeClient):
