@@ -36,7 +36,7 @@ def _records() -> str:
 
 def _record_row(entry: Entry) -> tuple[str, ...]:
     return (
-        _shown(entry),
+        entry.title,
         entry.version,
         _LANGUAGES[entry.toolchain],
         ", ".join(ACKS),
@@ -52,10 +52,6 @@ def _administration() -> str:
     head = ("call", *(entry.name for entry in with_admin))
     rows = ((offer.value, *(_mark(offer in entry.offers) for entry in with_admin)) for offer in Offer)
     return _table(head, rows)
-
-
-def _shown(entry: Entry) -> str:
-    return "kafka-clients" if entry.toolchain == "java" else entry.name
 
 
 def _mark(holds: bool) -> str:

@@ -108,8 +108,9 @@ type outcome struct {
 type call func(*request) (any, error)
 
 var clients = map[string]map[string]call{
-	"franz-go": franzCalls,
-	"sarama":   saramaCalls,
+	"franz-go":       franzCalls,
+	"sarama":         saramaCalls,
+	"sarama-default": saramaCalls,
 }
 
 type failure struct {

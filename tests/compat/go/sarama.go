@@ -48,14 +48,17 @@ var saramaIsolation = map[string]sarama.IsolationLevel{
 	"read_committed":   sarama.ReadCommitted,
 }
 
-func saramaConfig() *sarama.Config {
+// saramaConfig leaves the version as it is unless it is asked for the newest: most programs leave it.
+func saramaConfig(asked *request) *sarama.Config {
 	config := sarama.NewConfig()
-	config.Version = sarama.MaxVersion
+	if asked.Client == "sarama" {
+		config.Version = sarama.MaxVersion
+	}
 	return config
 }
 
 func saramaProduce(asked *request) (any, error) {
-	config := saramaConfig()
+	config := saramaConfig(asked)
 	config.Producer.RequiredAcks = saramaAcks[asked.Acks]
 	config.Producer.Compression = saramaCodecs[asked.Codec]
 	config.Producer.Partitioner = sarama.NewManualPartitioner
@@ -112,7 +115,7 @@ func saramaFirst(err error) error {
 }
 
 func saramaConsume(asked *request) (any, error) {
-	config := saramaConfig()
+	config := saramaConfig(asked)
 	config.Consumer.IsolationLevel = saramaIsolation[asked.Isolation]
 	config.Consumer.Return.Errors = true
 	client, err := sarama.NewClient([]string{asked.Bootstrap}, config)
@@ -237,7 +240,7 @@ func saramaOffsetForTime(asked *request) (any, error) {
 }
 
 func saramaOffset(asked *request, at int64) (int64, error) {
-	client, err := sarama.NewClient([]string{asked.Bootstrap}, saramaConfig())
+	client, err := sarama.NewClient([]string{asked.Bootstrap}, saramaConfig(asked))
 	if err != nil {
 		return 0, err
 	}
@@ -247,7 +250,7 @@ func saramaOffset(asked *request, at int64) (int64, error) {
 
 func withClusterAdmin(run func(sarama.ClusterAdmin, *request) (any, error)) call {
 	return func(asked *request) (any, error) {
-		admin, err := sarama.NewClusterAdmin([]string{asked.Bootstrap}, saramaConfig())
+		admin, err := sarama.NewClusterAdmin([]string{asked.Bootstrap}, saramaConfig(asked))
 		if err != nil {
 			return nil, err
 		}

@@ -237,6 +237,12 @@ class SaramaClient(_GoClient):
     }
 
 
+class SaramaDefaultClient(SaramaClient):
+    """With `Config.Version` as it is when a program does not set it."""
+
+    name = "sarama-default"
+
+
 class KafkaJsClient(ProbeClient):
     name = "kafkajs"
     offers = frozenset(

@@ -25,7 +25,7 @@ from tests.support.clients.java import JavaClient
 from tests.support.clients.kafka_python import KafkaPythonClient
 from tests.support.clients.kafka_python_admin import KafkaPythonAdmin
 from tests.support.clients.port import CODECS, Ability, Client, Codec
-from tests.support.clients.probe import FranzGoClient, KafkaJsClient, SaramaClient
+from tests.support.clients.probe import FranzGoClient, KafkaJsClient, SaramaClient, SaramaDefaultClient
 
 ROOT = Path(__file__).resolve().parents[3]
 _EVERYTHING = frozenset(Ability)
@@ -36,6 +36,8 @@ class Entry:
     """One client of the matrix."""
 
     name: str
+    title: str
+    """What docs/clients.md calls it."""
     version: str
     make: Callable[[str], Client]
     make_admin: Callable[[str], Admin] | None
@@ -75,6 +77,7 @@ def _found(path: Path, pattern: str) -> str:
 def _java(kit: java.Kit, version: str) -> Entry:
     return Entry(
         f"java-{kit.name}",
+        "kafka-clients",
         version,
         lambda bootstrap: JavaClient(bootstrap, kit),
         None,
@@ -84,11 +87,26 @@ def _java(kit: java.Kit, version: str) -> Entry:
     )
 
 
+def _sarama(title: str, make: type[SaramaClient]) -> Entry:
+    return Entry(
+        make.name,
+        title,
+        _go_version("github.com/IBM/sarama"),
+        make,
+        make,
+        make.offers,
+        toolchain="go",
+        missing=go.missing_tools(),
+        abilities=_EVERYTHING - {Ability.RESET_POLICY, Ability.CLUSTER_ID},
+    )
+
+
 _NO_NULL_HEADERS = _EVERYTHING - {Ability.NULL_HEADERS}
 _CLIENTS_VERSION = r"kafka-clients</artifactId>\s*<version>([^<]+)<"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
+        "kafka-python",
         "kafka-python",
         _python_version("kafka-python"),
         KafkaPythonClient,
@@ -98,12 +116,14 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "confluent-kafka",
+        "confluent-kafka",
         _python_version("confluent-kafka"),
         ConfluentClient,
         ConfluentAdmin,
         ConfluentAdmin.offers,
     ),
     Entry(
+        "aiokafka",
         "aiokafka",
         _python_version("aiokafka"),
         AioKafkaClient,
@@ -116,6 +136,7 @@ ENTRIES: tuple[Entry, ...] = (
     _java(java.CLIENT_3_9, _found(java.HOME / "client-3.9" / "pom.xml", _CLIENTS_VERSION)),
     Entry(
         "franz-go",
+        "franz-go",
         _go_version("github.com/twmb/franz-go"),
         FranzGoClient,
         FranzGoClient,
@@ -123,17 +144,10 @@ ENTRIES: tuple[Entry, ...] = (
         toolchain="go",
         missing=go.missing_tools(),
     ),
+    _sarama("sarama, newest `Version`", SaramaClient),
+    _sarama("sarama, `Version` unset", SaramaDefaultClient),
     Entry(
-        "sarama",
-        _go_version("github.com/IBM/sarama"),
-        SaramaClient,
-        SaramaClient,
-        SaramaClient.offers,
-        toolchain="go",
-        missing=go.missing_tools(),
-        abilities=_EVERYTHING - {Ability.RESET_POLICY, Ability.CLUSTER_ID},
-    ),
-    Entry(
+        "kafkajs",
         "kafkajs",
         _node_version("kafkajs"),
         KafkaJsClient,
