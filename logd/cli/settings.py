@@ -34,6 +34,7 @@ _SOURCES = {
 }
 _DEFAULT_SOURCE = 5
 
+_RESOURCES_MAX = 50  # in one request: all of a broker's topics at once would hold its other clients up
 _NODE_ID_MAX = (1 << 31) - 1
 
 _Wanted = DescribeConfigsRequest.DescribeConfigsResource
@@ -109,7 +110,7 @@ async def describe_settings(
     by_node: dict[NodeId | None, list[Resource]] = defaultdict(list)
     for resource in resources:
         by_node[resource.node].append(resource)
-    answers = await asyncio.gather(*(_ask(cluster, node, rows) for node, rows in by_node.items()))
+    answers = await asyncio.gather(*(_ask_in_portions(cluster, node, rows) for node, rows in by_node.items()))
     return {resource: answer for each in answers for resource, answer in each.items()}
 
 
@@ -118,6 +119,15 @@ def refused(resource: Resource, error: BrokerError) -> BrokerError:
     if resource.kind == TOPIC and error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
         return unknown_topic(resource.name)
     return BrokerError(error.code, f"{resource}: {error.message or error.code.text}")
+
+
+async def _ask_in_portions(
+    cluster: ClusterClient, node: NodeId | None, resources: list[Resource]
+) -> dict[Resource, list[Setting] | BrokerError]:
+    answers: dict[Resource, list[Setting] | BrokerError] = {}
+    for start in range(0, len(resources), _RESOURCES_MAX):
+        answers |= await _ask(cluster, node, resources[start : start + _RESOURCES_MAX])
+    return answers
 
 
 async def _ask(

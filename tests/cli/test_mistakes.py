@@ -162,9 +162,44 @@ def test_something_else_in_the_brokers_place(answer: bytes) -> None:
         assert_one_line(run_logd("topic", "list", "-b", address), 1, address)
 
 
+@contextmanager
+def _half_a_broker(behind: str, ends: bool) -> Iterator[str]:
+    """Passes one request and its answer on to a real broker, then hangs up (`ends`) or says nothing more."""
+    host, _, port = behind.rpartition(":")
+
+    def serve(listener: socket.socket, done: threading.Event) -> None:
+        peer, _ = listener.accept()
+        with peer, socket.create_connection((host, int(port))) as broker:
+            broker.sendall(peer.recv(10_000))
+            peer.sendall(broker.recv(100_000))
+            peer.recv(10_000)
+            if not ends:
+                done.wait(20)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = threading.Event()
+        thread = threading.Thread(target=serve, args=(listener, done))
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        done.set()
+        thread.join()
+
+
+def test_a_broker_that_ends_while_it_is_asked(running: str) -> None:
+    with _half_a_broker(running, ends=True) as address:
+        done = run_logd("topic", "list", "-b", address)
+    assert_one_line(done, 1, "connection", "is the broker still running?")
+
+
+def test_a_broker_that_is_silent_while_it_is_asked(running: str) -> None:
+    with _half_a_broker(running, ends=False) as address:
+        done = run_logd("topic", "list", "-b", address, "--timeout", "0.5")
+    assert_one_line(done, 1, "did not answer within 0.5 s", "--timeout")
+
+
 def test_the_next_broker_is_asked(running: str) -> None:
     with _closed_port() as closed:
-        done = run_logd("topic", "list", "-q", "-b", f"{closed},{running}")
+        done = run_logd("topic", "list", "t", "-q", "-b", f"{closed},{running}")
     assert done == (0, "t\n", "")
 
 

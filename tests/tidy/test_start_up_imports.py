@@ -9,6 +9,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from logd.cli import COMMANDS
 from tests.support.broker import ROOT, clean_environment
 
 NEVER_AT_START = {
@@ -55,3 +58,26 @@ def test_help_does_not_load_the_broker() -> None:
         "import logd.cli\ntry: logd.cli.run(['--version'], started=0)\nexcept SystemExit: pass"
     )
     assert not loaded & {"asyncio", "uvloop", "protocol", "storage", "logd.broker"}
+
+
+@pytest.mark.parametrize("command", ["topic list", "config set", "cluster", "produce", "consume", "dump"])
+def test_help_of_a_command_loads_no_more_than_its_options(command: str) -> None:
+    arguments = [*command.split(), "--help"]
+    loaded = _modules_after(f"import logd.cli; logd.cli.run({arguments!r}, started=0)")
+    assert not loaded & {
+        "asyncio",
+        "json",
+        "uvloop",
+        "protocol.errors",
+        "storage",
+        "logd.client",
+        "logd.serve",
+    }
+    others = {f"logd.cli.{name}" for name in COMMANDS if name != command.split(maxsplit=1)[0]}
+    assert not loaded & others
+
+
+def test_a_start_loads_no_other_command() -> None:
+    loaded = _modules_after("import logd.cli; logd.cli.run(['serve', '--port', 'x'], started=0)")
+    assert not loaded & {f"logd.cli.{name}" for name in COMMANDS if name != "serve"}
+    assert not loaded & {"asyncio", "json", "logd.client"}

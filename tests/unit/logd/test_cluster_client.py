@@ -69,6 +69,18 @@ def test_the_bootstrap_connection_serves_the_leader_at_the_same_address() -> Non
     play(scenario)
 
 
+def test_another_address_of_the_same_node_gets_a_connection_of_its_own() -> None:
+    async def scenario(node: Node) -> None:
+        async with await ClusterClient.connect([("localhost", node.port)], timeout_s=5) as cluster:
+            await cluster.any.create_topic("t")
+            leader = await cluster.leader("t", 0)
+            assert leader is not cluster.any
+            assert leader is await cluster.node(1)
+            assert await leader.list_offset("t", 0) == 0
+
+    play(scenario)
+
+
 def test_what_is_not_there() -> None:
     async def scenario(node: Node) -> None:
         async with await _connect(node) as cluster:
