@@ -127,7 +127,7 @@ class DirectoryCheck:
                 raise
             self._report.note(failure.path, "was deleted while this looked at it")
             return
-        if partition is not None:
+        if partition is not None and ends.is_sure:
             self._ends[partition] = ends
 
     def _check_checkpoints(self) -> None:

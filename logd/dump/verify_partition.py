@@ -43,6 +43,8 @@ class PartitionEnds(NamedTuple):
     first_offset: Offset
     """Base offset of the first segment; 0 where there is none."""
     log_end_offset: Offset
+    is_sure: bool
+    """False when a running broker took the last segment away meanwhile."""
 
 
 class PartitionCheck:
@@ -57,6 +59,7 @@ class PartitionCheck:
         self._snapshots: dict[Offset, list[SnapshotEntry]] = {}
         self._last_epoch: LeaderEpoch = -1
         """Of the last batch in the log."""
+        self._end_is_sure = False
 
     def run(self, *, only: Offset | None = None) -> PartitionEnds:
         """Check everything, or of the segments only the one that begins with `only`. Raises: StorageFailure."""
@@ -76,18 +79,19 @@ class PartitionCheck:
         if only is None:
             self._check_beside(bases)
             self._check_epochs(epochs, first, end)
-        return PartitionEnds(first, end)
+        return PartitionEnds(first, end, self._end_is_sure)
 
     # -- segments ------------------------------------------------------------------------------------------
 
     def _check_segments(self, bases: list[Offset], walk: PartitionWalk, only: Offset | None) -> Offset:
         end = bases[0] if bases else 0
+        follows = not bases
         for number, base in enumerate(bases):
             if only is not None and base != only:
                 continue
             if number == 0 or only is not None:
                 self._begin_history(walk, base)
-            elif end != base:
+            elif follows and end != base:
                 self._meet_hole(walk, end, base)
             self._compare_snapshot(walk, base)
             next_base = bases[number + 1] if number + 1 < len(bases) else None
@@ -97,14 +101,17 @@ class PartitionCheck:
             try:
                 check.run()
             except StorageFailure as failure:
-                if not self._vanished(f"{base:020d}{LOG_SUFFIX}"):
+                if not self._vanished(failure):
                     raise
+                walk.history_is_whole = follows = False
                 self._report.note(failure.path, "was removed while this looked at it")
                 continue
             self._report.files += 1
             end = max(check.end, base)
+            follows = True
         if only is None and bases:
             self._compare_snapshot(walk, end)
+        self._end_is_sure = follows
         return end
 
     def _begin_history(self, walk: PartitionWalk, base: Offset) -> None:
@@ -201,8 +208,8 @@ class PartitionCheck:
                 self._snapshots[offset] = producer_snapshot.decode(self._fs.read_file(path))
             except producer_snapshot.CorruptSnapshot as error:
                 self._report.problem(path, str(error), _MADE_ANEW)
-            except StorageFailure:
-                if not self._vanished(name):
+            except StorageFailure as failure:
+                if not self._vanished(failure):
                     raise
 
     def _check_beside(self, bases: list[Offset]) -> None:
@@ -269,10 +276,9 @@ class PartitionCheck:
             advice = "it is of a topic deleted since, whose name was used again: a broker sets it aside"
             self._report.problem(path, text, advice)
 
-    def _vanished(self, name: str) -> bool:
-        return self._context.state is DirectoryState.RUNNING and not self._fs.exists(
-            f"{self._directory}/{name}"
-        )
+    def _vanished(self, failure: StorageFailure) -> bool:
+        """Whether a running broker took the file away meanwhile, as retention and cleaners do."""
+        return self._context.state is DirectoryState.RUNNING and not self._fs.exists(failure.path)
 
 
 def _essence(entry: SnapshotEntry) -> str:

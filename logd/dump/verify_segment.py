@@ -227,7 +227,7 @@ class SegmentCheck:
         for suffix in (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX):
             path = self._stem + suffix
             if not self._fs.exists(path):
-                if self._fs.size(self._path):
+                if self._context.state is not DirectoryState.RUNNING and self._fs.size(self._path):
                     self._report.problem(path, "is missing", "the next start of a broker makes it anew")
                 continue
             self._report.files += 1
