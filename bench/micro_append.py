@@ -41,7 +41,7 @@ def make_batch(size: int, *, idempotent: bool) -> bytearray:
 
 def make_log(directory: str) -> Log:
     fs = RealFileSystem()
-    fs.mkdir(directory)
+    fs.makedirs(directory)
     log, _ = load_log(
         fs,
         directory,

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import os
-import signal
 import socket
-import sys
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from logd.announce import announce_ready
 from logd.authorisation import Authorise, allow_all
 from logd.config.rules import PropertyRules
 from logd.delayed import DelayedQueue
+from logd.directory_failures import DirectoryFailures
 from logd.dispatch import Dispatcher
 from logd.entropy import SystemEntropy
 from logd.errors import StartupError
 from logd.fetch_session import FetchSessionCache
 from logd.flusher import Flusher
 from logd.housekeeping import Housekeeping
-from logd.metadata_files import METADATA_DIRECTORY, metadata_home
+from logd.metadata_files import METADATA_DIRECTORY
+from logd.metadata_home import check_metadata_home, metadata_home
 from logd.metadata_log import MetadataLog, Shell
 from logd.metadata_recovery import recover_metadata
 from logd.pool import READERS, BlockingPool, run_side_by_side
@@ -38,10 +36,9 @@ from logd.replicas import LocalPartition, Replicas
 from logd.server import Server
 from logd.settings_watcher import SettingsWatcher, server_limits
 from protocol.errors import BrokerError
-from protocol.types import uuid_from_str
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import SUPPORTED_FEATURES, Controller
-from replication.metadata_commands import RaiseLeaderEpochs
+from replication.metadata_commands import AssignDirectories, RaiseLeaderEpochs
 from replication.metadata_image import UnusableMetadata
 from storage.errors import (
     AccessDenied,
@@ -52,7 +49,6 @@ from storage.errors import (
     StorageFailure,
     TooManyOpenFiles,
 )
-from storage.fs_real import RealFileSystem
 from storage.manager import LogManager
 from storage.ownership import has_foreign
 
@@ -63,14 +59,12 @@ if TYPE_CHECKING:
     from logd.connection import Connection
     from logd.take_over import TakeOver
     from replication.metadata_ports import MetadataStore
+    from storage.data_directory import DataDirectory
     from storage.fs import FileSystem
 
 T = TypeVar("T")
 
 log = logging.getLogger("logd.broker")
-
-#: A tenth of Python's default; shorter only slows the pool down.
-_SWITCH_INTERVAL_S: Final = 0.0005
 
 #: How long a stop waits for requests in hand; the rest of its second is for the disk.
 _DRAIN_S: Final = 0.5
@@ -117,6 +111,8 @@ class Broker:
             wake=self._turn_ended,
             abandoned=self._client_left,
         )
+        self.failure = ""
+        """Why the node stops by itself, or did not stop cleanly; empty while all is well."""
         self._metadata_failure: Exception | None = None
         self._moved: set[LocalPartition] = set()
         self._endpoints: dict[str, tuple[str, int]] = {}
@@ -212,7 +208,7 @@ class Broker:
         """Leave the directories as they were before a start that failed: those of a clean stop stay clean."""
         await self._server.stop(0)
         await self._close_metadata()
-        if all(directory.was_clean for directory in self._manager.directories):
+        if all(directory.was_clean for directory in self._online_directories):
             await self._close_logs()
         self._manager.release()
         self.pool.close()
@@ -225,14 +221,24 @@ class Broker:
             self._metadata_failed(failure)
         if self._metadata_failure is not None:
             # A clean stop would vouch for the metadata log, too. Without it the next start recovers, and loses nothing.
-            self._manager.directories[0].fail(str(self._metadata_failure))
+            self._manager.home.fail(str(self._metadata_failure))
 
     async def _close_logs(self) -> None:
         high_watermarks = self.replicas.high_watermarks
-        for failure in await self.pool.run(
-            lambda: self._manager.close(high_watermarks, run_all=run_side_by_side)
-        ):
-            log.error("not closed cleanly error=%s", failure)
+        failures = await self.pool.run(lambda: self._manager.close(high_watermarks, run_all=run_side_by_side))
+        if failures:
+            others = f" others={len(failures) - 1}" if len(failures) > 1 else ""
+            log.error("not closed cleanly error=%s%s", failures[0], others)
+            self.failure = self.failure or f"not closed cleanly: {failures[0]}"
+
+    def _end(self, reason: str) -> None:
+        """Have the node stop because it cannot go on."""
+        self.failure = self.failure or reason
+        self.stopped.set()
+
+    @property
+    def _online_directories(self) -> list[DataDirectory]:
+        return [directory for directory in self._manager.directories if directory.is_online]
 
     def _recover(self) -> None:
         manager, cluster_id = self._manager, self.config.cluster_id
@@ -243,6 +249,7 @@ class Broker:
         prepare = None if self._take_over is None else self._take_over.prepare
         self.cluster_id, warnings = manager.open(cluster_id, prepare=prepare)
         home = manager.home
+        check_metadata_home(self._fs, home, manager.directories)
         recovered = recover_metadata(
             self._fs, home.path, node_id=self.node_id, clean=home.was_clean, now_ms=self.now_ms()
         )
@@ -259,6 +266,13 @@ class Broker:
         self.metadata = self._metadata_log = MetadataLog(self._fs, recovered, controller, shell)
         self.producer_ids = ProducerIds(self.metadata, self.node_id)
         self._housekeeping = Housekeeping(self, manager)
+        failures = DirectoryFailures(
+            self.loop,
+            manager,
+            self.metadata,
+            node_id=self.node_id,
+            end=self._end,
+        )
         self.replicas = Replicas(
             config,
             manager,
@@ -266,9 +280,10 @@ class Broker:
             now_ms=self.now_ms,
             moved=self.state_changed,
             later=self._housekeeping.later,
+            directory_failed=failures.failed,
         )
-        report = self.replicas.open()
-        log_recovery(report, warnings)
+        report = self.replicas.open(recovered.deleted_topics)
+        log_recovery(report, warnings, manager.directories)
         for plan in report.plans:
             self._housekeeping.later(plan)
 
@@ -296,7 +311,6 @@ class Broker:
 
         Raises: StartupError.
         """
-        directories = self._manager.directories
         registration = BrokerRegistration(
             node_id=self.node_id,
             broker_epoch=-1,
@@ -306,17 +320,16 @@ class Broker:
             rack=self.config.broker_rack,
             fenced=True,
             in_controlled_shutdown=False,
-            log_dirs=tuple(
-                uuid_from_str(identity.directory_id)
-                for directory in directories
-                if (identity := directory.identity()) is not None
-            ),
+            log_dirs=tuple(directory.directory_id for directory in self._online_directories),
         )
         try:
             if self._take_over is not None:
                 await self._take_over.finish(self.metadata, self.node_id, self.run_blocking)
             self._metadata_log.register_broker(registration)
-            if not all(directory.was_clean for directory in directories):
+            assignments = self.replicas.directory_assignments()
+            if assignments:
+                await self.metadata.submit(AssignDirectories(self.node_id, assignments))
+            if not all(directory.was_clean for directory in self._online_directories):
                 await self.metadata.submit(RaiseLeaderEpochs(self.node_id))
         except (BrokerError, StorageFailure) as error:
             raise StartupError(f"cannot register this node: {error}") from error
@@ -341,49 +354,3 @@ def _remedy(error: Exception) -> str:
     if isinstance(error, StorageFailure):
         return "repair that disk, or use another data directory"
     return ""
-
-
-def run(config: BrokerConfig, *, started: float) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. `started`: time.perf_counter() at process start.
-
-    Raises: StartupError.
-    """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    loop = _new_event_loop()
-    try:
-        return loop.run_until_complete(_serve(config, loop, started))
-    finally:
-        loop.close()
-
-
-async def _serve(config: BrokerConfig, loop: asyncio.AbstractEventLoop, started: float) -> int:
-    broker = Broker(config, loop, RealFileSystem())
-    endpoints = await broker.start()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, broker.stopped.set)
-    announce_ready(broker.config, endpoints, started=started)
-    _tune_interpreter()
-    await broker.stopped.wait()
-    await broker.stop()
-    return 0
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop  # noqa: PLC0415 - not to be had everywhere
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
-
-
-def _tune_interpreter() -> None:
-    """For the sake of the loop's thread.
-
-    A pool thread that walks batches holds the interpreter for up to one switch interval while the loop waits for it.
-    What is loaded stays for good, and the hot path makes no cycles: let the collector look rarely.
-    """
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)

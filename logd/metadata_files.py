@@ -15,10 +15,9 @@ Source: Kafka raft/FileQuorumStateStore.java, QuorumStateData.json, metadata/boo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from logd.errors import StartupError
 from protocol.types import TopicPartition
 from replication.topic_names import METADATA_TOPIC
 from storage.checkpoint import RECOVERY_POINTS, read_offsets, write_offsets
@@ -38,23 +37,6 @@ METADATA_TOPIC_ID: Final = bytes(15) + b"\x01"
 BOOTSTRAP_FILE: Final = "bootstrap.checkpoint"
 QUORUM_STATE: Final = "quorum-state"
 _EPOCH: Final = re.compile(rb'"leaderEpoch"\s*:\s*(\d+)')  # importing json would cost the start milliseconds
-
-
-def metadata_home(fs: FileSystem, log_dirs: Sequence[str], configured: str | None) -> str:
-    """Return the directory that holds the metadata log: the one `configured` (metadata.log.dir), else the data
-    directory that has one already, else the first. Raises: StartupError, StorageFailure.
-    """
-    if configured is not None:
-        return configured
-    if len(log_dirs) == 1:
-        return log_dirs[0]
-    holding = [path for path in log_dirs if fs.is_dir(f"{path}/{METADATA_DIRECTORY}")]
-    if len(holding) > 1:
-        raise StartupError(
-            f"the data directories {' and '.join(holding)} both hold a metadata log",
-            "say with metadata.log.dir which one is in use",
-        )
-    return (holding or log_dirs)[0]
 
 
 def read_quorum_epoch(fs: FileSystem, directory: str) -> LeaderEpoch:

@@ -55,6 +55,8 @@ class RecoveredMetadata(NamedTuple):
     """The one just begun."""
     unsynced_parent: str | None
     """Directory to be synced with the first command: the log's own was made in it just now."""
+    deleted_topics: frozenset[bytes]
+    """Ids of topics whose deletions are in the log; those in front of the snapshot are forgotten."""
 
 
 def recover_metadata(
@@ -71,9 +73,9 @@ def recover_metadata(
     image = MetadataImage()
     snapshot = _load_snapshot(fs, directory, image)
     _join(metadata_log, snapshot, now_ms)
-    _replay(metadata_log, snapshot.end_offset, image)
+    deleted_topics = _replay(metadata_log, snapshot.end_offset, image)
     epoch = max(metadata_log.leader_epochs.latest, snapshot.epoch, read_quorum_epoch(fs, directory)) + 1
-    recovered = RecoveredMetadata(metadata_log, image, epoch, data_dir if is_new else None)
+    recovered = RecoveredMetadata(metadata_log, image, epoch, data_dir if is_new else None, deleted_topics)
     _begin_epoch(recovered, node_id, now_ms)
     write_quorum_state(fs, directory, node_id, epoch)
     ensure_topic_id(fs, directory)
@@ -129,9 +131,13 @@ def _join(metadata_log: Log, snapshot: SnapshotId, now_ms: TimestampMs) -> None:
         metadata_log.truncate_fully_and_start_at(snapshot.end_offset, now_ms)
 
 
-def _replay(metadata_log: Log, start: Offset, image: MetadataImage) -> None:
-    """Take every record from offset `start` on into the image. Raises: CorruptLog, UnusableMetadata."""
+def _replay(metadata_log: Log, start: Offset, image: MetadataImage) -> frozenset[bytes]:
+    """Take every record from offset `start` on into the image; return the ids of topics that were deleted.
+
+    Raises: CorruptLog, UnusableMetadata.
+    """
     transactions = MetadataTransactions()
+    deleted: set[bytes] = set()
     for segment in metadata_log.segments:
         if not segment.size_bytes:
             continue
@@ -143,14 +149,16 @@ def _replay(metadata_log: Log, start: Offset, image: MetadataImage) -> None:
                 for read_offset, read in read_metadata_batch(batch):
                     for offset, record in transactions.admit(read_offset, read):
                         image.replay(offset, record, delta)
+                deleted.update(topic.topic_id for topic in delta.deleted_topics)
     problem = image.unsupported.problem()
     if problem is not None:
         raise UnusableMetadata(problem)
+    return frozenset(deleted)
 
 
 def _begin_epoch(recovered: RecoveredMetadata, node_id: NodeId, now_ms: TimestampMs) -> None:
     """Append what opens the epoch, and in a new cluster its first records."""
-    metadata_log, image, epoch, _ = recovered
+    metadata_log, image, epoch = recovered.log, recovered.image, recovered.epoch
     change = control_batch([leader_change(node_id, [node_id], [node_id])], timestamp_ms=now_ms)
     metadata_log.append(change, leader_epoch=epoch, now_ms=now_ms, origin=AppendOrigin.RAFT_LEADER)
     if not image.features:

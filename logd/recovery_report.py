@@ -7,20 +7,33 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from protocol.types import TopicPartition
+    from storage.data_directory import DataDirectory
     from storage.directory_loader import LoadReport
 
 log = logging.getLogger("logd.recovery")
 
 
-def log_recovery(report: LoadReport, warnings: Iterable[str]) -> None:
+def log_recovery(
+    report: LoadReport, warnings: Iterable[str], directories: Iterable[DataDirectory] = ()
+) -> None:
     """Say what was cut, what stays offline, and what is not ours."""
+    for directory in directories:
+        if not directory.is_online:
+            log.error("data directory offline path=%s reason=%s", directory.path, directory.failure)
     for warning in (*warnings, *report.warnings):
         log.warning("%s", warning)
+    offline: dict[str, list[TopicPartition]] = {}
     for topic_partition, reason in report.failed.items():
+        offline.setdefault(reason, []).append(topic_partition)
+    for reason, topic_partitions in offline.items():
+        first = topic_partitions[0]
+        others = f" others={len(topic_partitions) - 1}" if len(topic_partitions) > 1 else ""
         log.error(
-            "partition offline topic=%s partition=%d reason=%s",
-            topic_partition.topic,
-            topic_partition.partition,
+            "partition offline topic=%s partition=%d%s reason=%s",
+            first.topic,
+            first.partition,
+            others,
             reason,
         )
     for recovery in report.recoveries:

@@ -7,13 +7,15 @@ partition (handlers), waiting (delayed.py), durable metadata (metadata_log.py).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from os.path import dirname
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from logd.config.topic_keys import log_config_for, usable_topic_configs
 from protocol.errors import BrokerError, ErrorCode
-from protocol.types import ZERO_UUID, TopicPartition
+from protocol.types import LOST_DIRECTORY, UNASSIGNED_DIRECTORY, ZERO_UUID, TopicPartition
+from replication.directories import directory_of
+from replication.metadata_commands import DirectoryAssignment
 from replication.metadata_image import RESOURCE_TOPIC
 from replication.partition import Partition
 from storage.config import LogConfig
@@ -49,8 +51,11 @@ class Replicas:
         now_ms: Callable[[], TimestampMs],
         moved: Callable[[LocalPartition], None],
         later: Callable[[Plan], None],
+        directory_failed: Callable[[DataDirectory], None],
     ) -> None:
-        """`moved` is told of partitions whose state changed, `later` of work for the pool."""
+        """`moved` is told of partitions whose state changed, `later` of work for the pool, `directory_failed` of a data
+        directory that is offline from now on.
+        """
         self._config = config
         self._manager = manager
         self._image = image
@@ -58,6 +63,7 @@ class Replicas:
         self._now_ms = now_ms
         self._moved = moved
         self._later = later
+        self._directory_failed = directory_failed
         self._partitions: dict[tuple[str, int], LocalPartition] = {}
         self._unmade: set[TopicPartition] = set()
         """Partitions whose logs wait for room on the disk."""
@@ -81,6 +87,10 @@ class Replicas:
         if partition is None:
             raise self._absent(topic, index)
         return partition
+
+    def is_offline(self, topic: str, index: int) -> bool:
+        """Whether a partition of which this node has a replica cannot be served by it, whatever the reason."""
+        return (topic, index) not in self._partitions
 
     def find(self, topic_partition: TopicPartition) -> LocalPartition | None:
         """The partition, None when it is not here or offline."""
@@ -114,34 +124,61 @@ class Replicas:
 
     # Following the metadata
 
-    def open(self) -> LoadReport:
+    def open(self, deleted_topics: Collection[bytes] = ()) -> LoadReport:
         """Open the logs on disk, and make those that a crash kept from being made. Roles come with `lead`.
 
-        Blocks. Raises: DirectoryRefused.
+        `deleted_topics`: ids of topics of which leftovers may be removed. Blocks. Raises: DirectoryRefused.
         """
-        report = self._manager.load(self._config_on_disk, self._now_ms())
+        report = self._manager.load(self._config_on_disk, self._now_ms(), deleted_topics=deleted_topics)
         for topic_partition, opened in self._manager.logs.items():
             if opened.topic_id == ZERO_UUID:  # its file was lost or damaged; the name says which topic it is
                 topic_id = self._image.topics[topic_partition.topic].topic_id
                 self._manager.assign_topic_id(topic_partition, topic_id)
             self._add(topic_partition, opened)
+        self._keep_lost(report)  # all of them before one is made: that writes checkpoints
         for topic in self._image.topics.values():
-            self._report_vanished(topic, report)
             self._report_unusable(topic, report)
             self._create_missing(topic)
+        if report.set_aside:  # what the checkpoints say of former topics goes before their files
+            report.plans[:0] = self._manager.checkpoint_plans(self.high_watermarks)
         return report
 
-    def _report_vanished(self, topic: Topic, report: LoadReport) -> None:
-        """Say which logs had been on disk and are not any more: they begin anew, empty."""
-        for index in topic.partitions:
-            topic_partition = TopicPartition(topic.name, index)
-            recovery_point = self._manager.checkpointed_recovery_point(topic_partition)
-            if recovery_point and not self._manager.holds(topic_partition):
-                report.warnings.append(
-                    f"partition {topic_partition} had records up to offset {recovery_point} on disk, and its "
-                    "directory is gone: it begins anew, empty; restore the directory before the next write if it "
-                    "was not meant to go"
-                )
+    def _keep_lost(self, report: LoadReport) -> None:
+        """Keep those partitions offline that were not found, and may not be made anew."""
+        absent = {
+            TopicPartition(topic.name, index): directory_of(state, self._node_id)
+            for topic in self._image.topics.values()
+            for index, state in topic.partitions.items()
+            if (topic.name, index) not in self._partitions
+            and self._node_id in state.assigned_replicas
+            and not self._manager.holds(TopicPartition(topic.name, index))
+        }
+        if absent:
+            former = self._image.brokers.get(self._node_id)
+            registered = () if former is None else former.log_dirs
+            report.failed |= self._manager.keep_lost(
+                absent, set_aside=report.set_aside, registered=registered
+            )
+
+    def directory_assignments(self) -> list[DirectoryAssignment]:
+        """Return where replicas are that the metadata has elsewhere, or nowhere."""
+        return [
+            DirectoryAssignment(topic.topic_id, index, found)
+            for topic in self._image.topics.values()
+            for index, state in topic.partitions.items()
+            if self._node_id in state.assigned_replicas
+            and (found := self._found_in(topic.name, index, state)) != directory_of(state, self._node_id)
+        ]
+
+    def _found_in(self, topic: str, index: int, state: PartitionState) -> bytes:
+        """Id of the directory that holds a replica; what the metadata says, where it is not here."""
+        topic_partition = TopicPartition(topic, index)
+        home = self._manager.directory_of(topic_partition)
+        if home is not None:
+            return home.directory_id
+        told = directory_of(state, self._node_id)
+        is_lost = told == UNASSIGNED_DIRECTORY and self._manager.failure_of(topic_partition) is not None
+        return LOST_DIRECTORY if is_lost else told
 
     def _report_unusable(self, topic: Topic, report: LoadReport) -> None:
         configs = self._image.topic_configs(topic.name)
@@ -223,13 +260,21 @@ class Replicas:
         config: LogConfig | None = None
         made = []
         for index in topic.partitions if indexes is None else indexes:
-            replicas = topic.partitions[index].assigned_replicas
-            if (topic.name, index) in self._partitions or self._node_id not in replicas:
-                continue
+            state = topic.partitions[index]
             topic_partition = TopicPartition(topic.name, index)
+            if topic_partition in self._partitions or self._node_id not in state.assigned_replicas:
+                continue
+            if self._manager.failure_of(topic_partition) is not None:
+                continue  # said already, by the start or when it failed
             config = config or self._log_config(topic.name)
             try:
-                created = self._manager.create_log(topic_partition, topic.topic_id, config, self._now_ms())
+                created = self._manager.create_log(
+                    topic_partition,
+                    topic.topic_id,
+                    config,
+                    self._now_ms(),
+                    directory_id=directory_of(state, self._node_id),
+                )
             except BrokerError as error:
                 self._unmade.discard(topic_partition)
                 log.error("log not made topic=%s partition=%d error=%s", topic.name, index, error)
@@ -296,7 +341,6 @@ class Replicas:
             return BrokerError(partition.refusal or ErrorCode.KAFKA_STORAGE_ERROR, str(error))
         if isinstance(error, StorageFailure):
             if error.fatal:
-                log.error("data directory offline %s error=%s", _name(partition), error)
                 self.disk_failed(error)
             else:
                 self._say_refused(partition, error)
@@ -317,8 +361,12 @@ class Replicas:
 
     def disk_failed(self, failure: StorageFailure) -> None:
         """Take the data directory that `failure` concerns offline, if it is that bad."""
+        before = [directory for directory in self._manager.owned if directory.is_online]
         for topic_partition in self._manager.fail(failure):
             self._drop(topic_partition)
+        for directory in before:
+            if not directory.is_online:
+                self._directory_failed(directory)
 
     def _drop(self, topic_partition: TopicPartition) -> None:
         partition = self._partitions.pop(topic_partition, None)

@@ -44,7 +44,7 @@ def _run(config: BrokerConfig, started: float) -> int:
     if config.metadata_log_dir is not None:
         _make_usable(config.metadata_log_dir)
     _print_properties_without_effect(config)
-    from logd.broker import run  # noqa: PLC0415 - after the options are known to be right
+    from logd.process import run  # noqa: PLC0415 - after the options are known to be right
 
     return run(config, started=started)
 

@@ -45,6 +45,13 @@ UUID_SIZE = 16
 ZERO_UUID = bytes(UUID_SIZE)
 """The id that means "no id"."""
 
+UNASSIGNED_DIRECTORY = ZERO_UUID
+"""As a replica's data directory: none was chosen yet (Kafka: DirectoryId)."""
+LOST_DIRECTORY = bytes(UUID_SIZE - 1) + b"\x01"
+"""As a replica's data directory: one that is not here, and that nobody knows by its id."""
+MIGRATING_DIRECTORY = bytes(UUID_SIZE - 1) + b"\x02"
+"""As a replica's data directory: some directory holds it, and which was not said yet."""
+
 _TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _FROM_URL_SAFE = str.maketrans("-_", "+/", "+/=")
 

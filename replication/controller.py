@@ -24,16 +24,19 @@ from protocol.messages.records_metadata import (
     RemoveTopicRecord,
     UnregisterBrokerRecord,
 )
-from protocol.types import Offset
+from protocol.types import NodeId, Offset
 from replication.broker_registration import registration_record
 from replication.config_changes import ConfigChanger
+from replication.directories import assignment_record, leadership_changes
 from replication.metadata_commands import (
     AllocateProducerIds,
     AlterConfigs,
+    AssignDirectories,
     Command,
     CreatePartitions,
     CreateTopics,
     DeleteTopics,
+    LoseDirectory,
     ProducerIdBlock,
     RaiseLeaderEpochs,
     RegisterBroker,
@@ -112,6 +115,10 @@ class Controller:
                 return self._raise_leader_epochs(command)
             case TakeOverNode():
                 return self._take_over(command)
+            case LoseDirectory():
+                return self._lose_directory(command)
+            case AssignDirectories():
+                return self._assign_directories(command)
             case _:
                 assert_never(command)
 
@@ -172,8 +179,29 @@ class Controller:
         records: list[Message] = [
             registration_record(registration),
             BrokerRegistrationChangeRecord(broker_id=node_id, broker_epoch=next_offset, fenced=_UNFENCE),
+            *leadership_changes(self._image, node_id, registration.log_dirs),
         ]
-        return Decision(records, registration._replace(fenced=False), frozenset((f"broker:{node_id}",)))
+        return Decision(records, registration._replace(fenced=False), self._touching_all(node_id))
+
+    def _lose_directory(self, command: LoseDirectory) -> Decision:
+        node_id = command.node_id
+        registration = self._image.brokers[node_id]
+        left = [directory for directory in registration.log_dirs if directory != command.directory_id]
+        records: list[Message] = [
+            BrokerRegistrationChangeRecord(
+                broker_id=node_id, broker_epoch=registration.broker_epoch, log_dirs=left
+            ),
+            *leadership_changes(self._image, node_id, left),
+        ]
+        return Decision(records, None, self._touching_all(node_id))
+
+    def _assign_directories(self, command: AssignDirectories) -> Decision:
+        records = (
+            assignment_record(self._image, command.node_id, assignment) for assignment in command.assignments
+        )
+        return Decision(
+            [record for record in records if record is not None], None, self._touching_all(command.node_id)
+        )
 
     def _unregister_broker(self, command: UnregisterBroker) -> Decision:
         """Kafka takes a live broker's partitions away from it; the broker then cannot go on. Here it is refused."""
@@ -204,7 +232,11 @@ class Controller:
             for index, state in topic.partitions.items()
             if state.leader_id == node_id
         ]
-        return Decision(records, len(records), frozenset(map(_topic_key, self._image.topics)))
+        return Decision(records, len(records), self._touching_all(node_id))
+
+    def _touching_all(self, node_id: NodeId) -> frozenset[str]:
+        """What a decision touches that concerns a broker and any topic."""
+        return frozenset((f"broker:{node_id}", *map(_topic_key, self._image.topics)))
 
     def _take_over(self, command: TakeOverNode) -> Decision:
         from replication.take_over import take_over_records  # noqa: PLC0415 - once in the life of a directory

@@ -162,6 +162,28 @@ class TakeOverNode(NamedTuple):
     """Id of the log directory of each partition found on disk."""
 
 
+class LoseDirectory(NamedTuple):
+    """A data directory of `node_id` works no longer: nothing in it is led, and nothing new goes there. Reply: None."""
+
+    node_id: NodeId
+    directory_id: bytes
+
+
+class DirectoryAssignment(NamedTuple):
+    """The directory in which a broker has its replica of a partition."""
+
+    topic_id: bytes
+    partition: int
+    directory_id: bytes
+
+
+class AssignDirectories(NamedTuple):
+    """Take down where `node_id` has its replicas (KIP-858: AssignReplicasToDirs). Reply: None."""
+
+    node_id: NodeId
+    assignments: Sequence[DirectoryAssignment]
+
+
 class AllocateProducerIds(NamedTuple):
     """Hand the next block of producer ids to a broker. Reply: ProducerIdBlock."""
 
@@ -184,5 +206,7 @@ Command: TypeAlias = (
     | UnregisterBroker
     | RaiseLeaderEpochs
     | TakeOverNode
+    | LoseDirectory
+    | AssignDirectories
     | AllocateProducerIds
 )

@@ -16,11 +16,13 @@ from replication.broker_registration import BrokerRegistration
 from replication.metadata_commands import (
     AllocateProducerIds,
     AlterConfigs,
+    AssignDirectories,
     Command,
     ConfigAlteration,
     CreatePartitions,
     CreateTopics,
     DeleteTopics,
+    LoseDirectory,
     PartitionCreation,
     ProducerIdBlock,
     RaiseLeaderEpochs,
@@ -66,6 +68,8 @@ class MetadataStore(Protocol):
     async def submit(self, command: UnregisterBroker) -> None: ...
     @overload
     async def submit(self, command: RaiseLeaderEpochs | TakeOverNode) -> int: ...
+    @overload
+    async def submit(self, command: LoseDirectory | AssignDirectories) -> None: ...
     async def submit(self, command: Command) -> object:
         """Decide the command, make its records durable, and return the reply once watchers have acted.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
+from replication.directories import DirectoryChooser
 from replication.metadata_commands import (
     RECORDS_PER_COMMAND_MAX,
     CreatePartitions,
@@ -43,6 +44,7 @@ class PartitionCreator:
         """
         records: list[Message] = []
         creations: list[PartitionCreation] = []
+        chooser = DirectoryChooser(self._image)
         for more in command.topics:
             try:
                 topic, additional = self._checked(more)
@@ -54,7 +56,8 @@ class PartitionCreator:
                 continue
             first = len(topic.partitions)
             records += [
-                partition_record(topic.topic_id, index, state) for index, state in enumerate(added, first)
+                partition_record(topic.topic_id, index, chooser.place(state))
+                for index, state in enumerate(added, first)
             ]
             creations.append(PartitionCreation(more.name))
         return records, creations

@@ -1,6 +1,7 @@
 """Which brokers hold the replicas of new partitions: chosen here, or checked when somebody else chose.
 
-Not here: which partitions are to be made (topic_creation.py, partition_creation.py).
+Not here: which partitions are to be made (topic_creation.py, partition_creation.py), and in which of a broker's
+directories (directories.py).
 Source: Kafka controller/ReplicationControlManager.java (validateManualPartitionAssignment), StripedReplicaPlacer.java.
 """
 
@@ -10,15 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from protocol.errors import BrokerError, ErrorCode
-from protocol.types import ZERO_UUID, NodeId
+from protocol.types import UNASSIGNED_DIRECTORY, NodeId
 from replication.metadata_image import MetadataImage
 from replication.partition_state import PartitionState
 
 if TYPE_CHECKING:
     from replication.metadata_ports import Entropy
-
-UNASSIGNED_DIRECTORY = ZERO_UUID
-"""In a partition's directories: the broker has yet to choose (Kafka: DirectoryId.UNASSIGNED)."""
 
 
 class Placer:
@@ -73,11 +71,11 @@ class Placer:
         return None
 
     def _new_partition(self, replicas: Sequence[NodeId]) -> PartitionState:
-        """Return the first state of a partition: led by its first live replica, in epoch 0."""
+        """Return the first state of a partition: led by its first live replica, in epoch 0, in no directory yet."""
         in_sync = tuple(node for node in replicas if self._image.live_broker(node) is not None)
         return PartitionState(
             assigned_replicas=tuple(replicas),
-            directories=tuple(self._directory(node) for node in replicas),
+            directories=(UNASSIGNED_DIRECTORY,) * len(replicas),
             in_sync_replicas=in_sync,
             removing_replicas=(),
             adding_replicas=(),
@@ -88,7 +86,3 @@ class Placer:
             eligible_leader_replicas=(),
             last_known_leaders=(),
         )
-
-    def _directory(self, node_id: NodeId) -> bytes:
-        log_dirs = self._image.brokers[node_id].log_dirs
-        return log_dirs[0] if len(log_dirs) == 1 else UNASSIGNED_DIRECTORY

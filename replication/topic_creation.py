@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import ConfigRecord, TopicRecord
+from replication.directories import DirectoryChooser
 from replication.metadata_commands import (
     RECORDS_PER_COMMAND_MAX,
     USE_DEFAULT,
@@ -51,9 +52,10 @@ class TopicCreator:
         records: list[Message] = []
         creations: list[TopicCreation] = []
         claimed: set[str] = set()
+        chooser = DirectoryChooser(self._image)
         for topic in command.topics:
             try:
-                creation, topic_records = self._create(topic, claimed, entropy)
+                creation, topic_records = self._create(topic, claimed, chooser, entropy)
             except BrokerError as refusal:
                 if refusal.code is ErrorCode.POLICY_VIOLATION:
                     return [], _refuse_all(command)
@@ -66,7 +68,7 @@ class TopicCreator:
         return records, creations
 
     def _create(
-        self, topic: NewTopic, claimed: set[str], entropy: Entropy
+        self, topic: NewTopic, claimed: set[str], chooser: DirectoryChooser, entropy: Entropy
     ) -> tuple[TopicCreation, list[Message]]:
         """`claimed` holds the collision keys of the topics that this command creates; this one's is added."""
         self._check_name(topic.name, claimed)
@@ -82,7 +84,8 @@ class TopicCreator:
             ConfigRecord(resource_type=RESOURCE_TOPIC, resource_name=topic.name, name=name, value=value)
             for name, value in configs.items()
         ]
-        records += [partition_record(topic_id, index, state) for index, state in enumerate(partitions)]
+        for index, state in enumerate(partitions):
+            records.append(partition_record(topic_id, index, chooser.place(state)))
         creation = TopicCreation(
             topic.name,
             topic_id=topic_id,

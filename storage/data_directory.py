@@ -1,10 +1,14 @@
 """One data directory: its lock, its identity, its checkpoints, and whether it still works.
 
-Not here: what is in the partitions (manager.py, log.py).
+Not here: what is in the partitions (manager.py, log.py), what all directories of a node have to do with each other
+(data_directories.py).
 
 Life: `acquire` makes and locks it; `identity` says whose it is, `claim` makes it ours; then it is loaded and serves
 until `fail` takes it offline for good, or `release` gives it back. A directory that failed stays locked: nobody else
 should write to a disk that is breaking.
+
+Its id goes with the directory, wherever it is mounted: the cluster's metadata says by it where a partition lies
+(KIP-858).
 """
 
 from __future__ import annotations
@@ -13,13 +17,14 @@ import posixpath
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from protocol.types import ZERO_UUID, uuid_from_str
 from storage.checkpoint import (
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
     RECOVERY_POINTS,
     read_cleaned,
 )
-from storage.errors import AccessDenied, DirectoryLocked, DirectoryRefused, MalformedFile, StorageFailure
+from storage.errors import AccessDenied, DirectoryLocked, DirectoryUnusable, MalformedFile, StorageFailure
 from storage.meta_properties import (
     META_PROPERTIES,
     MetaProperties,
@@ -43,6 +48,8 @@ class DataDirectory:
     def __init__(self, fs: FileSystem, path: str) -> None:
         self.path = path
         """Absolute, without a slash at the end."""
+        self.directory_id = ZERO_UUID
+        """Known once it is ours."""
         self.failure: str | None = None
         """Why the directory is offline; None while it is not."""
         self.recovery_points = OffsetCheckpoint(fs, f"{path}/{RECOVERY_POINTS}")
@@ -65,9 +72,9 @@ class DataDirectory:
         return (self.recovery_points, self.log_start_offsets, self.high_watermarks)
 
     def acquire(self) -> None:
-        """Makes the directory where it is missing, and locks it. Raises: DirectoryRefused."""
+        """Makes the directory where it is missing, and locks it. Raises: DirectoryLocked, DirectoryUnusable."""
         try:
-            self._fs.mkdir(self.path)
+            self._fs.makedirs(self.path)
             self._lock = self._fs.lock(f"{self.path}/{LOCK_FILE}")
         except DirectoryLocked:
             raise DirectoryLocked(
@@ -75,17 +82,20 @@ class DataDirectory:
                 "stop that broker, or use another directory"
             ) from None
         except StorageFailure as failure:
-            raise DirectoryRefused(
+            raise DirectoryUnusable(
                 f"data directory {self.path} cannot be used: {failure.message} ({failure.path}): "
                 "correct its permissions, or use another directory"
             ) from failure
 
     def identity(self) -> MetaProperties | None:
-        """Whose directory it is; None when it is new. Raises: DirectoryRefused, StorageFailure."""
+        """Whose directory it is; None when it is new. Raises: DirectoryUnusable, StorageFailure."""
         try:
-            return read_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}")
+            found = read_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}")
+            if found is not None and found.directory_id:
+                self.directory_id = uuid_from_str(found.directory_id)
+            return found
         except MalformedFile as error:
-            raise DirectoryRefused(
+            raise DirectoryUnusable(
                 f"data directory {self.path} is refused, {META_PROPERTIES} is malformed: {error.reason}: "
                 "restore that file, or use another directory"
             ) from error
@@ -100,6 +110,7 @@ class DataDirectory:
                 break
             parent = posixpath.dirname(parent)
         write_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}", properties)
+        self.directory_id = uuid_from_str(properties.directory_id)
 
     def disk_space(self) -> DiskSpace:
         """What there is of its disk. May block. Raises: StorageFailure."""

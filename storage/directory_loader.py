@@ -7,7 +7,7 @@ Source: apache/kafka core/…/log/LogManager.scala (loadLogs).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,7 +21,7 @@ from storage.directory_names import (
     set_aside_name,
     set_aside_suffix,
 )
-from storage.directory_plans import RemoveDirectoryPlan
+from storage.directory_plans import CheckpointPlan, RemoveDirectoryPlan
 from storage.errors import CorruptLog, DirectoryRefused, MalformedFile, StorageFailure
 from storage.loader import load_log
 from storage.log_table import FailedLog, LogTable
@@ -45,7 +45,9 @@ class LoadReport:
     """Partitions that stay offline, and why."""
     warnings: list[str] = field(default_factory=list)
     """One line each: directories that are not ours, what was set aside, ids that are not known."""
-    plans: list[RemoveDirectoryPlan] = field(default_factory=list)
+    set_aside: set[TopicPartition] = field(default_factory=set)
+    """Names of directories that were of another topic, or of none, and are out of the way now."""
+    plans: list[CheckpointPlan | RemoveDirectoryPlan] = field(default_factory=list)
     """Leftovers of deletions, to be removed in the background."""
 
 
@@ -60,13 +62,16 @@ class DirectoryLoader:
         now_ms: TimestampMs,
         unique_id: Callable[[], bytes],
         producer_expiration_ms: int,
+        deleted_topics: Collection[bytes],
     ) -> None:
+        """`deleted_topics`: ids of topics that are known to be deleted; there may be more."""
         self.report = LoadReport()
         self._fs = fs
         self._table = table
         self._now_ms = now_ms
         self._unique_id = unique_id
         self._producer_expiration_ms = producer_expiration_ms
+        self._deleted_topics = deleted_topics
 
     def load(self, home: DataDirectory, config_of: ConfigOf, reserved: frozenset[str]) -> None:
         """Deals with everything in one data directory but the names in `reserved`.
@@ -84,16 +89,16 @@ class DirectoryLoader:
             other = self._table.home_of(topic_partition)
             if other is home:
                 continue  # open already
-            if other is not None:
+            topic_id = self._read_topic_id(path)
+            config = config_of(topic_partition, topic_id)
+            if config is None:
+                self._set_aside(home, topic_partition, topic_id)
+            elif other is not None:
                 raise DirectoryRefused(
                     f"partition {topic_partition} is in {other.path} and in {home.path}: move one of them away"
                 )
-            topic_id = self._read_topic_id(path)
-            config = config_of(topic_partition, topic_id)
-            if config is not None:
-                self.open_log(home, topic_partition, topic_id, config)
             else:
-                self._set_stray_aside(home, topic_partition)
+                self.open_log(home, topic_partition, topic_id, config)
 
     def open_log(
         self, home: DataDirectory, topic_partition: TopicPartition, topic_id: bytes | None, config: LogConfig
@@ -131,12 +136,23 @@ class DirectoryLoader:
         elif suffix is None:
             self.report.warnings.append(f"{home.path}/{name} is not the directory of a partition: ignored")
 
-    def _set_stray_aside(self, home: DataDirectory, topic_partition: TopicPartition) -> None:
-        stray = set_aside_name(topic_partition, self._unique_id(), STRAY_SUFFIX)
-        self._fs.rename(f"{home.path}/{topic_partition}", f"{home.path}/{stray}")
-        self.report.warnings.append(
-            f"{home.path}/{topic_partition} is of no topic known here: set aside as {stray}"
-        )
+    def _set_aside(
+        self, home: DataDirectory, topic_partition: TopicPartition, topic_id: bytes | None
+    ) -> None:
+        """Removes what is left of a topic whose deletion a crash interrupted. What is merely not known is kept: the
+        metadata may be the older of the two.
+        """
+        is_deleted = topic_id in self._deleted_topics
+        suffix = DELETE_SUFFIX if is_deleted else STRAY_SUFFIX
+        name = set_aside_name(topic_partition, self._unique_id(), suffix)
+        self._fs.rename(f"{home.path}/{topic_partition}", f"{home.path}/{name}")
+        self.report.set_aside.add(topic_partition)
+        if is_deleted:
+            self.report.plans.append(RemoveDirectoryPlan(self._fs, home.path, name, 0))
+        else:
+            self.report.warnings.append(
+                f"{home.path}/{topic_partition} is of no topic known here: set aside as {name}"
+            )
 
     def _read_topic_id(self, path: str) -> bytes | None:
         try:

@@ -16,6 +16,7 @@ DELETE_SUFFIX = "-delete"
 STRAY_SUFFIX = "-stray"
 
 _NAME_MAX = 255
+_UNIQUE_ID_SIZE = 16
 _PARTITION_MAX = (1 << 31) - 1
 _PARTITION_DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249})-(0|[1-9][0-9]{0,9})", re.ASCII)
 _SET_ASIDE = re.compile(r".+-[0-9]+\.[0-9a-f]{32}(-delete|-stray)", re.ASCII)
@@ -42,3 +43,11 @@ def set_aside_name(topic_partition: TopicPartition, unique_id: bytes, suffix: st
     """The name under which a partition is set aside; `unique_id` is 16 random bytes."""
     ending = f"-{topic_partition.partition}.{unique_id.hex()}{suffix}"
     return topic_partition.topic[: _NAME_MAX - len(ending)] + ending
+
+
+def may_be_set_aside(name: str, topic_partition: TopicPartition, suffix: str) -> bool:
+    """Whether `name` may be one that `set_aside_name` gave the partition: of a long topic, the end is cut."""
+    if set_aside_suffix(name) != suffix:
+        return False
+    unique_id = bytes.fromhex(name.removesuffix(suffix)[-2 * _UNIQUE_ID_SIZE :])
+    return name == set_aside_name(topic_partition, unique_id, suffix)

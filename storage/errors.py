@@ -81,6 +81,10 @@ class DirectoryRefused(StorageError):
     """A data directory cannot be used; the message is one line that says what to do."""
 
 
+class DirectoryUnusable(DirectoryRefused):
+    """This data directory alone does not work: where there are others, they may do without it."""
+
+
 class DirectoryLocked(DirectoryRefused):
     """Another process holds the lock of a data directory."""
 

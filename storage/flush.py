@@ -63,6 +63,14 @@ class FlushPlan:
 
     def run(self) -> None:
         """Blocks. Raises: StorageFailure; then nothing may be assumed to be on disk."""
+        self.run_but_for_the_name()
+        if self.is_first:
+            self._fs.sync_dir(posixpath.dirname(self._directory))
+
+    def run_but_for_the_name(self) -> None:
+        """`run` for one of many logs in one data directory: if any plan `is_first`, the caller syncs that directory
+        before it takes the plans for done.
+        """
         for file in self.files:
             file.sync()
         if self.leader_epochs is not None:
@@ -70,14 +78,13 @@ class FlushPlan:
         if self.directory_changes is not None:
             self._fs.sync_dir(self._directory)
         if self.is_first:
-            self._make_birth_durable()
+            self._sync_topic_id()
 
-    def _make_birth_durable(self) -> None:
-        """The topic id and the name of the log's directory: creating a log does not wait for either."""
+    def _sync_topic_id(self) -> None:
+        """Creating a log waits neither for it nor for the name of the log's directory."""
         metadata = f"{self._directory}/{PARTITION_METADATA}"
         if self._fs.exists(metadata):
             self._fs.open(metadata, OpenMode.READ).sync()
-        self._fs.sync_dir(posixpath.dirname(self._directory))
 
 
 class DeletePlan:

@@ -112,6 +112,9 @@ class FileSystem(Protocol):
         """What there is of the disk that holds a directory. May block."""
 
     def mkdir(self, path: str) -> None:
+        """Makes a directory in one that exists; one that is there already is fine."""
+
+    def makedirs(self, path: str) -> None:
         """Makes a directory and its missing parents; one that exists is fine."""
 
     def remove(self, path: str) -> None:

@@ -244,9 +244,14 @@ class FaultyFileSystem:
             return
         if self.exists(path):
             raise failure_from(OSError(errno.EEXIST, ""), path)
-        parent, name = posixpath.split(path)
-        self.mkdir(parent)
-        self._change((Kind.MKDIR, path), None, name, Directory())
+        self._change((Kind.MKDIR, path), None, posixpath.basename(path), Directory())
+
+    def makedirs(self, path: str) -> None:
+        path = posixpath.normpath(path)
+        if not self.is_dir(path):
+            if not self.exists(path):
+                self.makedirs(posixpath.dirname(path))
+            self.mkdir(path)
 
     def remove(self, path: str) -> None:
         path = posixpath.normpath(path)

@@ -148,8 +148,15 @@ class MemoryFileSystem:
         if path in self._files:
             raise failure_from(OSError(errno.EEXIST, ""), path)
         if path not in self._directories:
-            self.mkdir(posixpath.dirname(path))
+            self._check_parent(path)
             self._directories.add(path)
+
+    def makedirs(self, path: str) -> None:
+        path = posixpath.normpath(path)
+        if not self.is_dir(path):
+            if not self.exists(path):
+                self.makedirs(posixpath.dirname(path))
+            self.mkdir(path)
 
     def remove(self, path: str) -> None:
         self._files.pop(posixpath.normpath(path), None)

@@ -220,6 +220,14 @@ class RealFileSystem:
 
     def mkdir(self, path: str) -> None:
         with _mapped(path):
+            try:
+                os.mkdir(path)
+            except FileExistsError:
+                if not os.path.isdir(path):
+                    raise
+
+    def makedirs(self, path: str) -> None:
+        with _mapped(path):
             os.makedirs(path, exist_ok=True)
 
     def remove(self, path: str) -> None:

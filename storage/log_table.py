@@ -2,7 +2,8 @@
 
 Not here: files. The manager and the loader change this table as they change what is on disk.
 
-Invariant: every partition in `logs` or `failed` has a home, and none is in both.
+Invariant: no partition is in both `logs` and `failed`; every one has a home, but for those that failed because their
+data directory is not here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class FailedLog:
     recovery_point: Offset
     """As it is to be checkpointed again, so that the next attempt judges by it."""
     log_start_offset: Offset
+    on_disk: bool = True
+    """Whether there is a directory of it."""
 
 
 class LogTable:
@@ -44,6 +47,14 @@ class LogTable:
             self.failed[topic_partition] = log
         else:
             self.logs[topic_partition] = log
+
+    def add_lost(
+        self, topic_partition: TopicPartition, home: DataDirectory | None, reason: str, recovery_point: Offset
+    ) -> None:
+        """Takes up a partition of which nothing is here; `home` held it, if that is known."""
+        self.failed[topic_partition] = FailedLog(reason, recovery_point, 0, on_disk=False)
+        if home is not None:
+            self._homes[topic_partition] = home
 
     def forget(self, topic_partition: TopicPartition) -> None:
         """Strikes a partition out, whatever its state."""
@@ -70,11 +81,10 @@ class LogTable:
 
     def has_failed_in(self, home: DataDirectory) -> bool:
         """Whether any partition in the directory failed."""
-        return any(self._homes[partition] is home for partition in self.failed)
+        return any(self._homes.get(partition) is home for partition in self.failed)
 
-    def emptiest(self, directories: list[DataDirectory]) -> DataDirectory:
-        """The directory among those online with the fewest partitions. Raises: BrokerError KAFKA_STORAGE_ERROR."""
-        online = [directory for directory in directories if directory.is_online]
+    def emptiest(self, online: list[DataDirectory]) -> DataDirectory:
+        """The directory with the fewest partitions. Raises: BrokerError KAFKA_STORAGE_ERROR when there is none."""
         if len(online) == 1:
             return online[0]
         if not online:
@@ -89,7 +99,7 @@ class LogTable:
         """What to checkpoint as recovery points of the partitions in a directory, the failed ones included."""
         points = {log.topic_partition: log.recovery_point for log in self.logs_in(home)}
         for partition, failed in self.failed.items():
-            if self._homes[partition] is home:
+            if self._homes.get(partition) is home:
                 points[partition] = failed.recovery_point
         return points
 
@@ -97,6 +107,6 @@ class LogTable:
         """What to checkpoint as log start offsets; 0 needs no entry."""
         starts = {log.topic_partition: log.log_start_offset for log in self.logs_in(home)}
         for partition, failed in self.failed.items():
-            if self._homes[partition] is home:
+            if self._homes.get(partition) is home:
                 starts[partition] = failed.log_start_offset
         return {partition: start for partition, start in starts.items() if start}

@@ -24,28 +24,36 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from protocol.errors import BrokerError, ErrorCode
-from protocol.types import NodeId, Offset, TimestampMs, TopicPartition
-from storage.clean_shutdown import take_clean_shutdown, write_clean_shutdown
+from protocol.types import (
+    MIGRATING_DIRECTORY,
+    UNASSIGNED_DIRECTORY,
+    NodeId,
+    Offset,
+    TimestampMs,
+    TopicPartition,
+)
+from storage.absence import Absence, AbsenceJudge
+from storage.checkpoint_plans import CheckpointPlanner, Offsets
+from storage.clean_shutdown import write_clean_shutdown
 from storage.closing import RunAll, close_logs, one_by_one
 from storage.config import LogConfig
+from storage.data_directories import DataDirectories
 from storage.data_directory import DataDirectory
 from storage.directory_loader import ConfigOf, DirectoryLoader, LoadReport
 from storage.directory_names import DELETE_SUFFIX, parse_partition_directory, set_aside_name
 from storage.directory_plans import CheckpointPlan, RemoveDirectoryPlan
-from storage.errors import CorruptLog, DirectoryRefused, StorageFailure
+from storage.errors import CorruptLog, StorageFailure
 from storage.flush import DeletePlan
 from storage.fs import OpenMode
 from storage.housekeeping import FileBudget, FlushClock, Housekeeping, apply_retention
 from storage.loader import load_log
 from storage.log import Log
 from storage.log_table import LogTable
-from storage.ownership import claim, home_directory, identify
 from storage.partition_metadata import PARTITION_METADATA, render_topic_id
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
 
-Offsets: TypeAlias = Mapping[TopicPartition, Offset]
 Plan: TypeAlias = CheckpointPlan | RemoveDirectoryPlan | DeletePlan
 """What must block: due at `not_before_ms`, then `run()` in a thread pool."""
 
@@ -69,19 +77,22 @@ class LogManager:
         """`paths` are data directories; `reserved` are names in them that are the business of others, who find them in
         `home_path`, which is the first of `paths` unless given; `unique_id` draws 16 random bytes.
         """
-        self._fs = fs
-        self.directories = [DataDirectory(fs, path) for path in dict.fromkeys(map(os.path.abspath, paths))]
-        self.home = home_directory(fs, self.directories, home_path)
-        """Where the reserved names are: one of the data directories, or one without partitions."""
-        self.owned = list(dict.fromkeys((*self.directories, self.home)))
-        """Every directory that is locked."""
         self.high_watermarks: dict[TopicPartition, Offset] = {}
         """As checkpointed when the directories were opened."""
-        self._node_id = node_id
+        self._fs = fs
+        self._directories = DataDirectories(
+            fs, paths, home_path=home_path, node_id=node_id, unique_id=unique_id
+        )
+        self.directories: Sequence[DataDirectory] = self._directories.all
+        self.home = self._directories.home
+        """Where the reserved names are: one of `directories`, or one without partitions."""
+        self.owned: Sequence[DataDirectory] = self._directories.owned
+        """Every directory that is locked."""
         self._reserved = frozenset(reserved)
         self._unique_id = unique_id
         self.producer_expiration_ms = producer_expiration_ms
         self._table = LogTable()
+        self._planner = CheckpointPlanner(self._directories, self._table)
         self._flush_clock = FlushClock()
         self._file_budget = FileBudget()
 
@@ -101,27 +112,20 @@ class LogManager:
         change the directories, and before anything in them is changed here; it may refuse as this does.
         Nothing stays locked after a refusal. Raises: DirectoryRefused, StorageFailure.
         """
-        warnings: list[str] = []
         try:
-            for directory in self.owned:
-                directory.acquire()
-            found = identify(self.owned, cluster_id, self._node_id)
-            if prepare is not None:
-                prepare()
-            cluster_id = claim(found, cluster_id, self._node_id, self._unique_id)
-            for directory in self.directories:
-                directory.was_clean = take_clean_shutdown(self._fs, directory.path)
-                directory.read_checkpoints(warnings)
-                self.high_watermarks.update(directory.high_watermarks.loaded)
-            if self.home not in self.directories:
-                self.home.was_clean = all(directory.was_clean for directory in self.directories)
+            cluster_id, warnings = self._directories.open(cluster_id, prepare)
         except BaseException:
             self.release()
             raise
+        for directory in self.directories:
+            self.high_watermarks.update(directory.high_watermarks.loaded)
         return cluster_id, warnings
 
-    def load(self, config_of: ConfigOf, now_ms: TimestampMs) -> LoadReport:
-        """Opens every log on disk that is not open yet. What fails alone stays offline alone.
+    def load(
+        self, config_of: ConfigOf, now_ms: TimestampMs, *, deleted_topics: Collection[bytes] = ()
+    ) -> LoadReport:
+        """Opens every log on disk that is not open yet. What fails alone stays offline alone; what is left of
+        `deleted_topics` is removed.
 
         Raises: DirectoryRefused when no directory works, or two hold the same partition.
         """
@@ -131,18 +135,16 @@ class LogManager:
             now_ms=now_ms,
             unique_id=self._unique_id,
             producer_expiration_ms=self.producer_expiration_ms,
+            deleted_topics=deleted_topics,
         )
         report = loader.report
-        for directory in self.directories:
+        for directory in self._directories.online:
             try:
-                if directory.is_online:
-                    loader.load(directory, config_of, self._reserved)
+                loader.load(directory, config_of, self._reserved)
             except StorageFailure as failure:
-                report.warnings.append(f"data directory {directory.path} is offline: {failure}")
                 self._take_offline(directory, str(failure))
+        self._directories.check_any_online()
         report.failed = {partition: failed.reason for partition, failed in self._table.failed.items()}
-        if not any(directory.is_online for directory in self.directories):
-            raise DirectoryRefused(f"no data directory works: {'; '.join(report.warnings)}")
         return report
 
     # -- partitions ----------------------------------------------------------------------------------------
@@ -165,10 +167,28 @@ class LogManager:
         """The data directory that holds the partition, open or offline; None when it is not here."""
         return self._table.home_of(topic_partition)
 
-    def checkpointed_recovery_point(self, topic_partition: TopicPartition) -> Offset:
-        """The recovery point as it was checkpointed when the directories were opened; 0 where none was."""
-        points = (home.recovery_points.loaded.get(topic_partition, 0) for home in self.directories)
-        return max(points, default=0)
+    def keep_lost(
+        self,
+        absent: Mapping[TopicPartition, bytes],
+        *,
+        set_aside: Collection[TopicPartition],
+        registered: Collection[bytes],
+    ) -> dict[TopicPartition, str]:
+        """Judges partitions that belong here and were not found by `load`, with the ids of their directories. Those
+        that are lost stay offline until their directory comes back, or they are deleted; returns them, and why.
+        """
+        judge = AbsenceJudge(self._fs, self._directories, set_aside=set_aside, registered=registered)
+        lost: dict[TopicPartition, str] = {}
+        for topic_partition, directory_id in absent.items():
+            try:
+                absence = judge.judge(topic_partition, directory_id)
+            except StorageFailure as failure:
+                self.fail(failure)
+                absence = Absence(str(failure))
+            if absence is not None:
+                self._table.add_lost(topic_partition, absence.home, absence.reason, absence.recovery_point)
+                lost[topic_partition] = absence.reason
+        return lost
 
     def failure_of(self, topic_partition: TopicPartition) -> str | None:
         """Why the partition is offline; None when it is not, or is not here at all."""
@@ -176,19 +196,26 @@ class LogManager:
         return failed.reason if failed else None
 
     def create_log(
-        self, topic_partition: TopicPartition, topic_id: bytes, config: LogConfig, now_ms: TimestampMs
+        self,
+        topic_partition: TopicPartition,
+        topic_id: bytes,
+        config: LogConfig,
+        now_ms: TimestampMs,
+        *,
+        directory_id: bytes = UNASSIGNED_DIRECTORY,
     ) -> Log:
-        """Makes an empty log in the directory that holds the fewest. Does not wait for the disk: the first flush
-        of the log makes its directory durable with its content.
+        """Makes an empty log in the directory with that id, or in the one that holds the fewest. Does not wait for
+        the disk: the first flush of the log makes its directory durable with its content.
 
-        Raises: BrokerError KAFKA_STORAGE_ERROR when the partition is offline or no directory works;
+        Raises: BrokerError KAFKA_STORAGE_ERROR when the partition or its directory is offline, or none works;
         StorageFailure, with nothing left behind.
         """
         self._table.check_not_failed(topic_partition)
         if topic_partition in self._table.logs:
             raise ValueError(f"{topic_partition} exists")
-        home = self._table.emptiest(self.directories)
-        self._forget_former_life(home, topic_partition)
+        home = self._home_for(directory_id)
+        self.high_watermarks.pop(topic_partition, None)
+        self._planner.forget_former_life(home, topic_partition)
         path = f"{home.path}/{topic_partition}"
         try:
             self._fs.mkdir(path)
@@ -215,16 +242,14 @@ class LogManager:
         self._table.add(topic_partition, home, log)
         return log
 
-    def _forget_former_life(self, home: DataDirectory, topic_partition: TopicPartition) -> None:
-        """Waits for the disk only when a partition is made again before its deletion was settled."""
-        self.high_watermarks.pop(topic_partition, None)
-        stale = [checkpoint for checkpoint in home.checkpoints if checkpoint.may_hold(topic_partition)]
-        if home.high_watermarks in stale:
-            home.high_watermarks.plan_without(topic_partition).run()
-        if home.recovery_points in stale:
-            home.recovery_points.plan(self._table.recovery_points(home)).run()
-        if home.log_start_offsets in stale:
-            home.log_start_offsets.plan(self._table.log_start_offsets(home)).run()
+    def _home_for(self, directory_id: bytes) -> DataDirectory:
+        """Where a new log goes. Raises: BrokerError KAFKA_STORAGE_ERROR."""
+        if directory_id in (UNASSIGNED_DIRECTORY, MIGRATING_DIRECTORY):
+            return self._table.emptiest(self._directories.online)
+        home = self._directories.find(directory_id)
+        if home is None or not home.is_online:
+            raise BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, "its data directory is offline")
+        return home
 
     def assign_topic_id(self, topic_partition: TopicPartition, topic_id: bytes) -> None:
         """Gives an open log, whose id is not known, its id. Waits for the disk. Raises: StorageFailure."""
@@ -232,38 +257,29 @@ class LogManager:
         self._fs.write_atomic(f"{log.directory}/{PARTITION_METADATA}", render_topic_id(topic_id))
         log.topic_id = topic_id
 
-    def delete_log(
-        self, topic_partition: TopicPartition, now_ms: TimestampMs, high_watermarks: Offsets
-    ) -> list[Plan]:
-        """Takes a partition, open or offline, out of the way; the plans settle that, and remove it after
-        file.delete.delay.ms. Nothing when it is not here. Raises: StorageFailure.
+    def remove_log(self, topic_partition: TopicPartition, now_ms: TimestampMs) -> RemoveDirectoryPlan | None:
+        """Takes a partition, open or offline, out of the way. The plan removes it after file.delete.delay.ms; behind
+        the last of several removals the caller has `checkpoint_plans` run. Nothing when it is not here.
+
+        Raises: StorageFailure.
         """
         home = self._table.home_of(topic_partition)
-        removal = self.remove_log(topic_partition, now_ms)
-        if home is None or removal is None:
-            return []
-        return [self._checkpoint_plan(home, high_watermarks), removal]
-
-    def remove_log(self, topic_partition: TopicPartition, now_ms: TimestampMs) -> RemoveDirectoryPlan | None:
-        """`delete_log` for one of many: the caller has `checkpoint_plans` run once behind the last of them."""
-        home = self._table.home_of(topic_partition)
-        if home is None:
-            return None
-        log = self._table.logs.get(topic_partition)
-        delay_ms = 0
-        if log is not None:
-            log.release()
-            delay_ms = log.config.file_delete_delay_ms
-        name = set_aside_name(topic_partition, self._unique_id(), DELETE_SUFFIX)
-        if home.is_online:
+        failed = self._table.failed.get(topic_partition)
+        removal: RemoveDirectoryPlan | None = None
+        if home is not None and home.is_online and (failed is None or failed.on_disk):
+            log = self._table.logs.get(topic_partition)
+            due_ms: TimestampMs = 0
+            if log is not None:
+                log.release()
+                due_ms = now_ms + log.config.file_delete_delay_ms
+            name = set_aside_name(topic_partition, self._unique_id(), DELETE_SUFFIX)
             self._fs.rename(f"{home.path}/{topic_partition}", f"{home.path}/{name}")
+            removal = RemoveDirectoryPlan(self._fs, home.path, name, due_ms)
         self._table.forget(topic_partition)
         self.high_watermarks.pop(topic_partition, None)
-        if not home.is_online:
-            return None
-        for checkpoint in home.checkpoints:
+        for checkpoint in home.checkpoints if home is not None else ():
             checkpoint.outdate_plans()
-        return RemoveDirectoryPlan(self._fs, home.path, name, now_ms + delay_ms)
+        return removal
 
     def truncate_log(
         self,
@@ -287,7 +303,7 @@ class LogManager:
             log.recovery_point = kept_end
             home = self._table.home_of(topic_partition)
             assert home is not None
-            self._checkpoint_plan(home, high_watermarks).run()
+            self._planner.of(home, high_watermarks).run()
         if fully:
             log.truncate_fully_and_start_at(offset, now_ms)
         else:
@@ -303,12 +319,13 @@ class LogManager:
         """
         if not failure.fatal:
             return []
-        for directory in self.directories:
-            if directory.is_online and (failure.path + "/").startswith(directory.path + "/"):
-                name = failure.path[len(directory.path) + 1 :].partition("/")[0]
-                partition = parse_partition_directory(name)
-                if partition is None or name in self._reserved or self._table.home_of(partition) is directory:
-                    return self._take_offline(directory, str(failure))
+        directory = self._directories.around(failure.path)
+        if directory is None or not directory.is_online:
+            return []
+        name = failure.path[len(directory.path) + 1 :].partition("/")[0]
+        partition = parse_partition_directory(name)
+        if partition is None or name in self._reserved or self._table.home_of(partition) is directory:
+            return self._take_offline(directory, str(failure))
         return []
 
     def fail_log(self, topic_partition: TopicPartition, reason: str) -> None:
@@ -338,30 +355,11 @@ class LogManager:
 
     def checkpoint_plans(self, high_watermarks: Offsets) -> list[CheckpointPlan]:
         """Plans that write the recovery points, log start offsets and high watermarks of now."""
-        return [self._checkpoint_plan(home, high_watermarks) for home in self.directories if home.is_online]
+        return self._planner.all(high_watermarks)
 
     def log_start_plans(self, directories: Collection[str]) -> list[CheckpointPlan]:
         """Plans that write the log start offsets of now for the logs in the data directories at these paths."""
-        return [
-            CheckpointPlan(home.path, [home.log_start_offsets.plan(self._table.log_start_offsets(home))])
-            for home in self.directories
-            if home.is_online and home.path in directories
-        ]
-
-    def _checkpoint_plan(self, home: DataDirectory, high_watermarks: Offsets) -> CheckpointPlan:
-        watermarks = {
-            partition: offset
-            for partition, offset in high_watermarks.items()
-            if self._table.home_of(partition) is home
-        }
-        return CheckpointPlan(
-            home.path,
-            [
-                home.log_start_offsets.plan(self._table.log_start_offsets(home)),
-                home.recovery_points.plan(self._table.recovery_points(home)),
-                home.high_watermarks.plan(watermarks),
-            ],
-        )
+        return self._planner.log_starts(directories)
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -374,20 +372,23 @@ class LogManager:
         Blocks. Gives the locks back. Returns what failed.
         """
         failures: list[StorageFailure | CorruptLog] = []
-        for home in self.directories:
-            if home.is_online:
-                try:
-                    failures += self._close_directory(home, high_watermarks, broker_epoch, run_all)
-                except StorageFailure as failure:
-                    failures.append(failure)
+        for home in self._directories.online:
+            try:
+                failures += self._close_directory(home, high_watermarks, broker_epoch, run_all)
+            except StorageFailure as failure:
+                failures.append(failure)
         self.release()
         return failures
 
     def _close_directory(
         self, home: DataDirectory, high_watermarks: Offsets, broker_epoch: int, run_all: RunAll
     ) -> list[StorageFailure | CorruptLog]:
-        failures = close_logs(list(self._table.logs_in(home)), run_all)
-        self._checkpoint_plan(home, high_watermarks).run()
+        if not self._fs.is_dir(home.path):
+            return [StorageFailure(home.path, "the data directory was removed while the broker ran")]
+        failures = close_logs(
+            self._table.logs_in(home), run_all, sync_parent=lambda: self._fs.sync_dir(home.path)
+        )
+        self._planner.of(home, high_watermarks).run()
         if not failures and not self._table.has_failed_in(home):
             write_clean_shutdown(self._fs, home.path, broker_epoch)
         return failures
@@ -396,5 +397,4 @@ class LogManager:
         """Gives the locks back and lets go of all files, with nothing made durable."""
         for log in self._table.logs.values():
             log.release()
-        for directory in self.owned:
-            directory.release()
+        self._directories.release()

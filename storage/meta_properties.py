@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from protocol.types import NodeId
+from protocol.types import NodeId, uuid_from_str
 from storage.checkpoint import read_ascii
 from storage.errors import DirectoryRefused, MalformedFile
 
@@ -54,9 +54,13 @@ def read_meta_properties(fs: FileSystem, path: str) -> MetaProperties | None:
     cluster_id = properties.get("cluster.id", "")
     if not cluster_id:
         raise MalformedFile(path, "cluster.id is missing")
-    return MetaProperties(
-        cluster_id, int(node_id), properties.get("directory.id", ""), properties.get("owner", "")
-    )
+    directory_id = properties.get("directory.id", "")
+    if directory_id:
+        try:
+            uuid_from_str(directory_id)
+        except ValueError:
+            raise MalformedFile(path, "directory.id is not 16 bytes of URL-safe base64") from None
+    return MetaProperties(cluster_id, int(node_id), directory_id, properties.get("owner", ""))
 
 
 def write_meta_properties(fs: FileSystem, path: str, properties: MetaProperties) -> None:

@@ -7,11 +7,13 @@ is in them was written by this broker or by another program.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from protocol.types import NodeId, uuid_to_str
+from protocol.types import NodeId
 from storage.data_directory import DataDirectory
+from storage.errors import DirectoryUnusable, StorageFailure
 from storage.meta_properties import OWNER_LOGD, MetaProperties, check_meta_properties
 
 if TYPE_CHECKING:
@@ -35,33 +37,30 @@ def identify(directories: Sequence[DataDirectory], cluster_id: str | None, node_
     Raises: DirectoryRefused, StorageFailure.
     """
     found = [(directory, directory.identity()) for directory in directories]
+    check_identities(found, cluster_id, node_id)
+    return found
+
+
+def check_identities(found: Identified, cluster_id: str | None, node_id: NodeId) -> str | None:
+    """Checks whose the directories are, against each other and what is given; returns the cluster id, None where none
+    is known yet. Raises: DirectoryRefused.
+    """
     for directory, identity in found:
         if identity is not None:
             check_meta_properties(identity, directory.path, cluster_id=cluster_id, node_id=node_id)
             cluster_id = identity.cluster_id
-    return found
-
-
-def claim(found: Identified, cluster_id: str | None, node_id: NodeId, unique_id: Callable[[], bytes]) -> str:
-    """Makes new directories this node's, durably; returns the cluster id: the one found, else the one given, else a
-    new one. Raises: StorageFailure.
-    """
-    for _, identity in found:
-        cluster_id = cluster_id if identity is None else identity.cluster_id
-    if cluster_id is None:
-        cluster_id = uuid_to_str(unique_id())
-    for directory, identity in found:
-        if identity is None or not identity.directory_id:
-            directory.claim(MetaProperties(cluster_id, node_id, uuid_to_str(unique_id()), OWNER_LOGD))
     return cluster_id
 
 
 def has_foreign(home: DataDirectory, directories: Sequence[DataDirectory]) -> bool:
     """Whether another program wrote what is in the directories, and it was not taken over completely; `home` is the one
-    that holds the metadata log. Raises: DirectoryRefused, StorageFailure.
+    that holds the metadata log. A directory that does not work says nothing: opening it will tell.
     """
-    identity = home.identity()
+    identities = {}
+    for directory in directories:
+        with suppress(DirectoryUnusable, StorageFailure):
+            identities[directory] = directory.identity()
+    identity = identities.get(home)
     if identity is not None and identity.owner == OWNER_LOGD:
         return False
-    identities = (directory.identity() for directory in directories)
-    return any(identity is not None and identity.owner != OWNER_LOGD for identity in identities)
+    return any(identity is not None and identity.owner != OWNER_LOGD for identity in identities.values())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation, ResourceType
 from logd.handlers.authorized_operations import topic_operations
+from logd.handlers.offline_replicas import offline_replicas
 from protocol.errors import ErrorCode
 from protocol.messages.describe_topic_partitions import (
     DescribeTopicPartitionsRequest,
@@ -115,21 +116,22 @@ class _Page:
             name=topic.name,
             topic_id=topic.topic_id,
             is_internal=topic.internal,
-            partitions=[self._partition(index, topic.partitions[index]) for index in indexes],
+            partitions=[self._partition(topic.name, index, topic.partitions[index]) for index in indexes],
             topic_authorized_operations=topic_operations(self._broker, self._context, topic.name),
         )
 
-    def _partition(self, index: int, state: PartitionState) -> _Partition:
-        alive = self._alive
+    def _partition(self, topic: str, index: int, state: PartitionState) -> _Partition:
+        offline = offline_replicas(self._broker, topic, index, state, self._alive)
+        leads = state.leader_id in self._alive and state.leader_id not in offline
         return _Partition(
             partition_index=index,
-            leader_id=state.leader_id if state.leader_id in alive else NO_LEADER,
+            leader_id=state.leader_id if leads else NO_LEADER,
             leader_epoch=state.leader_epoch,
             replica_nodes=list(state.assigned_replicas),
             isr_nodes=list(state.in_sync_replicas),
             eligible_leader_replicas=list(state.eligible_leader_replicas),
             last_known_elr=list(state.last_known_leaders),
-            offline_replicas=[node for node in state.assigned_replicas if node not in alive],
+            offline_replicas=offline,
         )
 
 

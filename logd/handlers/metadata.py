@@ -21,6 +21,7 @@ from logd.handlers.authorized_operations import (
     may_create_topic,
     topic_operations,
 )
+from logd.handlers.offline_replicas import offline_replicas
 from logd.handlers.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.metadata import MetadataRequest, MetadataResponse
@@ -190,14 +191,19 @@ class _Answer:
             name=topic.name,
             topic_id=topic.topic_id,
             is_internal=topic.internal,
-            partitions=[self._partition(index, state) for index, state in topic.partitions.items()],
+            partitions=[
+                self._partition(topic.name, index, state) for index, state in topic.partitions.items()
+            ],
             topic_authorized_operations=(
                 topic_operations(self._broker, self._context, topic.name) if asked else NOT_ASKED
             ),
         )
 
-    def _partition(self, index: int, state: PartitionState) -> _Partition:
+    def _partition(self, topic: str, index: int, state: PartitionState) -> _Partition:
         leader_id, code = state.leader_id, ErrorCode.NONE
+        offline = offline_replicas(self._broker, topic, index, state, self._visible)
+        if leader_id in offline:
+            leader_id = NO_LEADER
         if leader_id not in self._reachable:
             code = self._unreachable_code if leader_id in self._visible else ErrorCode.LEADER_NOT_AVAILABLE
             leader_id = NO_LEADER
@@ -208,7 +214,7 @@ class _Answer:
             leader_epoch=state.leader_epoch,
             replica_nodes=list(state.assigned_replicas),
             isr_nodes=list(state.in_sync_replicas),
-            offline_replicas=[node for node in state.assigned_replicas if node not in self._visible],
+            offline_replicas=offline,
         )
 
     def _response(self, topics: list[_Topic]) -> MetadataResponse:

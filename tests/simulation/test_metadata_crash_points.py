@@ -82,7 +82,7 @@ def test_every_crash_point(loss: Loss, caplog: pytest.LogCaptureFixture) -> None
 
     async def scenario() -> None:
         fs = FaultyFileSystem(seed=11)
-        fs.mkdir("/data")
+        fs.makedirs("/data")
         fs.sync_dir("/")
         clock = Clock()
         watch = Watch(fs, loss)

@@ -37,8 +37,14 @@ class HandlerBroker:
         self.cluster_id = CLUSTER_ID
         self.node_id = NODE_ID
         self.producer_ids = ProducerIds(store, NODE_ID)
+        self.replicas = self
+        self.offline: set[tuple[str, int]] = set()
+        """Partitions that this node cannot serve."""
         self.denied: set[tuple[Operation, str]] = set()
         """What an authoriser would refuse: operation and name of the resource."""
+
+    def is_offline(self, topic: str, index: int) -> bool:
+        return (topic, index) in self.offline
 
     def authorise(self, context: Client, operation: Operation, resource: ResourceType, name: str) -> bool:
         return (operation, name) not in self.denied

@@ -46,7 +46,7 @@ def open_log(
     directory: str = DIRECTORY,
 ) -> tuple[Log, RecoveryReport]:
     """The log in `directory`, made when it is missing."""
-    fs.mkdir(directory)
+    fs.makedirs(directory)
     return load_log(
         fs,
         directory,

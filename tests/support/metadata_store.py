@@ -67,7 +67,7 @@ def open_store(
 ) -> MetadataLog:
     """Recover the store in `data_dir`; no broker is registered in this incarnation yet."""
     clock = clock or Clock()
-    fs.mkdir(data_dir)
+    fs.makedirs(data_dir)
     recovered = recover_metadata(fs, data_dir, node_id=NODE_ID, clean=clean, now_ms=clock())
     controller = Controller(recovered.image, partitions=1, replication_factor=1, rules=DEFAULT_RULES)
     shell = Shell(

@@ -146,7 +146,7 @@ class Run:
 
     def __init__(self, seed: int) -> None:
         self.fs = FaultyFileSystem(seed)
-        self.fs.mkdir("/data")
+        self.fs.makedirs("/data")
         self.fs.sync_dir("/")
         self.clock = Clock()
         self.starts = 0

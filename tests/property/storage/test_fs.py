@@ -68,7 +68,7 @@ def test_three_file_systems_agree(operations: list[tuple]) -> None:  # type: ign
     with tempfile.TemporaryDirectory() as directory:
         systems: list[FileSystem] = [RealFileSystem(), MemoryFileSystem(), FaultyFileSystem()]
         for fs in systems:
-            fs.mkdir(directory)
+            fs.makedirs(directory)
         for operation in operations:
             results = [apply(fs, directory, operation) for fs in systems]
             assert results[1:] == results[:1] * 2, operation

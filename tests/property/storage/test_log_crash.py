@@ -144,7 +144,7 @@ def check_after_crash(work: Workload, disk: FaultyFileSystem) -> None:
 def run_with_crashes(seed: int, steps: int, stride: int) -> int:
     """Returns how many crashes were survived."""
     fs = FaultyFileSystem(seed, NOW_MS)
-    fs.mkdir(posixpath.dirname(DIRECTORY))
+    fs.makedirs(posixpath.dirname(DIRECTORY))
     fs.sync_dir("/")
     work = Workload(fs, random.Random(seed))
     crashes = 0

@@ -112,7 +112,7 @@ class ProducerHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.fs = MemoryFileSystem()
-        self.fs.mkdir(DIRECTORY)
+        self.fs.makedirs(DIRECTORY)
         self.manager = ProducerStateManager(self.fs, DIRECTORY)
         self.history = History()
         self.high_watermark = 0

@@ -16,7 +16,7 @@ STEPS = st.lists(
 def indexes_of(steps: list[tuple[int, int]]) -> tuple[list[TxnIndex], list[AbortedTxn], int]:
     """The index of each segment, all aborted transactions, and the log end offset."""
     fs = MemoryFileSystem()
-    fs.mkdir("/t-0")
+    fs.makedirs("/t-0")
     producers = ProducerStateManager(fs, "/t-0")
     indexes = [TxnIndex(fs, "/t-0/0.txnindex", 0)]
     aborted: list[AbortedTxn] = []

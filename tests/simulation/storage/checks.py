@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_batches, iter_records, read_header, verify_crc
+from protocol.types import UNASSIGNED_DIRECTORY
 from storage.checkpoint import LEADER_EPOCHS
 from storage.directory_loader import LoadReport
 from storage.fs_faulty import FaultyFileSystem, Loss
@@ -52,6 +53,12 @@ def check_opened(manager: LogManager, report: LoadReport, node: NodeModel) -> No
         log = manager.logs.get(partition)
         if log is None:
             assert not model.must_exist, f"{partition} is gone, acknowledged up to {model.acknowledged_end}"
+            lost = manager.keep_lost(
+                {partition: UNASSIGNED_DIRECTORY}, set_aside=report.set_aside, registered=()
+            )
+            assert not lost, (
+                f"a crash took {partition} before it was flushed, and it is taken for lost: {lost}"
+            )
         else:
             check_log(log, model)
 

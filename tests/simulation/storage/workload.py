@@ -396,8 +396,12 @@ class Workload:
         del self.node.live[partition]
         del self._replicas[partition]
         self._pending = [pending for pending in self._pending if pending.owner is not replica.log]
-        plans = self.manager.delete_log(partition, self.now_ms, self._high_watermarks())
-        self._pending += [Pending(plan.run, _nothing) for plan in plans]
+        removal = self.manager.remove_log(partition, self.now_ms)
+        self._pending += [
+            Pending(plan.run, _nothing) for plan in self.manager.checkpoint_plans(self._high_watermarks())
+        ]
+        if removal is not None:
+            self._pending.append(Pending(removal.run, _nothing))
 
     # -- restarts --
 

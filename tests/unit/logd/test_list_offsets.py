@@ -51,7 +51,7 @@ class World:
         self, topic: str, index: int, *, replicas: tuple[int, ...] = (ME,), epoch: int = 0
     ) -> Partition[Log]:
         directory = f"/data/{topic}-{index}"
-        self.fs.mkdir(directory)
+        self.fs.makedirs(directory)
         log, _ = load_log(
             self.fs,
             directory,

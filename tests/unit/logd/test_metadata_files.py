@@ -131,7 +131,7 @@ def test_kafkas_log_gives_the_topic_that_was_left() -> None:
 
 def test_kafkas_bootstrap_file_is_a_snapshot_that_we_read() -> None:
     fs = MemoryFileSystem()
-    fs.mkdir("/d")
+    fs.makedirs("/d")
     fs.write_atomic("/d/b", KAFKA_BOOTSTRAP)
     features = {
         record.name: record.feature_level
@@ -164,7 +164,7 @@ def write_snapshot(fs: MemoryFileSystem, path: str, count: int) -> list[FeatureL
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
 def test_snapshots_of_any_size_come_back(count: int) -> None:
     fs = MemoryFileSystem()
-    fs.mkdir("/d")
+    fs.makedirs("/d")
     records = write_snapshot(fs, "/d/s", count)
     assert list(read_snapshot(fs, "/d/s")) == records
     offset = 0
@@ -176,7 +176,7 @@ def test_snapshots_of_any_size_come_back(count: int) -> None:
 
 def test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused() -> None:
     fs = MemoryFileSystem()
-    fs.mkdir("/d")
+    fs.makedirs("/d")
     write_snapshot(fs, "/d/s", 3)
     whole = fs.read_file("/d/s")
     for size in range(len(whole)):
@@ -200,7 +200,7 @@ def test_a_snapshot_that_is_cut_or_changed_anywhere_is_refused() -> None:
 
 def test_snapshots_are_found_by_name_oldest_first() -> None:
     fs = MemoryFileSystem()
-    fs.mkdir("/d")
+    fs.makedirs("/d")
     assert SnapshotId(44, 2).file_name == "00000000000000000044-0000000002.checkpoint"
     for name in (
         SnapshotId(100, 3).file_name,
@@ -226,7 +226,7 @@ def test_a_record_that_cannot_be_read_is_named_so(value: bytes) -> None:
 
 def test_quorum_state_is_kafkas_line() -> None:
     fs = MemoryFileSystem()
-    fs.mkdir("/d")
+    fs.makedirs("/d")
     assert read_quorum_epoch(fs, "/d") == -1
     write_quorum_state(fs, "/d", 1, 1)
     assert fs.read_file("/d/quorum-state") == (
@@ -243,7 +243,7 @@ def test_quorum_state_is_kafkas_line() -> None:
 
 def test_a_damaged_recovery_point_counts_as_none() -> None:
     fs = MemoryFileSystem()
-    fs.mkdir("/d")
+    fs.makedirs("/d")
     assert read_recovery_point(fs, "/d") == 0
     write_recovery_point(fs, "/d", 77)
     assert read_recovery_point(fs, "/d") == 77
@@ -253,7 +253,7 @@ def test_a_damaged_recovery_point_counts_as_none() -> None:
 
 def test_the_bootstrap_file_is_made_once() -> None:
     fs = MemoryFileSystem()
-    fs.mkdir("/d")
+    fs.makedirs("/d")
     ensure_bootstrap(fs, "/d", [b"first"])
     ensure_bootstrap(fs, "/d", [b"second"])
     assert fs.read_file("/d/bootstrap.checkpoint") == b"first"

@@ -248,7 +248,7 @@ def test_a_full_disk_refuses_and_passes() -> None:
 def test_the_first_command_makes_the_start_durable_too() -> None:
     async def scenario() -> None:
         fs = FaultyFileSystem()
-        fs.mkdir("/data")
+        fs.makedirs("/data")
         fs.sync_dir("/")
         store = open_store(fs)
         store.register_broker(registration(NODE_ID))

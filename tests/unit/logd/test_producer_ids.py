@@ -96,7 +96,7 @@ def test_a_failure_reaches_everyone_and_the_next_try_is_new() -> None:
 def test_no_id_comes_back_after_a_crash(loss: Loss) -> None:
     async def scenario() -> None:
         fs = FaultyFileSystem(seed=7)
-        fs.mkdir("/data")
+        fs.makedirs("/data")
         fs.sync_dir("/")
         given: list[int] = []
         for start in range(4):

@@ -27,7 +27,7 @@ def fs(request: pytest.FixtureRequest) -> FileSystem:
 @pytest.fixture
 def root(fs: FileSystem, tmp_path: Path) -> Iterator[str]:
     path = str(tmp_path / "data")
-    fs.mkdir(path)
+    fs.makedirs(path)
     yield path
 
 
@@ -104,8 +104,8 @@ def test_a_region_survives_rename_close_and_removal(fs: FileSystem, root: str) -
 
 
 def test_directories_list_make_and_remove(fs: FileSystem, root: str) -> None:
-    fs.mkdir(f"{root}/x/y")
-    fs.mkdir(f"{root}/x")
+    fs.makedirs(f"{root}/x/y")
+    fs.makedirs(f"{root}/x")
     fs.open(f"{root}/x/b", OpenMode.APPEND)
     fs.open(f"{root}/x/y/c", OpenMode.APPEND)
     assert fs.listdir(root) == ["x"]

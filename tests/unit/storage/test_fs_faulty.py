@@ -106,7 +106,7 @@ def test_renames_survive_whole_or_not_at_all() -> None:
 
 def test_a_directory_keeps_its_content_through_an_unsynced_rename() -> None:
     fs = FaultyFileSystem()
-    fs.mkdir("/x")
+    fs.makedirs("/x")
     durable_file(fs, "/x/a", b"abc")
     fs.sync_dir("/x")
     fs.rename("/x", "/y")
@@ -171,7 +171,7 @@ def test_operations_are_numbered_and_a_crash_depends_on_the_seed_alone() -> None
         fs = FaultyFileSystem(seed)
         operations: list[Operation] = []
         fs.after = operations.append
-        fs.mkdir("/x/y")
+        fs.makedirs("/x/y")
         fs.write_atomic("/x/a", b"a" * 3000)
         fs.open("/x/a", OpenMode.APPEND).append(b"b" * 30_000)
         fs.sync_dir("/")

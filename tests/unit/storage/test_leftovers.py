@@ -19,7 +19,7 @@ def names(*stems_and_suffixes: str) -> list[str]:
 def settled(*files: str) -> list[str]:
     """What is left of empty files of these names."""
     fs = MemoryFileSystem()
-    fs.mkdir(DIRECTORY)
+    fs.makedirs(DIRECTORY)
     for name in files:
         fs.write_atomic(f"{DIRECTORY}/{name}", b"")
     kept = settle(fs, DIRECTORY, fs.listdir(DIRECTORY))

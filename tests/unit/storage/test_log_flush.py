@@ -60,7 +60,7 @@ def test_plans_may_overlap() -> None:
 
 def test_what_was_flushed_survives_a_power_failure() -> None:
     fs = FaultyFileSystem()
-    fs.mkdir("/data")
+    fs.makedirs("/data")
     fs.sync_dir("/")
     log = filled_log(fs)
     flush(log)
@@ -298,7 +298,7 @@ def test_closing_a_log_that_did_not_change_touches_no_disk() -> None:
 
 def test_closing_an_empty_log_makes_its_birth_durable_and_no_more() -> None:
     fs = FaultyFileSystem()
-    fs.mkdir("/data")
+    fs.makedirs("/data")
     fs.sync_dir("/")
     log, _ = open_log(fs, clean=False)
     log.leader_epochs.assign(3, 0)

@@ -65,6 +65,14 @@ def flush(log: Log) -> None:
     log.flushed(plan)
 
 
+def deleted(
+    manager: LogManager, partition: TopicPartition, now_ms: int, high_watermarks: dict[TopicPartition, int]
+) -> list[Plan]:
+    """Takes one partition out of the way as a broker does; the plans that settle and finish that."""
+    removal = manager.remove_log(partition, now_ms)
+    return [] if removal is None else [*manager.checkpoint_plans(high_watermarks), removal]
+
+
 def run(plans: Sequence[Plan]) -> None:
     for plan in plans:
         plan.run()
@@ -121,7 +129,7 @@ def test_directories_of_two_clusters_do_not_go_together() -> None:
 
 def test_a_damaged_meta_properties_is_one_clear_line() -> None:
     fs = FaultyFileSystem()
-    fs.mkdir(DIRECTORY)
+    fs.makedirs(DIRECTORY)
     fs.open(f"{DIRECTORY}/meta.properties", OpenMode.CREATE).append(b"version=1\nnode.id=1\n")
     with pytest.raises(
         DirectoryRefused, match=r"^data directory /data is refused.*cluster.id is missing: restore"
@@ -190,8 +198,8 @@ def test_logs_are_spread_over_the_directories() -> None:
 def test_a_partition_in_two_directories_is_refused() -> None:
     fs = FaultyFileSystem()
     manager = manager_over(fs, "/a", "/b")
-    fs.mkdir("/a/orders-0")
-    fs.mkdir("/b/orders-0")
+    fs.makedirs("/a/orders-0")
+    fs.makedirs("/b/orders-0")
     with pytest.raises(DirectoryRefused, match=r"orders-0 is in /a and in /b"):
         manager.load(lambda partition, topic_id: CONFIG, 0)
 
@@ -205,7 +213,7 @@ def test_what_is_not_ours_is_ignored_set_aside_or_removed() -> None:
         f"orders-1.{ID.hex()}-delete",
         f"old-0.{ID.hex()}-stray",
     ):
-        fs.mkdir(f"{DIRECTORY}/{name}")
+        fs.makedirs(f"{DIRECTORY}/{name}")
     manager = manager_over(fs)
     report = manager.load(lambda partition, topic_id: None, 0)
     assert sorted(report.warnings) == [
@@ -275,7 +283,7 @@ def test_a_log_that_cannot_be_closed_is_not_vouched_for() -> None:
 
 def test_damaged_checkpoints_are_reported_and_not_believed() -> None:
     fs = FaultyFileSystem()
-    fs.mkdir(DIRECTORY)
+    fs.makedirs(DIRECTORY)
     for name in (RECOVERY_POINTS, HIGH_WATERMARKS):
         fs.open(f"{DIRECTORY}/{name}", OpenMode.CREATE).append(b"nonsense")
     manager = LogManager(fs, [DIRECTORY], node_id=1, unique_id=Ids())
@@ -320,7 +328,7 @@ def test_a_deleted_log_is_out_of_the_way_at_once_and_removed_later() -> None:
     fs = FaultyFileSystem()
     manager = manager_over(fs)
     append(manager.create_log(ORDERS, ID, CONFIG, 0))
-    checkpoints, removal = manager.delete_log(ORDERS, 1000, {})
+    checkpoints, removal = deleted(manager, ORDERS, 1000, {})
     assert (checkpoints.not_before_ms, removal.not_before_ms) == (0, 61_000)
     assert manager.logs == {}
     with pytest.raises(BrokerError) as caught:
@@ -330,7 +338,7 @@ def test_a_deleted_log_is_out_of_the_way_at_once_and_removed_later() -> None:
     manager.create_log(ORDERS, OTHER_ID, CONFIG, 0)
     removal.run()
     assert [name for name in fs.listdir(DIRECTORY) if name.startswith("orders")] == ["orders-0"]
-    assert manager.delete_log(TopicPartition("none", 0), 0, {}) == []
+    assert deleted(manager, TopicPartition("none", 0), 0, {}) == []
 
 
 @pytest.mark.parametrize("was_written", [True, False])
@@ -346,7 +354,7 @@ def test_a_recovery_point_does_not_outlive_its_topic(was_written: bool, settle: 
     if was_written:
         run(manager.checkpoint_plans({ORDERS: 3}))
     stale = manager.checkpoint_plans({ORDERS: 3})
-    plans = manager.delete_log(ORDERS, 0, {ORDERS: 3})
+    plans = deleted(manager, ORDERS, 0, {ORDERS: 3})
     if settle:
         plans[0].run()
     manager.create_log(ORDERS, OTHER_ID, CONFIG, 0)
@@ -361,7 +369,7 @@ def test_a_partition_that_is_offline_can_be_deleted() -> None:
     manager = manager_over(fs)
     manager.create_log(ORDERS, ID, CONFIG, 0)
     manager.fail_log(ORDERS, "rot")
-    run(manager.delete_log(ORDERS, 0, {}))
+    run(deleted(manager, ORDERS, 0, {}))
     assert manager.failure_of(ORDERS) is None
     manager.create_log(ORDERS, OTHER_ID, CONFIG, 0)
 
@@ -394,7 +402,7 @@ def test_a_plan_that_finds_its_partition_deleted_fails_nothing() -> None:
     kept = manager.create_log(TopicPartition("kept", 0), ID, CONFIG, 0)
     append(log)
     plan = log.flush_plan()
-    manager.delete_log(ORDERS, 0, {})
+    deleted(manager, ORDERS, 0, {})
     with pytest.raises(StorageFailure) as caught:
         plan.run()
     assert manager.fail(caught.value) == []
@@ -409,9 +417,9 @@ def test_a_disk_that_fails_while_loading_leaves_the_other_directory_serving() ->
     manager.close({})
     manager = manager_over(fs, "/a", "/b")
     fs.before = lambda operation: errno.EIO if operation.path.startswith("/a/orders") else None
-    report = manager.load(lambda partition, topic_id: CONFIG, 0)
+    manager.load(lambda partition, topic_id: CONFIG, 0)
     assert set(manager.logs) == {TopicPartition("orders", 1)}
-    assert "data directory /a is offline" in report.warnings[0]
+    assert "Input/output error" in (manager.directories[0].failure or "") and manager.directories[1].is_online
     fs.before = lambda operation: errno.EIO if operation.path.startswith("/a") else None
     with pytest.raises(DirectoryRefused, match="no data directory works"):
         manager_over(fs.crash(Loss.ALL), "/a").fail(StorageFailure("/a", "broken"))

@@ -35,7 +35,9 @@ def test_logs_live_on_across_a_stop(tmp_path: Path) -> None:
     partitions = [TopicPartition("orders", index) for index in range(3)]
     for partition in partitions:
         append(manager.create_log(partition, ID, CONFIG, 0))
-    for plan in manager.delete_log(partitions[2], 0, {}):
+    removal = manager.remove_log(partitions[2], 0)
+    assert removal is not None
+    for plan in (*manager.checkpoint_plans({}), removal):
         plan.run()
     assert manager.close({}) == []
     manager = manager_over(fs, tmp_path / "a" / "b")

@@ -64,7 +64,7 @@ class Writer:
 @pytest.fixture
 def fs() -> MemoryFileSystem:
     fs = MemoryFileSystem()
-    fs.mkdir(DIRECTORY)
+    fs.makedirs(DIRECTORY)
     return fs
 
 
