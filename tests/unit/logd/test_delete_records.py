@@ -5,6 +5,7 @@ Method: a node in the test's process, on a disk that fails and crashes as told.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 
 import pytest
@@ -25,7 +26,7 @@ from tests.support.node import (
     play,
     wanted,
 )
-from tests.support.node_talk import append, ask_one, topic_with
+from tests.support.node_talk import append, ask_one, parked, topic_with
 
 CODE = ErrorCode
 CHECKPOINT = "log-start-offset-checkpoint"
@@ -216,5 +217,18 @@ def test_segments_below_the_start_go_with_retention() -> None:
         deletion = log.delete_old_segments(node.clock.now_ms, 4)
         assert deletion is not None
         assert [segment.base_offset for segment in log.segments] == [3, 4]
+
+    play(scenario)
+
+
+def test_a_fetch_that_waits_below_the_new_start_is_told_at_its_end() -> None:
+    async def scenario(node: Node) -> None:
+        client, other = await node.client(), await node.client()
+        await topic_with(client, 5)
+        waiting = asyncio.ensure_future(ask_one(other, 1, max_wait_ms=300, min_bytes=1 << 20))
+        await parked(node)
+        await delete(client, ("t", 0, 3))
+        answer = await waiting
+        assert (answer.error_code, offsets_in(answer.records or b"")) == (CODE.OFFSET_OUT_OF_RANGE, [])
 
     play(scenario)
