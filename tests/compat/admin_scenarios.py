@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.scenarios import STEP_MS, T0, messages, plain, read_as
+from tests.compat.scenarios import STEP_MS, T0, eventually, messages, plain, read_as
 from tests.support.clients.admin_port import Admin, Resource, Setting, Source
 from tests.support.clients.port import Client, ClientError
 
@@ -62,6 +62,34 @@ def change_configs(client: Client, admin: Admin, topic: str) -> None:
     _is_set(found["segment.bytes"], "2000000", Source.TOPIC)
     assert found["max.message.bytes"].source is Source.DEFAULT
     assert client.produce(topic, large, max_request_size=100_000) == [0]
+
+
+def change_broker_configs(client: Client, admin: Admin, topic: str) -> None:
+    """A broker's property changes while it runs; topics without a value of their own follow.
+
+    Kafka's broker answers before it has taken the change over.
+    """
+    ((node, _, _),) = client.describe_cluster().nodes
+    resource = Resource("broker", str(node))
+    client.create_topic(topic)
+
+    def shows(resource: Resource, name: str, value: str, source: Source) -> bool:
+        return admin.describe_configs(resource)[name][:2] == (value, source)
+
+    admin.change_configs(resource, {"log.retention.ms": "86400001"})
+    try:
+        eventually(lambda: shows(resource, "log.retention.ms", "86400001", Source.BROKER))
+        eventually(lambda: shows(Resource("topic", topic), "retention.ms", "86400001", Source.BROKER))
+    finally:
+        admin.change_configs(resource, {}, ("log.retention.ms",))
+    eventually(lambda: shows(Resource("topic", topic), "retention.ms", DEFAULT_RETENTION_MS, Source.DEFAULT))
+
+
+def change_broker_configs_wrongly(client: Client, admin: Admin, topic: str) -> None:
+    """What can be set at the start only."""
+    ((node, _, _),) = client.describe_cluster().nodes
+    resource = Resource("broker", str(node))
+    _refused("INVALID_REQUEST", lambda: admin.change_configs(resource, {"log.dirs": "/elsewhere"}))
 
 
 def change_configs_wrongly(client: Client, admin: Admin, topic: str) -> None:

@@ -235,7 +235,7 @@ def topic_life(client: Client, topic: str) -> None:
         client.create_topic(topic)
     assert refused.value.name == "TOPIC_ALREADY_EXISTS"
     client.delete_topic(topic)
-    _eventually(lambda: topic not in client.list_topics())
+    eventually(lambda: topic not in client.list_topics())
     with pytest.raises(ClientError) as refused:
         client.delete_topic(topic)
     assert refused.value.name == "UNKNOWN_TOPIC_OR_PARTITION"
@@ -246,7 +246,7 @@ def recreated_topic_is_empty(client: Client, topic: str) -> None:
     client.create_topic(topic)
     client.produce(topic, plain([b"old"] * 5))
     client.delete_topic(topic)
-    _eventually(lambda: topic not in client.list_topics())
+    eventually(lambda: topic not in client.list_topics())
     client.create_topic(topic)
     sent = plain([b"new", b"newer"])
     assert client.produce(topic, sent) == [0, 1]
@@ -294,7 +294,7 @@ def _trickle(client: Client, topic: str) -> Iterator[threading.Event]:
         thread.join()
 
 
-def _eventually(holds: Callable[[], bool], timeout_s: float = 10) -> None:
+def eventually(holds: Callable[[], bool], timeout_s: float = 10) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, "still not so"

@@ -20,7 +20,12 @@ SCENARIOS: dict[Offer, tuple[Scenario, ...]] = {
         scenarios.describe_broker_configs,
         scenarios.describe_configs_of_no_topic,
     ),
-    Offer.CHANGE_CONFIGS: (scenarios.change_configs, scenarios.change_configs_wrongly),
+    Offer.CHANGE_CONFIGS: (
+        scenarios.change_configs,
+        scenarios.change_configs_wrongly,
+        scenarios.change_broker_configs,
+        scenarios.change_broker_configs_wrongly,
+    ),
     Offer.ALTER_CONFIGS: (scenarios.alter_configs,),
     Offer.CREATE_PARTITIONS: (scenarios.create_partitions,),
     Offer.DELETE_RECORDS: (scenarios.delete_records, scenarios.delete_too_many_records),
