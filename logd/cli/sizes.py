@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from logd.cli.topics import Topic
 from logd.cluster_client import ClusterClient, broker_error
@@ -27,6 +27,12 @@ async def leader_sizes(cluster: ClusterClient, topics: Iterable[Topic]) -> dict[
                 wanted[row.leader_id][topic.name or ""].append(row.partition_index)
     answers = await asyncio.gather(*(_sizes(cluster, node, names) for node, names in wanted.items()))
     return {partition: size for answer in answers for partition, size in answer.items()}
+
+
+def total_size(topic: Topic, sizes: Mapping[tuple[str, int], int]) -> int | None:
+    """Bytes of all partitions; None where that of one is not known."""
+    known = [sizes.get((topic.name or "", row.partition_index)) for row in topic.partitions]
+    return None if None in known else sum(size for size in known if size is not None)
 
 
 async def _sizes(

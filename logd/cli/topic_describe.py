@@ -16,7 +16,7 @@ from logd.cli import output
 from logd.cli.connection import explain, run_with_client
 from logd.cli.offsets import END, START, list_offsets
 from logd.cli.settings import TOPIC, Resource, Setting, describe_settings
-from logd.cli.sizes import leader_sizes
+from logd.cli.sizes import leader_sizes, total_size
 from logd.cli.topics import Topic, replication_factor, select_topics, topic_id
 from logd.cluster_client import ClusterClient
 from logd.console import warn
@@ -89,7 +89,7 @@ async def _settings(
 
 
 def _print(topic: Topic, facts: _Facts) -> None:
-    size = output.format_size(_total_size(topic, facts))
+    size = output.format_size(total_size(topic, facts.sizes))
     head = [
         f"id={topic_id(topic)}",
         f"partitions={len(topic.partitions)}",
@@ -130,7 +130,7 @@ def _topic_row(topic: Topic, facts: _Facts) -> dict[str, object]:
         "id": topic_id(topic),
         "internal": topic.is_internal,
         "replication_factor": replication_factor(topic),
-        "size_bytes": _total_size(topic, facts),
+        "size_bytes": total_size(topic, facts.sizes),
         "partitions": [_partition_row(topic, row, facts) for row in _partitions(topic)],
         "settings": None if isinstance(settings, BrokerError) else [each.row() for each in settings],
     }
@@ -156,13 +156,6 @@ def _changed(topic: Topic, facts: _Facts) -> list[Setting] | BrokerError:
     if isinstance(settings, BrokerError):
         return settings
     return [each for each in settings if not each.is_default]
-
-
-def _total_size(topic: Topic, facts: _Facts) -> int | None:
-    known = [
-        size for (name, _), size in facts.sizes.items() if name == topic.name
-    ]  # of all partitions, or of none
-    return sum(known) if known else None
 
 
 def _partitions(topic: Topic) -> list[_Row]:

@@ -9,7 +9,7 @@ import argparse
 
 from logd.cli import output
 from logd.cli.connection import explain, run_with_client
-from logd.cli.sizes import leader_sizes
+from logd.cli.sizes import leader_sizes, total_size
 from logd.cli.topics import Topic, replication_factor, select_topics, topic_id
 from logd.cluster_client import ClusterClient
 from logd.console import warn
@@ -28,15 +28,12 @@ def run(options: argparse.Namespace) -> int:
     return run_with_client(options, work)
 
 
-async def _sizes(cluster: ClusterClient, topics: list[Topic]) -> dict[str, int]:
+async def _sizes(cluster: ClusterClient, topics: list[Topic]) -> dict[str, int | None]:
     by_partition = await leader_sizes(cluster, topics)
-    totals = {topic.name or "": 0 for topic in topics}
-    for (name, _), size in by_partition.items():
-        totals[name] += size
-    return totals
+    return {topic.name or "": total_size(topic, by_partition) for topic in topics}
 
 
-def _print(options: argparse.Namespace, topics: list[Topic], sizes: dict[str, int]) -> None:
+def _print(options: argparse.Namespace, topics: list[Topic], sizes: dict[str, int | None]) -> None:
     if options.json:
         output.print_json([_row(topic) | _size_row(options, topic, sizes) for topic in topics])
     elif options.quiet:
@@ -62,5 +59,5 @@ def _row(topic: Topic) -> dict[str, object]:
     }
 
 
-def _size_row(options: argparse.Namespace, topic: Topic, sizes: dict[str, int]) -> dict[str, object]:
+def _size_row(options: argparse.Namespace, topic: Topic, sizes: dict[str, int | None]) -> dict[str, object]:
     return {"size_bytes": sizes[topic.name or ""]} if options.size else {}

@@ -88,6 +88,8 @@ async def _trim(options: argparse.Namespace, cluster: ClusterClient, partition: 
                 f"{subject} does not reach offset {options.before}; see `logd topic describe {options.topic}`"
             )
             error = BrokerError(error.code, text)
+        elif error.message is None:  # found out on the way to the leader
+            error = refusal(subject, error.code, None) or error
         return Outcome(row | {"start_offset": None}, "", error)
     return Outcome(row | {"start_offset": start}, f"{subject} begins at offset {start}")
 
