@@ -118,6 +118,11 @@ class Replicas:
         """The data directories, those offline included."""
         return self._manager.directories
 
+    @property
+    def metadata_directory(self) -> DataDirectory:
+        """The directory that holds the metadata log; it need not be one of the data directories."""
+        return self._manager.home
+
     def log_start_plans(self, partitions: Iterable[LocalPartition]) -> list[CheckpointPlan]:
         """Plans that make the log start offsets of partitions durable, and those of their neighbours with them."""
         return self._manager.log_start_plans({home_of(partition) for partition in partitions})

@@ -70,9 +70,7 @@ def _quorum(broker: Broker, version: int) -> _Partition:
     if version >= _FIRST_VERSION_WITH_TIMES:
         voter.last_fetch_timestamp = voter.last_caught_up_timestamp = broker.now_ms()
     if version >= _FIRST_VERSION_WITH_ENDPOINTS:
-        log_dirs = store.image.brokers[broker.node_id].log_dirs
-        if log_dirs:
-            voter.replica_directory_id = log_dirs[0]  # the first holds the metadata log
+        voter.replica_directory_id = broker.replicas.metadata_directory.directory_id
     return _Partition(
         partition_index=0,
         error_message=None,

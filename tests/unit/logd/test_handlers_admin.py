@@ -286,7 +286,7 @@ def test_the_quorum_names_this_node_its_directory_and_where_it_is() -> None:
         after, _ = await described()
         assert after.high_watermark > before.high_watermark
         (voter,) = after.current_voters
-        identity = read_meta_properties(node.fs, f"{DATA_DIR}/meta.properties")
+        identity = read_meta_properties(node.fs, "/metadata/meta.properties")
         assert identity is not None
         assert voter.replica_directory_id == uuid_from_str(identity.directory_id)
         assert [(row.name, row.host, row.port) for row in nodes[0].listeners] == [
@@ -297,7 +297,7 @@ def test_the_quorum_names_this_node_its_directory_and_where_it_is() -> None:
         again, _ = await described()
         assert again.leader_epoch == after.leader_epoch + 1
 
-    play(scenario)
+    play(scenario, "metadata.log.dir=/metadata")
 
 
 def test_a_partition_without_its_leader_can_elect_no_other() -> None:
