@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from logd.config import BrokerConfig, Listener
     from logd.connection import Connection
+    from logd.coordination.host import CoordinatorHost
     from logd.take_over import TakeOver
     from replication.metadata_ports import MetadataStore
     from storage.data_directory import DataDirectory
@@ -114,6 +115,7 @@ class Broker:
         self.failure = ""
         """Why the node stops by itself, or did not stop cleanly; empty while all is well."""
         self._metadata_failure: Exception | None = None
+        self._groups: CoordinatorHost | None = None
         self._moved: set[LocalPartition] = set()
         self._endpoints: dict[str, tuple[str, int]] = {}
 
@@ -132,6 +134,16 @@ class Broker:
         """Advertised host and port of a listener."""
         return self._endpoints[listener]
 
+    @property
+    def groups(self) -> CoordinatorHost:
+        """The group coordinator; a node without groups never loads it."""
+        if self._groups is None:
+            from logd.groups import group_host  # noqa: PLC0415 - see above
+
+            self._groups = group_host(self)
+            self._groups.start()
+        return self._groups
+
     def partition(self, topic: str, index: int) -> LocalPartition:
         """See `Replicas.get`."""
         return self.replicas.get(topic, index)
@@ -147,6 +159,11 @@ class Broker:
         if not self._moved:
             self.loop.call_soon(self._turn_ended)
         self._moved.add(partition)
+
+    def _role_changed(self, partition: LocalPartition) -> None:
+        self.state_changed(partition)
+        if self._groups is not None and partition.topic_partition.topic == self._groups.topic_name:
+            self._groups.role_changed(partition)
 
     def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
         """See `Replicas.storage_failed`."""
@@ -195,6 +212,8 @@ class Broker:
     async def stop(self) -> None:
         """Answer what is in hand, make everything durable and vouch for it."""
         self._server.refuse_new()
+        if self._groups is not None:
+            self._groups.stop()
         self.delayed.expire_fetches()
         await self._server.stop(_DRAIN_S)
         self.delayed.expire_all()
@@ -278,7 +297,7 @@ class Broker:
             manager,
             recovered.image,
             now_ms=self.now_ms,
-            moved=self.state_changed,
+            moved=self._role_changed,
             later=self._housekeeping.later,
             directory_failed=failures.failed,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from logd.config.broker_keys import BROKER_KEYS
+from logd.config.group_keys import group_problem
 from logd.config.key import Value
 from logd.config.listeners import Listener, resolve_listeners
 from logd.config.sources import DynamicSettings, Settings, gather, overridden
@@ -145,6 +146,9 @@ def validate(config: BrokerConfig) -> None:
             "max.connections.per.ip is 0 and no address is excepted",
             "set max.connections.per.ip.overrides too",
         )
+    problem = group_problem(config.values)
+    if problem is not None:
+        raise ConfigError(problem, "correct one of them")
     if not config.log_dirs:
         raise ConfigError("log.dirs names no directory", "set it, or use --data-dir DIR")
 

@@ -7,6 +7,7 @@ ServerConfigs.java, ReplicationConfigs.java, KRaftConfigs.java.
 
 from __future__ import annotations
 
+from logd.config.group_keys import GROUP_KEYS
 from logd.config.key import INT_MAX, LONG_MAX, ConfigKey
 
 _HOUR_MS = 3_600_000
@@ -384,6 +385,8 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "Most partitions in one answer to DescribeTopicPartitions.",
         low=1,
     ),
+    # -- groups ----------------------------------------------------------------------------------------------------
+    *GROUP_KEYS,
 )
 
 BROKER_KEYS_BY_NAME: dict[str, ConfigKey] = {key.name: key for key in BROKER_KEYS}

@@ -197,30 +197,15 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         """,
     ),
     *_group(
-        "there are no consumer groups yet",
+        "share and streams groups do not exist here, and the coordinator of the others needs no tuning",
         """
-        group.consumer.assignment.interval.ms int 1000
-        group.consumer.assignors list uniform,range
-        group.consumer.heartbeat.interval.ms int 5000
         group.consumer.max.assignment.interval.ms int 15000
-        group.consumer.max.heartbeat.interval.ms int 15000
-        group.consumer.max.session.timeout.ms int 60000
-        group.consumer.max.size int 2147483647
-        group.consumer.migration.policy string bidirectional
         group.consumer.min.assignment.interval.ms int 0
-        group.consumer.min.heartbeat.interval.ms int 5000
-        group.consumer.min.session.timeout.ms int 45000
-        group.consumer.regex.refresh.interval.ms int 600000
-        group.consumer.session.timeout.ms int 45000
         group.coordinator.append.linger.ms int -1
         group.coordinator.background.threads int 2
         group.coordinator.cached.buffer.max.bytes int 1048588
         group.coordinator.rebalance.protocols list classic,consumer,streams
         group.coordinator.threads int 4
-        group.initial.rebalance.delay.ms int 3000
-        group.max.session.timeout.ms int 1800000
-        group.max.size int 2147483647
-        group.min.session.timeout.ms int 6000
         group.share.assignment.interval.ms int 1000
         group.share.assignors list simple
         group.share.delivery.count.limit int 5
@@ -257,15 +242,9 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         group.streams.min.session.timeout.ms int 45000
         group.streams.num.standby.replicas int 0
         group.streams.session.timeout.ms int 45000
-        offset.metadata.max.bytes int 4096
         offsets.commit.timeout.ms int 5000
         offsets.load.buffer.size int 5242880
-        offsets.retention.check.interval.ms long 600000
-        offsets.retention.minutes int 10080
         offsets.topic.compression.codec int 0
-        offsets.topic.num.partitions int 50
-        offsets.topic.replication.factor short 3
-        offsets.topic.segment.bytes int 104857600
         """,
     ),
     *_group(

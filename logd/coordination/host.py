@@ -84,6 +84,13 @@ class CoordinatorHost:
         """Of the topic, under way; all who need it wait for the same."""
         self._stopped = False
 
+    def start(self) -> None:
+        """Serve the partitions that this node leads now, and follow the metadata."""
+        for partition in self._broker.replicas:
+            if partition.topic_partition.topic == self._topic.name:
+                self.role_changed(partition)
+        self._broker.metadata.watch(self.topics_changed)
+
     @property
     def topic_name(self) -> str:
         return self._topic.name
