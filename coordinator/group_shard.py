@@ -1,7 +1,7 @@
 """The group coordinator for one partition of `__consumer_offsets`: routes each event to the module that decides it.
 
-A call goes by the type of its request, a timer by the first part of its key, a record by the type of its key. The
-modules are functions over a `GroupState`; this one holds the tables and nothing else.
+A call goes by the type of its request, a timer by the first part of its key, a record by the type of its key; the rest
+concerns all. The modules are functions over a `GroupState`; this one holds the tables and nothing else.
 Source: Kafka group-coordinator, GroupCoordinatorShard.java, GroupMetadataManager.java.
 """
 
@@ -21,32 +21,52 @@ if TYPE_CHECKING:
     from protocol.types import Offset, TimestampMs
 
 _CALLS: dict[type[Message], Callable[[GroupState, Call, TimestampMs, Effects], None]] = {}
+
 _TIMERS: dict[object, Callable[[GroupState, TimerKey, TimestampMs, Effects], None]] = {}
+"""By kind, which is the first part of the key."""
+
 _RECORDS: dict[
     type[Message], Callable[[GroupState, Any, Any, Offset, TransactionalProducer | None], None]
 ] = {}
 """Key and value (None for a tombstone) of the record, its offset, and in whose transaction it is."""
 
+_REFUSED: dict[object, Callable[[GroupState, AppendRefused, TimestampMs, Effects], None]] = {}
+"""By type of the request or kind of the timer whose records could not be appended. What is not here changed nothing
+but what its records say, so there is nothing to undo."""
+
+_TOPICS_CHANGED: tuple[Callable[[GroupState, TopicsChanged, TimestampMs, Effects], None], ...] = ()
+
+_LOADED: tuple[Callable[[GroupState, TimestampMs, Effects], None], ...] = ()
+
+_WAITING: tuple[Callable[[GroupState], list[Waiter]], ...] = ()
+"""Return those who wait in soft state."""
+
+_MARKERS: tuple[Callable[[GroupState, TransactionalProducer, bool], None], ...] = ()
+"""Take in the end of a transaction; whether it was committed."""
+
 
 class GroupShard:
     """A `coordinator.shard.Shard` of groups."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("state",)
 
     def __init__(self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy) -> None:
-        self._state = GroupState(config, catalog, entropy)
+        self.state = GroupState(config, catalog, entropy)
 
     def decide(self, event: Event, now_ms: TimestampMs, effects: Effects) -> None:
-        state = self._state
+        state = self.state
         match event:
             case Call(request=request):
                 _CALLS[type(request)](state, event, now_ms, effects)
             case TimerFired(key=key):
                 _TIMERS[key[0]](state, key, now_ms, effects)
             case TopicsChanged():
-                raise NotImplementedError
+                for react in _TOPICS_CHANGED:
+                    react(state, event, now_ms, effects)
             case AppendRefused():
-                raise NotImplementedError
+                undo = _REFUSED.get(_origin(event))
+                if undo is not None:
+                    undo(state, event, now_ms, effects)
             case _:
                 assert_never(event)
 
@@ -55,13 +75,27 @@ class GroupShard:
     ) -> None:
         take_in = _RECORDS.get(type(record.key))
         if take_in is not None:  # the others are of coordinators that do not exist here
-            take_in(self._state, record.key, record.value, offset, producer)
+            take_in(self.state, record.key, record.value, offset, producer)
 
     def replay_marker(self, producer: TransactionalProducer, *, commit: bool) -> None:
-        raise NotImplementedError
+        for take_in in _MARKERS:
+            take_in(self.state, producer, commit)
 
     def on_loaded(self, now_ms: TimestampMs, effects: Effects) -> None:
-        raise NotImplementedError
+        self.state.loaded = True
+        for begin in _LOADED:
+            begin(self.state, now_ms, effects)
 
     def on_resigned(self) -> list[Waiter]:
-        raise NotImplementedError
+        return [waiter for find in _WAITING for waiter in find(self.state)]
+
+
+def _origin(refused: AppendRefused) -> object:
+    """Return what `_REFUSED` is asked for."""
+    match refused.event:
+        case Call(request=request):
+            return type(request)
+        case TimerFired(key=key):
+            return key[0]
+        case TopicsChanged():
+            return TopicsChanged
