@@ -10,8 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
+from coordinator.classic import lifecycle as classic_lifecycle
+from coordinator.classic.group import JOIN_TIMER, SYNC_TIMER
+from coordinator.classic.heartbeat import heartbeat
+from coordinator.classic.join import join, join_not_written
+from coordinator.classic.leave import leave
+from coordinator.classic.member import SESSION_TIMER
+from coordinator.classic.rebalance import join_time_over, sync_time_over
+from coordinator.classic.records import replay_group
+from coordinator.classic.sessions import PENDING_TIMER, pending_expired, session_expired
+from coordinator.classic.sync import sync, sync_not_written
 from coordinator.group_state import GroupState
 from coordinator.shard import AppendRefused, Call, Effects, TimerFired, TimerKey, TopicsChanged
+from protocol.messages.heartbeat import HeartbeatRequest
+from protocol.messages.join_group import JoinGroupRequest
+from protocol.messages.leave_group import LeaveGroupRequest
+from protocol.messages.records_group import GroupMetadataKey
+from protocol.messages.sync_group import SyncGroupRequest
 
 if TYPE_CHECKING:
     from coordinator.group_config import GroupConfig
@@ -20,25 +35,40 @@ if TYPE_CHECKING:
     from protocol.messages.message import Message
     from protocol.types import Offset, TimestampMs
 
-_CALLS: dict[type[Message], Callable[[GroupState, Call, TimestampMs, Effects], None]] = {}
+_CALLS: dict[type[Message], Callable[[GroupState, Call, TimestampMs, Effects], None]] = {
+    JoinGroupRequest: join,
+    SyncGroupRequest: sync,
+    HeartbeatRequest: heartbeat,
+    LeaveGroupRequest: leave,
+}
 
-_TIMERS: dict[object, Callable[[GroupState, TimerKey, TimestampMs, Effects], None]] = {}
+_TIMERS: dict[object, Callable[[GroupState, TimerKey, TimestampMs, Effects], None]] = {
+    SESSION_TIMER: session_expired,
+    PENDING_TIMER: pending_expired,
+    JOIN_TIMER: join_time_over,
+    SYNC_TIMER: sync_time_over,
+}
 """By kind, which is the first part of the key."""
 
 _RECORDS: dict[
     type[Message], Callable[[GroupState, Any, Any, Offset, TransactionalProducer | None], None]
-] = {}
+] = {
+    GroupMetadataKey: replay_group,
+}
 """Key and value (None for a tombstone) of the record, its offset, and in whose transaction it is."""
 
-_REFUSED: dict[object, Callable[[GroupState, AppendRefused, TimestampMs, Effects], None]] = {}
+_REFUSED: dict[object, Callable[[GroupState, AppendRefused, TimestampMs, Effects], None]] = {
+    JoinGroupRequest: join_not_written,
+    SyncGroupRequest: sync_not_written,
+}
 """By type of the request or kind of the timer whose records could not be appended. What is not here changed nothing
 but what its records say, so there is nothing to undo."""
 
 _TOPICS_CHANGED: tuple[Callable[[GroupState, TopicsChanged, TimestampMs, Effects], None], ...] = ()
 
-_LOADED: tuple[Callable[[GroupState, TimestampMs, Effects], None], ...] = ()
+_LOADED: tuple[Callable[[GroupState, TimestampMs, Effects], None], ...] = (classic_lifecycle.begin,)
 
-_WAITING: tuple[Callable[[GroupState], list[Waiter]], ...] = ()
+_WAITING: tuple[Callable[[GroupState], list[Waiter]], ...] = (classic_lifecycle.waiting,)
 """Return those who wait in soft state."""
 
 _MARKERS: tuple[Callable[[GroupState, TransactionalProducer, bool], None], ...] = ()

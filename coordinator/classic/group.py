@@ -54,6 +54,7 @@ class ClassicGroup:
         "static_members",
         "subscribed_topics",
         "sync_timer",
+        "written",
     )
 
     def __init__(self, group_id: str, now_ms: TimestampMs) -> None:
@@ -87,6 +88,8 @@ class ClassicGroup:
         """Somebody joined since the initial delay began or was extended."""
         self.replacements: dict[str, ClassicMember] = {}
         """Static members come back under these ids, from the proposal of the record that says so to its replay."""
+        self.written = False
+        """The log knows of it."""
         self.join_timer: TimerKey = (JOIN_TIMER, group_id)
         self.sync_timer: TimerKey = (SYNC_TIMER, group_id)
 

@@ -65,6 +65,10 @@ class ClassicMember:
     def is_static(self) -> bool:
         return self.instance_id is not None
 
+    @property
+    def is_waiting(self) -> bool:
+        return self.join is not None or self.sync is not None
+
     def has_protocols(self, protocols: dict[str, bytes]) -> bool:
         """Whether these are its protocols, in the same order."""
         return list(self.protocols.items()) == list(protocols.items())
