@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
+from coordinator.administration.delete import delete_groups
+from coordinator.administration.describe import describe
+from coordinator.administration.list import list_groups
 from coordinator.classic import lifecycle as classic_lifecycle
 from coordinator.classic.group import JOIN_TIMER, SYNC_TIMER
 from coordinator.classic.heartbeat import heartbeat
@@ -21,11 +24,28 @@ from coordinator.classic.records import replay_group
 from coordinator.classic.sessions import PENDING_TIMER, pending_expired, session_expired
 from coordinator.classic.sync import sync, sync_not_written
 from coordinator.group_state import GroupState
+from coordinator.offsets.commit import commit
+from coordinator.offsets.delete import (
+    ORPHANS_TIMER,
+    delete_offsets,
+    drop_orphans,
+    orphans_stayed,
+    topics_changed,
+)
+from coordinator.offsets.expiry import EXPIRY_TIMER, begin_expiry, expire_offsets, expiry_failed
+from coordinator.offsets.fetch import fetch
+from coordinator.offsets.replay import replay_end_of_transaction, replay_legacy_offset, replay_offset
 from coordinator.shard import AppendRefused, Call, Effects, TimerFired, TimerKey, TopicsChanged
+from protocol.messages.delete_groups import DeleteGroupsRequest
+from protocol.messages.describe_groups import DescribeGroupsRequest
 from protocol.messages.heartbeat import HeartbeatRequest
 from protocol.messages.join_group import JoinGroupRequest
 from protocol.messages.leave_group import LeaveGroupRequest
-from protocol.messages.records_group import GroupMetadataKey
+from protocol.messages.list_groups import ListGroupsRequest
+from protocol.messages.offset_commit import OffsetCommitRequest
+from protocol.messages.offset_delete import OffsetDeleteRequest
+from protocol.messages.offset_fetch import OffsetFetchRequest
+from protocol.messages.records_group import GroupMetadataKey, LegacyOffsetCommitKey, OffsetCommitKey
 from protocol.messages.sync_group import SyncGroupRequest
 
 if TYPE_CHECKING:
@@ -40,6 +60,12 @@ _CALLS: dict[type[Message], Callable[[GroupState, Call, TimestampMs, Effects], N
     SyncGroupRequest: sync,
     HeartbeatRequest: heartbeat,
     LeaveGroupRequest: leave,
+    OffsetCommitRequest: commit,
+    OffsetFetchRequest: fetch,
+    OffsetDeleteRequest: delete_offsets,
+    DescribeGroupsRequest: describe,
+    ListGroupsRequest: list_groups,
+    DeleteGroupsRequest: delete_groups,
 }
 
 _TIMERS: dict[object, Callable[[GroupState, TimerKey, TimestampMs, Effects], None]] = {
@@ -47,6 +73,8 @@ _TIMERS: dict[object, Callable[[GroupState, TimerKey, TimestampMs, Effects], Non
     PENDING_TIMER: pending_expired,
     JOIN_TIMER: join_time_over,
     SYNC_TIMER: sync_time_over,
+    EXPIRY_TIMER: expire_offsets,
+    ORPHANS_TIMER: drop_orphans,
 }
 """By kind, which is the first part of the key."""
 
@@ -54,24 +82,34 @@ _RECORDS: dict[
     type[Message], Callable[[GroupState, Any, Any, Offset, TransactionalProducer | None], None]
 ] = {
     GroupMetadataKey: replay_group,
+    OffsetCommitKey: replay_offset,
+    LegacyOffsetCommitKey: replay_legacy_offset,
 }
 """Key and value (None for a tombstone) of the record, its offset, and in whose transaction it is."""
 
 _REFUSED: dict[object, Callable[[GroupState, AppendRefused, TimestampMs, Effects], None]] = {
     JoinGroupRequest: join_not_written,
     SyncGroupRequest: sync_not_written,
+    EXPIRY_TIMER: expiry_failed,
+    ORPHANS_TIMER: orphans_stayed,
+    TopicsChanged: orphans_stayed,
 }
 """By type of the request or kind of the timer whose records could not be appended. What is not here changed nothing
 but what its records say, so there is nothing to undo."""
 
-_TOPICS_CHANGED: tuple[Callable[[GroupState, TopicsChanged, TimestampMs, Effects], None], ...] = ()
+_TOPICS_CHANGED: tuple[Callable[[GroupState, TopicsChanged, TimestampMs, Effects], None], ...] = (
+    topics_changed,
+)
 
-_LOADED: tuple[Callable[[GroupState, TimestampMs, Effects], None], ...] = (classic_lifecycle.begin,)
+_LOADED: tuple[Callable[[GroupState, TimestampMs, Effects], None], ...] = (
+    classic_lifecycle.begin,
+    begin_expiry,
+)
 
 _WAITING: tuple[Callable[[GroupState], list[Waiter]], ...] = (classic_lifecycle.waiting,)
 """Return those who wait in soft state."""
 
-_MARKERS: tuple[Callable[[GroupState, TransactionalProducer, bool], None], ...] = ()
+_MARKERS: tuple[Callable[[GroupState, TransactionalProducer, bool], None], ...] = (replay_end_of_transaction,)
 """Take in the end of a transaction; whether it was committed."""
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from coordinator.classic.group import ClassicGroup
+from coordinator.offsets.store import OffsetStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from coordinator.group_config import GroupConfig
+    from coordinator.offsets.expiry import SweepStep
     from coordinator.ports import Entropy, TopicCatalog
 
 Group: TypeAlias = ClassicGroup
@@ -19,7 +23,7 @@ Group: TypeAlias = ClassicGroup
 class GroupState:
     """The hard and soft state of a shard, and what its decisions rest on besides."""
 
-    __slots__ = ("catalog", "config", "entropy", "groups", "loaded")
+    __slots__ = ("catalog", "config", "entropy", "groups", "loaded", "offsets", "orphans", "sweep")
 
     def __init__(self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy) -> None:
         self.config = config
@@ -30,3 +34,8 @@ class GroupState:
         self.loaded = False
         """The log was replayed whole. From then on a record is replayed right after it was decided on, over soft
         state that is ahead of it."""
+        self.offsets = OffsetStore()
+        self.orphans: dict[tuple[str, str, bytes], None] = {}
+        """Group, deleted topic and its id: the group may still have offsets for it. In order of arrival."""
+        self.sweep: Iterator[SweepStep] | None = None
+        """What the sweep for expired offsets that is under way has yet to look at."""

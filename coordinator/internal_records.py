@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 _INT16 = Struct(">h")
 
-#: Highest version that Kafka's feature levels allow today, where that is not 0.
+#: What Kafka 4.3 writes where that is not 0.
 _WRITTEN_VERSIONS: dict[type[Message], int] = {
-    records_group.OffsetCommitValue: 3,
+    records_group.OffsetCommitValue: 4,
     records_group.GroupMetadataValue: 3,
 }
+_VERSION_OF_OFFSETS_THAT_EXPIRE = 1
+"""The only one with a field for it."""
 
 
 class UnreadableRecord(Exception):
@@ -40,6 +42,8 @@ def encode_key(key: Message) -> bytes:
 
 def encode_value(value: Message) -> bytes:
     version = _WRITTEN_VERSIONS.get(type(value), 0)
+    if isinstance(value, records_group.OffsetCommitValue) and value.expire_timestamp != -1:
+        version = _VERSION_OF_OFFSETS_THAT_EXPIRE
     return _INT16.pack(version) + encode_bytes(value, version)
 
 

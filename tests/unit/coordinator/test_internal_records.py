@@ -14,9 +14,9 @@ from coordinator.internal_records import (
 from protocol.messages.records_group import GroupMetadataKey, OffsetCommitKey, OffsetCommitValue
 from protocol.messages.records_transaction import TransactionLogKey, TransactionLogValue
 
-# As Kafka 4.3 writes them: type 1, group "g", topic "t", partition 3; version 3, offset 7, no epoch, "m", time 1000.
+# As Kafka 4.3 writes them: type 1, group "g", topic "t", partition 3; version 4, offset 7, no epoch, "m", time 1000.
 KEY = bytes.fromhex("0001 000167 000174 00000003")
-VALUE = bytes.fromhex("0003 0000000000000007 ffffffff 00016d 00000000000003e8")
+VALUE = bytes.fromhex("0004 0000000000000007 ffffffff 026d 00000000000003e8 00")
 
 COMMIT_KEY = OffsetCommitKey(group="g", topic="t", partition=3)
 COMMIT_VALUE = OffsetCommitValue(offset=7, leader_epoch=-1, metadata="m", commit_timestamp=1000)
@@ -26,6 +26,19 @@ def test_an_offset_commit_has_kafkas_bytes() -> None:
     assert encode_key(COMMIT_KEY) == KEY
     assert encode_value(COMMIT_VALUE) == VALUE
     assert GROUP_RECORDS.decode(KEY, VALUE) == (COMMIT_KEY, COMMIT_VALUE)
+
+
+def test_an_offset_with_a_time_of_its_own_has_the_version_that_can_say_so() -> None:
+    value = OffsetCommitValue(offset=7, metadata="m", commit_timestamp=1000, expire_timestamp=2000)
+    written = bytes.fromhex("0001 0000000000000007 00016d 00000000000003e8 00000000000007d0")
+    assert encode_value(value) == written
+    assert GROUP_RECORDS.decode(KEY, written) == (COMMIT_KEY, value)
+
+
+def test_an_offset_tells_the_id_of_its_topic() -> None:
+    value = OffsetCommitValue(offset=7, metadata="m", commit_timestamp=1000, topic_id=bytes(range(16)))
+    assert encode_value(value) == VALUE[:-1] + bytes.fromhex("01 00 10") + bytes(range(16))
+    assert GROUP_RECORDS.decode(KEY, encode_value(value)) == (COMMIT_KEY, value)
 
 
 def test_a_tombstone_has_no_value() -> None:

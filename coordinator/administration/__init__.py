@@ -1,0 +1,1 @@
+"""Describing, listing and deleting groups."""
