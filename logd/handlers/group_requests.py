@@ -1,0 +1,29 @@
+"""What the requests of a group's members have in common before the coordinator decides about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from logd.authorisation import Operation, ResourceType
+from protocol.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from logd.broker import Broker
+    from logd.context import RequestContext
+    from logd.coordination.waiters import Refused
+    from protocol.messages.message import Message
+
+
+def ask_coordinator(
+    broker: Broker, request: Any, context: RequestContext, refused: Refused
+) -> Message | None:
+    """Put a request with a `group_id` to the coordinator; return the answer, or None when it comes later.
+
+    `refused` makes the answer that tells an error code.
+    """
+    group_id: str = request.group_id
+    if not broker.authorise(context, Operation.READ, ResourceType.GROUP, group_id):
+        return refused(ErrorCode.GROUP_AUTHORIZATION_FAILED)
+    if not group_id:
+        return refused(ErrorCode.INVALID_GROUP_ID)
+    return broker.groups.call(group_id, request, context, refused)
