@@ -146,9 +146,18 @@ class CoordinatorHost:
         return await self._ask(runtime, request, context)
 
     async def ask_all(self, request: Message, context: RequestContext) -> list[Message]:
-        """Put a question to every shard on this node. Raises: BrokerError when any cannot answer yet."""
-        runtimes = [hosted.runtime for hosted in self._hosted.values()]
-        return [await self._ask(runtime, request, context) for runtime in runtimes]
+        """Put a question to every shard on this node. Raises: BrokerError when any cannot answer yet.
+
+        One that is given up meanwhile, or could not be loaded, coordinates nothing: it is left out.
+        """
+        answers = []
+        for runtime in [hosted.runtime for hosted in self._hosted.values()]:
+            try:
+                answers.append(await self._ask(runtime, request, context))
+            except BrokerError as refusal:
+                if refusal.code is not ErrorCode.NOT_COORDINATOR:
+                    raise
+        return answers
 
     async def _ask(self, runtime: ShardRuntime, request: Message, context: RequestContext) -> Message:
         pending = PendingResult()

@@ -38,6 +38,13 @@ _ON_TOPIC: Final = (
     Operation.DESCRIBE_CONFIGS,
     Operation.ALTER_CONFIGS,
 )
+_ON_GROUP: Final = (
+    Operation.READ,
+    Operation.DELETE,
+    Operation.DESCRIBE,
+    Operation.DESCRIBE_CONFIGS,
+    Operation.ALTER_CONFIGS,
+)
 
 
 def cluster_operations(broker: Broker, context: RequestContext) -> int:
@@ -48,6 +55,11 @@ def cluster_operations(broker: Broker, context: RequestContext) -> int:
 def topic_operations(broker: Broker, context: RequestContext, topic: str) -> int:
     """Return the bits of what the client may do with a topic."""
     return _bits(broker, context, _ON_TOPIC, ResourceType.TOPIC, topic)
+
+
+def group_operations(broker: Broker, context: RequestContext, group_id: str) -> int:
+    """Return the bits of what the client may do with a group."""
+    return _bits(broker, context, _ON_GROUP, ResourceType.GROUP, group_id)
 
 
 def may_on_cluster(broker: Broker, context: RequestContext, operation: Operation) -> bool:
