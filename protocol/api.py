@@ -22,6 +22,14 @@ What the versions brought (KIP):
 - DescribeAcls, CreateAcls, DeleteAcls 1: pattern types (290), 3: user resources (373).
 - DescribeQuorum 1: times of the voters (836), 2: directory ids, endpoints (853).
 - InitProducerId 3: epoch bump by the client (360); 4: PRODUCER_FENCED (588); 5: transactions, second version (890).
+- FindCoordinator 1: key types; 4: many keys (699); 6: share groups (932).
+- JoinGroup 4: the member id comes first (394); 5: static members (345); 7: protocol type (559); 8: reason (800); 9:
+  the leader may be told not to assign (814).   SyncGroup 3, Heartbeat 3, LeaveGroup 3: static members (345); SyncGroup
+  5: protocol type (559); LeaveGroup 5: reason (800).
+- OffsetCommit 6: leader epoch (320); 7: static members (345); 9: members of the new protocol, 10: topic ids (848).
+- OffsetFetch 2: all topics; 5: leader epoch (320); 7: stable offsets (447); 8: many groups (709); 9, 10 as above.
+- DescribeGroups 3: authorised operations (430); 4: static members (345); 6: error for unknown groups (1043).
+- ListGroups 4: states (518); 5: types (848).   DeleteGroups 0 (229); 3: messages (1043).   OffsetDelete 0 (496).
 - OffsetForLeaderEpoch 2: leader epoch (320).   DescribeCluster 1: controllers (919); 2: fenced brokers (1073).
 - DescribeConfigs 1: synonyms (226); 3: documentation (569).   IncrementalAlterConfigs (339).
 - ListConfigResources 0: client metrics (714); 1: every kind (1142).
@@ -41,6 +49,8 @@ from protocol.primitives import read_int16
 from protocol.types import Buffer
 
 API_VERSIONS: Final = 18
+NEVER_FLEXIBLE: Final = 1 << 15
+"""First flexible version of an API that has none."""
 
 
 class ApiSpec(NamedTuple):
@@ -70,6 +80,15 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(1, "Fetch", "fetch", (4, 18), flexible=12),
         _spec(2, "ListOffsets", "list_offsets", (1, 11), flexible=6),
         _spec(3, "Metadata", "metadata", (0, 13), flexible=9),
+        _spec(8, "OffsetCommit", "offset_commit", (2, 10), flexible=8),
+        _spec(9, "OffsetFetch", "offset_fetch", (1, 10), flexible=6),
+        _spec(10, "FindCoordinator", "find_coordinator", (0, 6), flexible=3),
+        _spec(11, "JoinGroup", "join_group", (0, 9), flexible=6),
+        _spec(12, "Heartbeat", "heartbeat", (0, 4), flexible=4),
+        _spec(13, "LeaveGroup", "leave_group", (0, 5), flexible=4),
+        _spec(14, "SyncGroup", "sync_group", (0, 5), flexible=4),
+        _spec(15, "DescribeGroups", "describe_groups", (0, 6), flexible=5),
+        _spec(16, "ListGroups", "list_groups", (0, 5), flexible=3),
         _spec(18, "ApiVersions", "api_versions", (0, 5), flexible=3),
         _spec(19, "CreateTopics", "create_topics", (2, 7), flexible=5),
         _spec(20, "DeleteTopics", "delete_topics", (1, 6), flexible=4),
@@ -84,10 +103,12 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(34, "AlterReplicaLogDirs", "alter_replica_log_dirs", (1, 2), flexible=2),
         _spec(35, "DescribeLogDirs", "describe_log_dirs", (1, 5), flexible=2),
         _spec(37, "CreatePartitions", "create_partitions", (0, 3), flexible=2),
+        _spec(42, "DeleteGroups", "delete_groups", (0, 3), flexible=2),
         _spec(43, "ElectLeaders", "elect_leaders", (0, 2), flexible=2),
         _spec(44, "IncrementalAlterConfigs", "incremental_alter_configs", (0, 1), flexible=1),
         _spec(45, "AlterPartitionReassignments", "alter_partition_reassignments", (0, 1), flexible=0),
         _spec(46, "ListPartitionReassignments", "list_partition_reassignments", (0, 0), flexible=0),
+        _spec(47, "OffsetDelete", "offset_delete", (0, 0), flexible=NEVER_FLEXIBLE),
         _spec(48, "DescribeClientQuotas", "describe_client_quotas", (0, 1), flexible=1),
         _spec(49, "AlterClientQuotas", "alter_client_quotas", (0, 1), flexible=1),
         _spec(50, "DescribeUserScramCredentials", "describe_user_scram_credentials", (0, 0), flexible=0),
