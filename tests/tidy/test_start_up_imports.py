@@ -16,6 +16,7 @@ from tests.support.broker import ROOT, clean_environment
 
 NEVER_AT_START = {
     "javaproperties",
+    "re2",
     "typer",
     "click",
     "rich",
