@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Final
+
 from protocol.types import Buffer
+
+_REMEMBERED_LENGTH_MAX: Final = 256
+"""In characters. Longer identifiers are rare, and would fill the memory if they were not."""
 
 
 def partition_of(identifier: str, partitions: int) -> int:
@@ -10,7 +16,8 @@ def partition_of(identifier: str, partitions: int) -> int:
 
     Source: Kafka Utils.abs(String.hashCode()), where the smallest int becomes 0.
     """
-    return _absolute(_java_hash(identifier)) % partitions
+    java_hash = _remembered_hash if len(identifier) <= _REMEMBERED_LENGTH_MAX else _java_hash
+    return _absolute(java_hash(identifier)) % partitions
 
 
 def _java_hash(text: str) -> int:
@@ -20,6 +27,10 @@ def _java_hash(text: str) -> int:
     for position in range(0, len(units), 2):
         value = (31 * value + (units[position] << 8 | units[position + 1])) & 0xFFFF_FFFF
     return value - (1 << 32) if value >= 1 << 31 else value
+
+
+_remembered_hash = lru_cache(maxsize=16_384)(_java_hash)
+"""Every heartbeat asks for the hash of its group; making it takes microseconds."""
 
 
 def _absolute(value: int) -> int:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from coordinator.shard import TimerKey
     from protocol.types import TimestampMs
 
+_NONE: Final = ErrorCode.NONE
+"""Looked up once: every heartbeat asks for it."""
+
 JOIN_TIMER: Final = "classic join"
 """Kind of the timer that ends the join phase: (kind, group id)."""
 
@@ -135,7 +138,7 @@ class ClassicGroup:
                 return ErrorCode.UNKNOWN_MEMBER_ID
             if known != member_id:
                 return ErrorCode.FENCED_INSTANCE_ID
-        return ErrorCode.NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
+        return _NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
 
     def add(self, member: ClassicMember, protocol_type: str) -> None:
         """Take in a member; the first one leads, and decides what the group does."""

@@ -5,7 +5,7 @@ Versions 0–4. 3: static members (KIP-345). This is by far the most frequent re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from coordinator.classic.group import ClassicGroup
 from coordinator.classic.states import ClassicState
@@ -15,36 +15,33 @@ from protocol.messages.heartbeat import HeartbeatResponse
 if TYPE_CHECKING:
     from coordinator.group_state import GroupState
     from coordinator.shard import Call, Effects
-    from protocol.messages.heartbeat import HeartbeatRequest
     from protocol.types import TimestampMs
+
+_NONE: Final = ErrorCode.NONE
+_PREPARING: Final = ClassicState.PREPARING_REBALANCE
 
 #: Answers are read and written to the wire, never changed, so one of each serves all.
 _ALIVE: Final = HeartbeatResponse()
+_REJOIN: Final = HeartbeatResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS)
 _REFUSALS: Final = {
     code: HeartbeatResponse(error_code=code)
-    for code in (
-        ErrorCode.UNKNOWN_MEMBER_ID,
-        ErrorCode.FENCED_INSTANCE_ID,
-        ErrorCode.ILLEGAL_GENERATION,
-        ErrorCode.REBALANCE_IN_PROGRESS,
-    )
+    for code in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID, ErrorCode.ILLEGAL_GENERATION)
 }
 
 
 def heartbeat(state: GroupState, call: Call, now_ms: TimestampMs, effects: Effects) -> None:
     """Begin the member's session anew, also while it is to join again."""
-    request = cast("HeartbeatRequest", call.request)
+    request: Any = call.request
     group = state.groups.get(request.group_id)
     if not isinstance(group, ClassicGroup):
         effects.answer(call.waiter, _REFUSALS[ErrorCode.UNKNOWN_MEMBER_ID])
         return
     code = group.refusal(request.member_id, request.group_instance_id)
-    if code is ErrorCode.NONE and request.generation_id != group.generation_id:
+    if code is _NONE and request.generation_id != group.generation_id:
         code = ErrorCode.ILLEGAL_GENERATION
-    if code is not ErrorCode.NONE:
+    if code is not _NONE:
         effects.answer(call.waiter, _REFUSALS[code])
         return
     member = group.members[request.member_id]
     effects.set_timer(member.session_timer, now_ms + member.session_timeout_ms)
-    rebalances = group.state is ClassicState.PREPARING_REBALANCE
-    effects.answer(call.waiter, _REFUSALS[ErrorCode.REBALANCE_IN_PROGRESS] if rebalances else _ALIVE)
+    effects.answer(call.waiter, _REJOIN if group.state is _PREPARING else _ALIVE)
