@@ -219,7 +219,8 @@ class Replicas:
             topic = self._image.topics.get(name)
             if resource_type == RESOURCE_TOPIC and topic is not None and name not in created:
                 self._configure(topic)
-                log.info("settings changed topic=%s", name)
+                configs = self._image.topic_configs(name)
+                log.info("settings changed topic=%s now=%s", name, configs_text(configs))
 
     def configure(self, config: BrokerConfig) -> None:
         """Take up the broker's new configuration: what topics do not set follows it."""
@@ -391,6 +392,11 @@ def _by_topic(partitions: Iterable[tuple[Topic, int]]) -> Iterable[tuple[Topic, 
     for topic, index in partitions:
         grouped.setdefault(topic.name, (topic, []))[1].append(index)
     return grouped.values()
+
+
+def configs_text(configs: Mapping[str, str]) -> str:
+    """The settings made on something, for the log."""
+    return ",".join(f"{name}={configs[name]}" for name in sorted(configs)) or "defaults"
 
 
 def _name(partition: LocalPartition) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from logd.replicas import configs_text
 from logd.server import Server, ServerLimits
 from replication.config_changes import CLUSTER
 from replication.metadata_image import RESOURCE_BROKER
@@ -37,7 +38,8 @@ class SettingsWatcher:
             if resource in delta.changed_configs:
                 self.take_up()
                 self._broker.replicas.configure(self._broker.config)
-                log.info("settings changed broker=%s", resource[1] or "all")
+                configs = configs_text(self._image.configs(*resource))
+                log.info("settings changed broker=%s now=%s", resource[1] or "all", configs)
 
     def take_up(self) -> None:
         """Put what the metadata holds into force, but for the open logs."""
