@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
-from protocol.types import TopicPartition, uuid_from_str, uuid_to_str
+from protocol.types import TopicPartition, uuid_to_str
 from replication.controller import METADATA_VERSION
 from replication.metadata_commands import TakeOverNode
 from replication.metadata_image import UnusableMetadata
@@ -96,22 +96,19 @@ class TakeOver:
     async def finish(self, metadata: MetadataStore, node_id: NodeId, run_blocking: RunBlocking) -> None:
         """Make the cluster this node's, once the logs are loaded and before anybody is served, and say so.
 
-        Raises: BrokerError, DirectoryRefused, StorageFailure.
+        Raises: BrokerError, StorageFailure.
         """
         await metadata.submit(TakeOverNode(node_id, self._homes()))
         await run_blocking(lambda: self._write_owner(OWNER_LOGD))
         self._report()
 
     def _homes(self) -> dict[TopicPartition, bytes]:
-        """Id of the log directory of each partition. Raises: DirectoryRefused."""
+        """Id of the log directory of each partition that is open."""
         homes = {}
-        ids: dict[str, bytes] = {}
         for topic_partition in self._manager.logs:
             directory = self._manager.directory_of(topic_partition)
             assert directory is not None
-            if directory.path not in ids:
-                ids[directory.path] = _directory_id(directory)
-            homes[topic_partition] = ids[directory.path]
+            homes[topic_partition] = directory.directory_id
         return homes
 
     def _report(self) -> None:
@@ -278,9 +275,3 @@ def _partition_problem(image: MetadataImage, found: FoundPartition) -> str | Non
 def _is_known(image: MetadataImage, topic_partition: TopicPartition) -> bool:
     topic = image.topics.get(topic_partition.topic)
     return topic is not None and topic_partition.partition in topic.partitions
-
-
-def _directory_id(directory: DataDirectory) -> bytes:
-    identity = directory.identity()
-    assert identity is not None, "an opened directory has an identity"
-    return uuid_from_str(identity.directory_id)
