@@ -253,7 +253,9 @@ class Broker:
         recovered = recover_metadata(
             self._fs, home.path, node_id=self.node_id, clean=home.was_clean, now_ms=self.now_ms()
         )
-        self._settings = SettingsWatcher(self, self._server, manager, recovered.image)
+        self._settings = SettingsWatcher(
+            self, self._server, manager, recovered.image, moved=self.state_changed
+        )
         self._settings.take_up()
         config = self.config
         controller = Controller(
