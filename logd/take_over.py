@@ -85,7 +85,7 @@ class TakeOver:
                 raise DirectoryRefused(
                     f"data directory {path} was opened by another broker meanwhile: stop that"
                 )
-        self._write_owner(OWNER_TAKING_OVER)
+        self._write_owner(self._manager.home, OWNER_TAKING_OVER)
         # Should the start crash, recovery would take these for traces of retention, and finish the deletion.
         for survey in surveys.values():
             for path in survey.set_aside:
@@ -99,8 +99,15 @@ class TakeOver:
         Raises: BrokerError, StorageFailure.
         """
         await metadata.submit(TakeOverNode(node_id, self._homes()))
-        await run_blocking(lambda: self._write_owner(OWNER_LOGD))
+        await run_blocking(self._own_all)
         self._report()
+
+    def _own_all(self) -> None:
+        """The home last: it is the one that decides."""
+        home = self._manager.home
+        for directory in (*(each for each in self._manager.directories if each is not home), home):
+            if directory.is_online:
+                self._write_owner(directory, OWNER_LOGD)
 
     def _homes(self) -> dict[TopicPartition, bytes]:
         """Id of the log directory of each partition that is open."""
@@ -139,11 +146,11 @@ class TakeOver:
             ",".join(sorted(set(image.features) - {METADATA_VERSION_FEATURE})) or "none",
         )
 
-    def _write_owner(self, owner: str) -> None:
-        home = self._manager.home
-        identity = home.identity()
+    def _write_owner(self, directory: DataDirectory, owner: str) -> None:
+        identity = directory.identity()
         if identity is not None and identity.owner != owner:
-            write_meta_properties(self._fs, f"{home.path}/{META_PROPERTIES}", replace(identity, owner=owner))
+            path = f"{directory.path}/{META_PROPERTIES}"
+            write_meta_properties(self._fs, path, replace(identity, owner=owner))
 
 
 def look(fs: FileSystem, manager: LogManager, *, cluster_id: str | None, node_id: NodeId) -> TakeOver:

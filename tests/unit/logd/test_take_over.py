@@ -69,8 +69,8 @@ def fs(files: dict[str, bytes]) -> MemoryFileSystem:
     return copy_of(files)
 
 
-def owner(fs: FileSystem) -> str:
-    properties = read_meta_properties(fs, "/data/meta.properties")
+def owner(fs: FileSystem, directory: str = "/data") -> str:
+    properties = read_meta_properties(fs, f"{directory}/meta.properties")
     assert properties is not None
     return properties.owner
 
@@ -86,7 +86,7 @@ def test_it_is_taken_over_once(fs: MemoryFileSystem, caplog: pytest.LogCaptureFi
     assert refusal(fs) is None
     (line,) = [record.getMessage() for record in caplog.records]
     assert "topics=2 partitions=4 " in line and " configs=1 " in line
-    assert owner(fs) == OWNER_LOGD
+    assert owner(fs) == owner(fs, "/more") == OWNER_LOGD
     after = survey_metadata(fs, "/data").image
     assert after.features == {"metadata.version": 30}
     for topic in after.topics.values():
