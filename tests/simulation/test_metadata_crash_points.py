@@ -63,7 +63,7 @@ class Watch:
 
 def facts(image: MetadataImage) -> object:
     """Return what commands are answered for: not registrations and the first records, on which nothing hangs."""
-    topics, by_id, configs, collisions, _, _, next_producer_id = state_of(image)
+    topics, by_id, configs, _, collisions, _, _, next_producer_id = state_of(image)
     return topics, by_id, configs, collisions, next_producer_id
 
 
