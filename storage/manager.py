@@ -385,9 +385,8 @@ class LogManager:
         self, home: DataDirectory, high_watermarks: Offsets, broker_epoch: int, run_all: RunAll
     ) -> list[StorageFailure | CorruptLog]:
         home.check_present()
-        failures = close_logs(
-            self._table.logs_in(home), run_all, sync_parent=lambda: self._fs.sync_dir(home.path)
-        )
+        self._fs.sync_dir(home.path)  # the names of all logs at once
+        failures = close_logs(self._table.logs_in(home), run_all)
         self._planner.of(home, high_watermarks).run()
         if not failures and not self._table.has_failed_in(home):
             write_clean_shutdown(self._fs, home.path, broker_epoch)
