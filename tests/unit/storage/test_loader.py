@@ -133,6 +133,16 @@ def test_damaged_snapshots_cost_a_replay(fs: MemoryFileSystem) -> None:
     assert log.producers.producers[5].next_sequence == 20
 
 
+def test_the_stop_after_a_damaged_snapshot_takes_another(fs: MemoryFileSystem) -> None:
+    write(fs, close=True)
+    for name in fs.listdir(DIRECTORY):
+        if name.endswith(".snapshot"):
+            damage(fs, f"{DIRECTORY}/{name}", 8)
+    reopen(fs, 20, clean=True)[0].close()
+    log, _ = reopen(fs, 20, clean=True)
+    assert log.producers.producers[5].next_sequence == 20
+
+
 @pytest.mark.parametrize("suffix", [".index", ".timeindex"])
 @pytest.mark.parametrize("base_offset", [0, 18])
 @pytest.mark.parametrize("how", ["missing", "empty", "torn", "longer than the log"])
