@@ -265,7 +265,13 @@ class Broker:
             rules=PropertyRules(lambda: self.config),
         )
         shell = Shell(self.run_blocking, self.now_ms, SystemEntropy(), self._metadata_failed)
-        self.metadata = self._metadata_log = MetadataLog(self._fs, recovered, controller, shell)
+        self.metadata = self._metadata_log = MetadataLog(
+            self._fs,
+            recovered,
+            controller,
+            shell,
+            snapshot_after_bytes=config.metadata_log_max_record_bytes_between_snapshots,
+        )
         self.producer_ids = ProducerIds(self.metadata, self.node_id)
         self._housekeeping = Housekeeping(self, manager)
         failures = DirectoryFailures(
