@@ -272,7 +272,9 @@ class Broker:
         recovered = recover_metadata(
             self._fs, home.path, node_id=self.node_id, clean=home.was_clean, now_ms=self.now_ms()
         )
-        self._settings = SettingsWatcher(self, self._server, manager, recovered.image)
+        self._settings = SettingsWatcher(
+            self, self._server, manager, recovered.image, moved=self.state_changed
+        )
         self._settings.take_up()
         config = self.config
         controller = Controller(
@@ -282,7 +284,13 @@ class Broker:
             rules=PropertyRules(lambda: self.config),
         )
         shell = Shell(self.run_blocking, self.now_ms, SystemEntropy(), self._metadata_failed)
-        self.metadata = self._metadata_log = MetadataLog(self._fs, recovered, controller, shell)
+        self.metadata = self._metadata_log = MetadataLog(
+            self._fs,
+            recovered,
+            controller,
+            shell,
+            snapshot_after_bytes=config.metadata_log_max_record_bytes_between_snapshots,
+        )
         self.producer_ids = ProducerIds(self.metadata, self.node_id)
         self._housekeeping = Housekeeping(self, manager)
         failures = DirectoryFailures(

@@ -32,7 +32,7 @@ def cluster_settings(config: BrokerConfig) -> list[Setting]:
         key = find_key(name)
         assert key is not None, "a setting in force is of a property that is known"
         value = format_value(config.dynamic.cluster[name])
-        synonyms = [each for each in _synonyms(name, config) if each.source is ConfigSource.CLUSTER]
+        synonyms = tuple(each for each in _synonyms(name, config) if each.source is ConfigSource.CLUSTER)
         settings.append(Setting(key, value, synonyms, read_only=not key.dynamic))
     return settings
 
@@ -44,6 +44,6 @@ def _value(key: ConfigKey, config: BrokerConfig) -> str | None:
     return None if value is None else format_value(value)
 
 
-def _synonyms(name: str, config: BrokerConfig) -> list[Synonym]:
+def _synonyms(name: str, config: BrokerConfig) -> tuple[Synonym, ...]:
     """Those from the property's own name on: what stands before it under another name is that one's, as in Kafka."""
-    return list(dropwhile(lambda each: each.name != name, broker_synonyms(name, config)))
+    return tuple(dropwhile(lambda each: each.name != name, broker_synonyms(name, config)))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from protocol.errors import BrokerError
+from protocol.control_records import voter_ids
+from protocol.errors import BrokerError, ProtocolViolation
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import NO_LEADER_EPOCH, iter_records, read_header
 from replication.metadata_image import UnusableMetadata
@@ -17,7 +18,7 @@ from replication.metadata_records import decode_record, encode_record
 
 if TYPE_CHECKING:
     from protocol.messages.message import Message
-    from protocol.types import Buffer, LeaderEpoch, Offset, TimestampMs
+    from protocol.types import Buffer, LeaderEpoch, NodeId, Offset, TimestampMs
 
 
 def metadata_batch(
@@ -49,3 +50,14 @@ def read_metadata_batch(batch: Buffer) -> Iterator[tuple[Offset, Message]]:
         raise UnusableMetadata(
             f"the metadata batch at offset {header.base_offset} is malformed: {error}"
         ) from error
+
+
+def read_voters(batch: Buffer) -> tuple[NodeId, ...] | None:
+    """Return who votes on the metadata, as a control batch has it; None when it does not say.
+
+    Raises: UnusableMetadata when it is malformed.
+    """
+    try:
+        return voter_ids(batch)
+    except (BrokerError, ProtocolViolation) as error:
+        raise UnusableMetadata(f"a control batch of the metadata log is malformed: {error}") from error

@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("logd.metadata")
 
-SNAPSHOT_AFTER_BYTES: Final = 20 << 20
-"""Size of the log that makes a snapshot due (Kafka: metadata.log.max.record.bytes.between.snapshots)."""
-
 _CHECKPOINT_INTERVAL_MS: Final = 60_000
 """Damage below the checkpoint is known for rot, damage above may be taken for the tail of a power failure."""
 
@@ -87,9 +84,11 @@ class MetadataLog:
         controller: Controller,
         shell: Shell,
         *,
-        snapshot_after_bytes: int = SNAPSHOT_AFTER_BYTES,
+        snapshot_after_bytes: int,
     ) -> None:
-        """Take over a recovered log; `controller` decides on its image."""
+        """Take over a recovered log; `controller` decides on its image. A log of `snapshot_after_bytes` makes a
+        snapshot due.
+        """
         self.image = recovered.image
         self.epoch = recovered.epoch
         self._fs = fs

@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from logd.metadata_batches import metadata_batch, read_metadata_batch
+from logd.metadata_batches import metadata_batch, read_metadata_batch, read_voters
 from protocol.control_records import (
     ControlType,
     control_batch,
     control_type,
     snapshot_footer,
     snapshot_header,
-    voter_ids,
 )
 from protocol.errors import BrokerError
 from protocol.records import iter_batches, iter_records, read_header, verify_crc
@@ -88,9 +87,9 @@ def read_snapshot(fs: FileSystem, path: str) -> Iterator[Message]:
 def read_snapshot_voters(fs: FileSystem, path: str) -> tuple[NodeId, ...] | None:
     """Return who votes on the metadata, as a snapshot has it from kraft.version 1 on; None where it does not say.
 
-    Raises: CorruptLog when the snapshot is not whole.
+    Raises: CorruptLog when the snapshot is not whole, UnusableMetadata when that record is malformed.
     """
-    return voter_ids(_checked_batches(path, fs.read_file(path))[0])
+    return read_voters(_checked_batches(path, fs.read_file(path))[0])
 
 
 def _checked_batches(path: str, data: bytes) -> list[memoryview]:

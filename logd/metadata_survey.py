@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from logd.metadata_batches import read_metadata_batch
+from logd.metadata_batches import read_metadata_batch, read_voters
 from logd.metadata_files import BOOTSTRAP_FILE, METADATA_DIRECTORY, QUORUM_STATE
 from logd.metadata_snapshot import SnapshotId, read_snapshot, read_snapshot_voters, snapshots_in
-from protocol.control_records import voter_ids
 from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMetadata
 from replication.metadata_transactions import MetadataTransactions
 from storage.batch_scan import iter_checked
@@ -90,7 +89,7 @@ def _replay_log(
         for _, header, batch in iter_checked(file, 0, file.size(), due=base_offset, gaps=False):
             due = header.last_offset + 1
             if header.is_control:
-                voters = voter_ids(batch) or voters
+                voters = read_voters(batch) or voters
             elif header.last_offset >= snapshot.end_offset:
                 for offset, record in read_metadata_batch(batch):
                     for taken_offset, taken in transactions.admit(offset, record):

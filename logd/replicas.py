@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from os.path import dirname
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from logd.config.topic_keys import log_config_for, usable_topic_configs
+from logd.config import log_config_for
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import LOST_DIRECTORY, UNASSIGNED_DIRECTORY, ZERO_UUID, TopicPartition
 from replication.directories import directory_of
 from replication.metadata_commands import DirectoryAssignment
-from replication.metadata_image import RESOURCE_TOPIC
 from replication.partition import Partition
 from storage.config import LogConfig
 from storage.errors import StorageError, StorageFailure
@@ -56,7 +55,8 @@ class Replicas:
         """`moved` is told of partitions whose state changed, `later` of work for the pool, `directory_failed` of a data
         directory that is offline from now on.
         """
-        self._config = config
+        self.config = config
+        """What logs that are made from now on follow; see `logd.settings_watcher`."""
         self._manager = manager
         self._image = image
         self._node_id: NodeId = config.node_id
@@ -142,7 +142,6 @@ class Replicas:
             self._add(topic_partition, opened)
         self._keep_lost(report)  # all of them before one is made: that writes checkpoints
         for topic in self._image.topics.values():
-            self._report_unusable(topic, report)
             self._create_missing(topic)
         if report.set_aside:  # what the checkpoints say of former topics goes before their files
             report.plans[:0] = self._manager.checkpoint_plans(self.high_watermarks)
@@ -185,11 +184,6 @@ class Replicas:
         is_lost = told == UNASSIGNED_DIRECTORY and self._manager.failure_of(topic_partition) is not None
         return LOST_DIRECTORY if is_lost else told
 
-    def _report_unusable(self, topic: Topic, report: LoadReport) -> None:
-        configs = self._image.topic_configs(topic.name)
-        for problem in usable_topic_configs(configs)[1] if configs else ():
-            report.warnings.append(f"setting ignored topic={topic.name} reason={problem}")
-
     def lead(self) -> None:
         """Take up the roles that the metadata gives this node."""
         for topic in self._image.topics.values():
@@ -211,30 +205,6 @@ class Replicas:
                 self._take_role(topic.name, index, topic.partitions[index])
         for topic, index, state in delta.changed_partitions:
             self._take_role(topic.name, index, state)
-        self._follow_configs(delta)
-
-    def _follow_configs(self, delta: MetadataDelta) -> None:
-        created = {topic.name for topic in delta.created_topics}
-        for resource_type, name in delta.changed_configs:
-            topic = self._image.topics.get(name)
-            if resource_type == RESOURCE_TOPIC and topic is not None and name not in created:
-                self._configure(topic)
-                log.info("settings changed topic=%s", name)
-
-    def configure(self, config: BrokerConfig) -> None:
-        """Take up the broker's new configuration: what topics do not set follows it."""
-        self._config = config
-        for topic in self._image.topics.values():
-            self._configure(topic)
-
-    def _configure(self, topic: Topic) -> None:
-        log_config = self._log_config(topic.name)
-        for index in topic.partitions:
-            partition = self._partitions.get((topic.name, index))
-            if partition is not None:
-                partition.log.configure(log_config)
-                if partition.log_configured():
-                    self._moved(partition)
 
     def make_missing(self) -> None:
         """Try again to make the logs for which there was no room, or no descriptor, when their topics were created."""
@@ -258,7 +228,7 @@ class Replicas:
         return self._log_config(topic.name)
 
     def _log_config(self, topic: str) -> LogConfig:
-        return log_config_for(self._image.topic_configs(topic), self._config)
+        return log_config_for(self._image.topic_configs(topic), self.config)
 
     def _create_missing(self, topic: Topic, indexes: Iterable[int] | None = None) -> list[int]:
         """Make those logs of a topic, or of some of its partitions, that are not there yet; return their indexes."""

@@ -7,6 +7,7 @@ replaces `listeners` and `advertised.listeners` of the file and the environment.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from logd.config import BrokerConfig, load_config
@@ -39,8 +40,9 @@ def serve(options: ServeOptions, *, started: float) -> int:
 
 
 def _run(config: BrokerConfig, started: float) -> int:
-    for directory in config.log_dirs:
-        _make_usable(directory)
+    _check_apart(config.log_dirs)
+    if len(config.log_dirs) == 1:  # of several, some may fail: the broker tells them apart
+        _make_usable(config.log_dirs[0])
     if config.metadata_log_dir is not None:
         _make_usable(config.metadata_log_dir)
     _print_properties_without_effect(config)
@@ -92,10 +94,31 @@ def _make_memory_directory() -> str:
     return tempfile.mkdtemp(prefix="logd-", dir=shared_memory if usable else None)
 
 
+def _check_apart(directories: Sequence[str]) -> None:
+    """None may be another under a second name, or lie within it, where it would be taken for a partition."""
+    places = [(os.path.realpath(directory), directory) for directory in directories]
+    for number, (place, directory) in enumerate(places):
+        for other_place, other in places[number + 1 :]:
+            if place == other_place:
+                raise ConfigError(
+                    f"log.dirs names one directory twice, as {directory} and {other}", "name it once"
+                )
+            shorter, longer = sorted((place, other_place), key=len)
+            if longer.startswith(shorter.rstrip("/") + "/"):
+                raise ConfigError(
+                    f"of log.dirs {directory} and {other}, one lies within the other", "keep them apart"
+                )
+
+
 def _make_usable(directory: str) -> None:
     try:
         os.makedirs(directory, exist_ok=True)
     except FileExistsError:
+        if os.path.islink(directory):
+            raise StartupError(
+                f"the data directory {directory} is a link to {os.readlink(directory)}, which does not exist",
+                "make that directory, or name another",
+            ) from None
         raise StartupError(f"the data directory {directory} is a file", "name a directory") from None
     except NotADirectoryError:
         raise StartupError(f"the data directory {directory} lies below a file", "name a directory") from None

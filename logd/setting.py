@@ -47,7 +47,7 @@ class Setting(NamedTuple):
 
     key: ConfigKey
     value: str | None
-    synonyms: list[Synonym]
+    synonyms: tuple[Synonym, ...]
     read_only: bool = False
 
     @property

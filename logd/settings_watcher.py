@@ -1,46 +1,89 @@
-"""The broker's settings that are made while it runs: taken from the metadata and put into force.
+"""The settings that are made while the broker runs: taken from the metadata and put into force.
 
-The metadata holds what was set for the cluster and for this node; `Broker.config` is what comes of that and of what was
-set at the start. It is replaced here and nowhere else, with all that was derived from it.
+The metadata holds what was set for topics, for the cluster and for this node. `Broker.config` is what comes of the last
+two and of what was set at the start; it is replaced here and nowhere else, with all that was derived from it. The logs
+that are open follow their topic's settings and, where it sets none, the broker's.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from logd.config.key import settings_text
+from logd.config.topic_keys import log_config_for, usable_topic_configs
 from logd.server import Server, ServerLimits
+from protocol.types import TopicPartition
 from replication.config_changes import CLUSTER
-from replication.metadata_image import RESOURCE_BROKER
+from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC
 
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.config import BrokerConfig
-    from replication.metadata_image import MetadataDelta, MetadataImage
+    from logd.replicas import LocalPartition
+    from replication.metadata_image import MetadataDelta, MetadataImage, Topic
     from storage.manager import LogManager
 
 log = logging.getLogger("logd.settings")
 
 
 class SettingsWatcher:
-    """Keeps one broker's configuration what the metadata says."""
+    """Keeps one broker's configuration, and that of its logs, what the metadata says."""
 
-    def __init__(self, broker: Broker, server: Server, manager: LogManager, image: MetadataImage) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        server: Server,
+        manager: LogManager,
+        image: MetadataImage,
+        *,
+        moved: Callable[[LocalPartition], None],
+    ) -> None:
+        """`moved` is told of partitions whose state changed."""
         self._broker = broker
         self._server = server
         self._manager = manager
         self._image = image
-
-    def follow(self, delta: MetadataDelta) -> None:
-        """Act on a change of the metadata: a watcher of the metadata store."""
-        for resource in ((RESOURCE_BROKER, CLUSTER), (RESOURCE_BROKER, str(self._broker.node_id))):
-            if resource in delta.changed_configs:
-                self.take_up()
-                self._broker.replicas.configure(self._broker.config)
-                log.info("settings changed broker=%s", resource[1] or "all")
+        self._moved = moved
 
     def take_up(self) -> None:
-        """Put what the metadata holds into force, but for the open logs."""
+        """Put what the metadata holds into force, before any log is open."""
+        self._take_up_brokers()
+        for topic in self._image.topics.values():
+            for problem in usable_topic_configs(self._image.topic_configs(topic.name))[1]:
+                log.warning("setting ignored topic=%s reason=%s", topic.name, problem)
+
+    def follow(self, delta: MetadataDelta) -> None:
+        """Act on a change of the metadata: a watcher of the metadata store, before `Replicas.follow`."""
+        changed = [
+            (kind, name)
+            for kind, name in delta.changed_configs
+            if (kind == RESOURCE_TOPIC and name in self._image.topics)
+            or (kind == RESOURCE_BROKER and name in (CLUSTER, str(self._broker.node_id)))
+        ]
+        concerned = [self._image.topics[name] for kind, name in changed if kind == RESOURCE_TOPIC]
+        if len(concerned) < len(changed):
+            self._take_up_brokers()
+            self._broker.replicas.config = self._broker.config
+            concerned = list(self._image.topics.values())
+        for topic in concerned:
+            self._configure(topic)
+        for kind, name in changed:
+            resource = f"topic={name}" if kind == RESOURCE_TOPIC else f"broker={name or 'all'}"
+            log.info("settings changed %s now=%s", resource, settings_text(self._image.configs(kind, name)))
+
+    def _configure(self, topic: Topic) -> None:
+        """Hand a topic's settings to those of its logs that are open; what is made later has them from the start."""
+        log_config = log_config_for(self._image.topic_configs(topic.name), self._broker.config)
+        for index in topic.partitions:
+            partition = self._broker.replicas.find(TopicPartition(topic.name, index))
+            if partition is not None:
+                partition.log.configure(log_config)
+                if partition.log_configured():
+                    self._moved(partition)
+
+    def _take_up_brokers(self) -> None:
         broker = self._broker
         cluster = self._image.configs(RESOURCE_BROKER, CLUSTER)
         node = self._image.configs(RESOURCE_BROKER, str(broker.node_id))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
-from protocol.types import TopicPartition, uuid_from_str, uuid_to_str
+from protocol.types import TopicPartition, uuid_to_str
 from replication.controller import METADATA_VERSION
 from replication.metadata_commands import TakeOverNode
 from replication.metadata_image import UnusableMetadata
@@ -85,7 +85,7 @@ class TakeOver:
                 raise DirectoryRefused(
                     f"data directory {path} was opened by another broker meanwhile: stop that"
                 )
-        self._write_owner(OWNER_TAKING_OVER)
+        self._write_owner(self._manager.home, OWNER_TAKING_OVER)
         # Should the start crash, recovery would take these for traces of retention, and finish the deletion.
         for survey in surveys.values():
             for path in survey.set_aside:
@@ -96,22 +96,26 @@ class TakeOver:
     async def finish(self, metadata: MetadataStore, node_id: NodeId, run_blocking: RunBlocking) -> None:
         """Make the cluster this node's, once the logs are loaded and before anybody is served, and say so.
 
-        Raises: BrokerError, DirectoryRefused, StorageFailure.
+        Raises: BrokerError, StorageFailure.
         """
         await metadata.submit(TakeOverNode(node_id, self._homes()))
-        await run_blocking(lambda: self._write_owner(OWNER_LOGD))
+        await run_blocking(self._own_all)
         self._report()
 
+    def _own_all(self) -> None:
+        """The home last: it is the one that decides."""
+        home = self._manager.home
+        for directory in (*(each for each in self._manager.directories if each is not home), home):
+            if directory.is_online:
+                self._write_owner(directory, OWNER_LOGD)
+
     def _homes(self) -> dict[TopicPartition, bytes]:
-        """Id of the log directory of each partition. Raises: DirectoryRefused."""
+        """Id of the log directory of each partition that is open."""
         homes = {}
-        ids: dict[str, bytes] = {}
         for topic_partition in self._manager.logs:
             directory = self._manager.directory_of(topic_partition)
             assert directory is not None
-            if directory.path not in ids:
-                ids[directory.path] = _directory_id(directory)
-            homes[topic_partition] = ids[directory.path]
+            homes[topic_partition] = directory.directory_id
         return homes
 
     def _report(self) -> None:
@@ -142,11 +146,11 @@ class TakeOver:
             ",".join(sorted(set(image.features) - {METADATA_VERSION_FEATURE})) or "none",
         )
 
-    def _write_owner(self, owner: str) -> None:
-        home = self._manager.home
-        identity = home.identity()
+    def _write_owner(self, directory: DataDirectory, owner: str) -> None:
+        identity = directory.identity()
         if identity is not None and identity.owner != owner:
-            write_meta_properties(self._fs, f"{home.path}/{META_PROPERTIES}", replace(identity, owner=owner))
+            path = f"{directory.path}/{META_PROPERTIES}"
+            write_meta_properties(self._fs, path, replace(identity, owner=owner))
 
 
 def look(fs: FileSystem, manager: LogManager, *, cluster_id: str | None, node_id: NodeId) -> TakeOver:
@@ -278,9 +282,3 @@ def _partition_problem(image: MetadataImage, found: FoundPartition) -> str | Non
 def _is_known(image: MetadataImage, topic_partition: TopicPartition) -> bool:
     topic = image.topics.get(topic_partition.topic)
     return topic is not None and topic_partition.partition in topic.partitions
-
-
-def _directory_id(directory: DataDirectory) -> bytes:
-    identity = directory.identity()
-    assert identity is not None, "an opened directory has an identity"
-    return uuid_from_str(identity.directory_id)

@@ -164,10 +164,16 @@ class ErrorCode(IntEnum):
         return _TEXT[self]
 
 
+#: Characters of a message: it may quote what a client sent, and has to fit the strings of every version.
+_MESSAGE_MAX = 1000
+
+
 class BrokerError(Exception):
     """An expected refusal: `code`, and `message` where the response has a place for it, go on the wire."""
 
     def __init__(self, code: ErrorCode, message: str | None = None) -> None:
+        if message is not None and len(message) > _MESSAGE_MAX:
+            message = f"{message[:_MESSAGE_MAX]}…"
         super().__init__(code, message)
         self.code = code
         self.message = message

@@ -92,12 +92,11 @@ class ConfigChanger:
             raise BrokerError(
                 ErrorCode.INVALID_CONFIG, f"cannot {operation.name.lower()} to {name}: it is not a list"
             )
-        parts = [part for part in (default if former is None else former).split(",") if part]
+        parts = dict.fromkeys(part for part in (default if former is None else former).split(",") if part)
+        given = dict.fromkeys(value.split(","))
         if operation is ConfigOperation.APPEND:
-            parts += [part for part in dict.fromkeys(value.split(",")) if part not in parts]
-        else:
-            parts = [part for part in parts if part not in value.split(",")]
-        return ",".join(parts)
+            return ",".join(parts | given)
+        return ",".join(part for part in parts if part not in given)
 
     def _check_topic(self, name: str, made: Mapping[str, str], kept: Mapping[str, str]) -> None:
         if not name:

@@ -39,7 +39,7 @@ class CheckpointPlanner:
             if self._table.home_of(partition) is home
         }
         return CheckpointPlan(
-            home.path,
+            home,
             [
                 home.log_start_offsets.plan(self._table.log_start_offsets(home)),
                 home.recovery_points.plan(self._table.recovery_points(home)),
@@ -50,7 +50,7 @@ class CheckpointPlanner:
     def log_starts(self, directories: Collection[str]) -> list[CheckpointPlan]:
         """Plans for the log start offsets alone, in the directories at these paths."""
         return [
-            CheckpointPlan(home.path, [home.log_start_offsets.plan(self._table.log_start_offsets(home))])
+            CheckpointPlan(home, [home.log_start_offsets.plan(self._table.log_start_offsets(home))])
             for home in self._directories.online
             if home.path in directories
         ]

@@ -33,21 +33,17 @@ def one_by_one(works: Sequence[Callable[[], None]]) -> list[BaseException | None
     return outcomes
 
 
-def close_logs(
-    logs: Sequence[Log], run_all: RunAll, *, sync_parent: Callable[[], None]
-) -> list[StorageFailure | CorruptLog]:
-    """Makes `logs` durable and lets go of their files; `sync_parent` makes the names of their directories durable,
-    which are all in one. Blocks. Returns what failed.
+def close_logs(logs: Sequence[Log], run_all: RunAll) -> list[StorageFailure | CorruptLog]:
+    """Makes `logs` durable and lets go of their files; the names of their directories are durable already. Blocks.
+    Returns what failed.
     """
     failures: list[StorageFailure | CorruptLog] = []
     for start in range(0, len(logs), _CLOSED_TOGETHER):
-        failures += _close_together(logs[start : start + _CLOSED_TOGETHER], run_all, sync_parent)
+        failures += _close_together(logs[start : start + _CLOSED_TOGETHER], run_all)
     return failures
 
 
-def _close_together(
-    logs: Sequence[Log], run_all: RunAll, sync_parent: Callable[[], None]
-) -> list[StorageFailure | CorruptLog]:
+def _close_together(logs: Sequence[Log], run_all: RunAll) -> list[StorageFailure | CorruptLog]:
     failures: list[StorageFailure | CorruptLog] = []
     closing: list[tuple[Log, FlushPlan]] = []
     for log in logs:
@@ -56,8 +52,6 @@ def _close_together(
         except (CorruptLog, StorageFailure) as failure:
             failures.append(failure)
     outcomes = run_all([plan.run_but_for_the_name for _, plan in closing])
-    if any(plan.is_first for _, plan in closing):
-        sync_parent()
     for (log, plan), outcome in zip(closing, outcomes, strict=True):
         if outcome is None:
             log.flushed(plan)

@@ -112,6 +112,20 @@ class DataDirectory:
         write_meta_properties(self._fs, f"{self.path}/{META_PROPERTIES}", properties)
         self.directory_id = uuid_from_str(properties.directory_id)
 
+    def absence(self) -> StorageFailure | None:
+        """What to raise if this directory is not at its path any more: removed, or with its disk taken away, it leaves
+        nothing there, or a place to which nothing of it must be written.
+        """
+        if self._fs.exists(f"{self.path}/{META_PROPERTIES}"):
+            return None
+        return StorageFailure(self.path, "the data directory was removed while the broker ran")
+
+    def check_present(self) -> None:
+        """Raises: StorageFailure; see `absence`."""
+        absence = self.absence()
+        if absence is not None:
+            raise absence
+
     def disk_space(self) -> DiskSpace:
         """What there is of its disk. May block. Raises: StorageFailure."""
         return self._fs.disk_space(self.path)

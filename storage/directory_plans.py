@@ -13,21 +13,24 @@ from protocol.types import TimestampMs
 from storage.offset_checkpoint import OffsetCheckpointPlan
 
 if TYPE_CHECKING:
+    from storage.data_directory import DataDirectory
     from storage.fs import FileSystem
 
 
 class CheckpointPlan:
     """Writes the checkpoints of one data directory."""
 
-    __slots__ = ("_files", "not_before_ms", "path")
+    __slots__ = ("_files", "_home", "not_before_ms", "path")
 
-    def __init__(self, path: str, files: Sequence[OffsetCheckpointPlan]) -> None:
-        self.path = path
+    def __init__(self, home: DataDirectory, files: Sequence[OffsetCheckpointPlan]) -> None:
+        self.path = home.path
         self.not_before_ms: TimestampMs = 0
+        self._home = home
         self._files = files
 
     def run(self) -> None:
         """Blocks until all are durable. Raises: StorageFailure."""
+        self._home.check_present()
         for file in self._files:
             file.run()
 

@@ -68,9 +68,7 @@ class FlushPlan:
             self._fs.sync_dir(posixpath.dirname(self._directory))
 
     def run_but_for_the_name(self) -> None:
-        """`run` for one of many logs in one data directory: if any plan `is_first`, the caller syncs that directory
-        before it takes the plans for done.
-        """
+        """`run` for one of many logs in one data directory, which the caller syncs, before or behind, once for all."""
         for file in self.files:
             file.sync()
         if self.leader_epochs is not None:

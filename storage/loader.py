@@ -96,7 +96,7 @@ def load_log(
         recovery_point=log_end_offset if clean else recovery_point,
         leader_epochs=loading.epochs,
         producers=loading.producers,
-        was_closed=clean,
+        was_closed=loading.is_as_closed,
         cleaned=cleaned,
     )
     return log, loading.report
@@ -123,6 +123,8 @@ class _Loading:
         self._fs = fs
         self._directory = directory
         self._config = config
+        self.is_as_closed = clean
+        """Whether all files are as a clean stop left them, and durable."""
         self._gaps = gaps
         """Whether a cleaner may have taken offsets out."""
         self._recovery_point = recovery_point
@@ -286,6 +288,8 @@ class _Loading:
         """Brings the producer state to what it was when the log ended at `until`."""
         had_snapshots = bool(self.producers.snapshot_offsets)
         replay_from = self.producers.reload(until, self._now_ms)
+        if had_snapshots and replay_from != until:
+            self.is_as_closed = False  # the snapshot of the stop is damaged: the next stop takes another
         if replay_from is None:
             # A clean stop leaves a snapshot; where there is none at all, no producer ever had an id.
             replay_from = until if self.report.clean and not had_snapshots else 0

@@ -218,6 +218,7 @@ class LogManager:
         self._planner.forget_former_life(home, topic_partition)
         path = f"{home.path}/{topic_partition}"
         try:
+            home.check_present()
             self._fs.mkdir(path)
             metadata = self._fs.open(f"{path}/{PARTITION_METADATA}", OpenMode.CREATE)
             metadata.append(render_topic_id(topic_id))
@@ -325,7 +326,7 @@ class LogManager:
         name = failure.path[len(directory.path) + 1 :].partition("/")[0]
         partition = parse_partition_directory(name)
         if partition is None or name in self._reserved or self._table.home_of(partition) is directory:
-            return self._take_offline(directory, str(failure))
+            return self._take_offline(directory, str(directory.absence() or failure))
         return []
 
     def fail_log(self, topic_partition: TopicPartition, reason: str) -> None:
@@ -383,11 +384,9 @@ class LogManager:
     def _close_directory(
         self, home: DataDirectory, high_watermarks: Offsets, broker_epoch: int, run_all: RunAll
     ) -> list[StorageFailure | CorruptLog]:
-        if not self._fs.is_dir(home.path):
-            return [StorageFailure(home.path, "the data directory was removed while the broker ran")]
-        failures = close_logs(
-            self._table.logs_in(home), run_all, sync_parent=lambda: self._fs.sync_dir(home.path)
-        )
+        home.check_present()
+        self._fs.sync_dir(home.path)  # the names of all logs at once
+        failures = close_logs(self._table.logs_in(home), run_all)
         self._planner.of(home, high_watermarks).run()
         if not failures and not self._table.has_failed_in(home):
             write_clean_shutdown(self._fs, home.path, broker_epoch)

@@ -22,11 +22,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
 from storage import producer_snapshot
+from storage.errors import StorageFailure
 from storage.fs import OpenMode
 from storage.producer_snapshot import SnapshotEntry
 from storage.txn_index import AbortedTxn
@@ -291,6 +293,10 @@ class ProducerStateManager:
         file = self._fs.open(path, OpenMode.CREATE)
         try:
             file.append(producer_snapshot.encode(self.entries()))
+        except StorageFailure:
+            with suppress(StorageFailure):  # an empty one would count for nothing, but stay
+                self._fs.remove(path)
+            raise
         finally:
             file.close()
         self.snapshot_offsets.append(log_end_offset)
@@ -333,14 +339,15 @@ class ProducerStateManager:
         return self._path(end_offset)
 
     def remove_stray_snapshots(self, base_offsets: Collection[Offset]) -> None:
-        """Delete snapshots that begin no segment, but not one above every segment: a clean stop left that.
+        """Delete snapshots that begin no segment, but none above every segment: a clean stop left one there, and
+        which of several that was only their checksums tell.
 
         Raises: StorageFailure.
         """
         newest_base = max(base_offsets, default=_NONE)
         kept: list[Offset] = []
         for offset in self.snapshot_offsets:
-            if offset in base_offsets or newest_base < offset == self.snapshot_offsets[-1]:
+            if offset in base_offsets or offset > newest_base:
                 kept.append(offset)
             else:
                 self._fs.remove(self._path(offset))

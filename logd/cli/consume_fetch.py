@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from logd.cli.consumed import Source
 from logd.cli.offsets import END, START, list_offsets
 from logd.cli.patience import Patience
+from logd.cli.topic_layout import about
 from logd.cluster_client import broker_error
 from logd.console import warn
 from protocol.errors import BrokerError, ErrorCode
@@ -229,7 +230,10 @@ class Fetcher:
     async def _failed(self, partitions: list[TopicPartition], error: BrokerError | OSError) -> None:
         """Wait, and have the leaders looked up again; or raise what failed, when it has failed for too long."""
         self._leaders_changed = True
-        await self._patience.failed(error)
+        try:
+            await self._patience.failed(error)
+        except BrokerError as final:
+            raise about(partitions[0], final) from None
         for each in partitions:
             self._cluster.forget_leader(*each)
 

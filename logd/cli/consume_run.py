@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import stat
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from math import inf
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from logd.cli import output
 from logd.cli.consume_fetch import Arrival, Fetcher
@@ -20,6 +23,9 @@ from protocol.types import TopicPartition
 if TYPE_CHECKING:
     from logd.cli.consume_start import Start
     from logd.cluster_client import ClusterClient
+
+
+PROGRESS_AFTER_S = 1.0
 
 
 class Format(Protocol):
@@ -40,7 +46,7 @@ class ConsumeRun:
         self._stopped: set[Source] = set()
         self._progress = output.Progress()
         self._tells_end = not options.quiet and sys.stderr is not None and sys.stderr.isatty()
-        self._shows_progress = not options.quiet and not (sys.stdout is not None and sys.stdout.isatty())
+        self._progress_from = time.monotonic() + PROGRESS_AFTER_S if _is_file(sys.stdout) else inf
 
     async def run(self, cluster: ClusterClient) -> int:
         """Raises CommandError, BrokerError, OSError, output.ClosedPipe."""
@@ -57,7 +63,7 @@ class ConsumeRun:
                     self._print(each, fetcher)
                     if self._left == 0:
                         return 0
-                if self._shows_progress and self._progress.is_due:
+                if self._progress.is_due and time.monotonic() >= self._progress_from:
                     self._progress.show(f"{self._printed:,} records")
         finally:
             self._progress.clear()
@@ -99,6 +105,14 @@ class ConsumeRun:
             where = f"{source.topic} [{source.partition}] at offset {arrival.reached_end}"
             sys.stderr.write(f"% Reached end of {where}\n")
             sys.stderr.flush()
+
+
+def _is_file(stream: TextIO | None) -> bool:
+    """Whether what is printed goes into a file: at a terminal, or in front of a pager, progress would be in the way."""
+    try:
+        return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:
+        return False
 
 
 def _format(options: argparse.Namespace) -> Format:

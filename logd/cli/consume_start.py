@@ -100,12 +100,13 @@ async def _ask(
     read_committed: bool,
 ) -> dict[TopicPartition, Offset]:
     from logd.cli.offsets import list_offsets  # noqa: PLC0415
+    from logd.cli.topic_layout import about  # noqa: PLC0415
     from protocol.errors import BrokerError  # noqa: PLC0415
 
     answers = await list_offsets(cluster, partitions, timestamp, read_committed=read_committed)
     offsets = {}
     for each, answer in answers.items():
         if isinstance(answer, BrokerError):
-            raise answer
+            raise about(each, answer)
         offsets[each] = answer
     return offsets

@@ -14,8 +14,8 @@ from logd.cli.parser import INT32_MAX, Parser, add_command, add_connection_optio
 from logd.cli.record_text import delimiter, unescape
 
 _EXAMPLES = """\
-  echo hello | logd produce greetings          one record
   logd produce orders -K: < orders.txt         lines such as "id:text", keyed by what stands before the colon
+  echo hello | logd produce greetings          one record
   logd produce orders -l orders.txt -z zstd    the lines of a file, compressed
   logd produce pictures -k cat -H type=png cat.png
                                                a whole file as one record, with key and header

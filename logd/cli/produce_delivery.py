@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from protocol.compression import Codec
     from protocol.types import NodeId
 
-BUFFERED_BYTES_MAX = 16 << 20
+BUFFERED_BYTES_MAX = 8 << 20
 """Input is read no further while so much waits."""
 
 TOO_LARGE = (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE)

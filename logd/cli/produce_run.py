@@ -11,7 +11,6 @@ from bisect import bisect_right
 from contextlib import ExitStack
 from errno import EBADF, EISDIR
 from itertools import count, repeat
-from secrets import randbelow
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from logd.cli import output
@@ -35,6 +34,9 @@ LINGER_S = 0.005
 """How long a batch waits for company, as in Kafka's producer. What is typed at a terminal waits for nothing."""
 
 
+PROGRESS_AFTER_S = 1.0
+
+
 class ProduceRun:
     """A context manager: opens the input, so that a missing file is told before a broker is asked, and closes it."""
 
@@ -48,6 +50,8 @@ class ProduceRun:
         self._files = ExitStack()
         self._inputs: list[tuple[str, BinaryIO]] = []
         self._progress = output.Progress()
+        self._progress_from = time.monotonic() + PROGRESS_AFTER_S
+        self._is_typed = False
 
     def __enter__(self) -> ProduceRun:
         for name in self._options.files or ["-"]:
@@ -55,6 +59,7 @@ class ProduceRun:
                 self._inputs.append((name, _standard_input() if name == "-" else self._open(name)))
             except OSError as error:
                 raise CommandError(f"cannot read {_shown(name)}: {error.strerror}") from None
+        self._is_typed = any(file.isatty() for _, file in self._inputs)
         return self
 
     def __exit__(
@@ -70,7 +75,7 @@ class ProduceRun:
         )
         if options.partition is not None:
             check_partition(options.topic, options.partition, existing)
-        queue = ProduceQueue(Partitioner(len(existing), randbelow))
+        queue = ProduceQueue(Partitioner(len(existing), _draw))
         delivery = Delivery(cluster, queue, self._settings())
         reading = asyncio.create_task(self._read_all(queue, delivery))
         sending = asyncio.create_task(delivery.run())
@@ -91,12 +96,11 @@ class ProduceRun:
 
     def _settings(self) -> Settings:
         options = self._options
-        is_typed = any(file.isatty() for _, file in self._inputs)
         return Settings(
             topic=options.topic,
             codec=Codec[options.compression.upper()],
             acks=self._acks,
-            linger_s=0.0 if is_typed else LINGER_S,
+            linger_s=0.0 if self._is_typed else LINGER_S,
             timeout_s=options.timeout,
         )
 
@@ -126,9 +130,13 @@ class ProduceRun:
                     raise RecordTooLong
             else:
                 await self._add(splitter.feed(data), queue, delivery)
-            if self._progress.is_due:
+            if self._shows_progress():
                 self._progress.show(f"{self._read:,} records read, {delivery.acknowledged:,} written")
         await self._add([bytes(whole)] if self._whole_files else splitter.finish(), queue, delivery)
+
+    def _shows_progress(self) -> bool:
+        """Not in between what is typed, and not for what is done soon."""
+        return not self._is_typed and self._progress.is_due and time.monotonic() >= self._progress_from
 
     async def _add(self, records: list[bytes], queue: ProduceQueue, delivery: Delivery) -> None:
         if not records:
@@ -201,6 +209,11 @@ class ProduceRun:
 
 class InputError(Exception):
     """The input cannot be read, or is not what it should be. One line."""
+
+
+def _draw(below: int) -> int:
+    # The modules secrets and random take longer to load than a short run takes.
+    return int.from_bytes(os.urandom(8), "big") % below
 
 
 def _standard_input() -> BinaryIO:

@@ -6,7 +6,8 @@ import asyncio
 
 from logd.cli.errors import CommandError
 from logd.cluster_client import ClusterClient, broker_error
-from protocol.errors import ErrorCode
+from protocol.errors import BrokerError, ErrorCode
+from protocol.types import TopicPartition
 
 _PAUSE_S = 0.1
 _PASSING = (ErrorCode.NONE, ErrorCode.LEADER_NOT_AVAILABLE)
@@ -48,6 +49,13 @@ def check_partition(topic: str, partition: int, existing: list[int]) -> None:
     if partition not in existing:
         numbers = "only 0" if len(existing) == 1 else f"0 to {existing[-1]}"
         raise CommandError(f"topic {topic} has no partition {partition}, {numbers}")
+
+
+def about(partition: TopicPartition, error: BrokerError) -> BrokerError:
+    """The same error, with what it is about."""
+    return BrokerError(
+        error.code, f"{partition.topic} [{partition.partition}]: {error.message or error.code.text}"
+    )
 
 
 async def _create(cluster: ClusterClient, topic: str, timeout_s: float) -> None:

@@ -33,6 +33,7 @@ class BrokerConfig:
     listeners: tuple[Listener, ...]
     log_dirs: tuple[str, ...]
     metadata_log_dir: str | None
+    metadata_log_max_record_bytes_between_snapshots: int
     in_memory: bool  # the data directory is temporary, asked for by --memory
 
     num_partitions: int

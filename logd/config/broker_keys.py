@@ -93,6 +93,13 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         None,
         "Directory of the metadata log. Unset: the data directory that has one, else the first.",
     ),
+    ConfigKey(
+        "metadata.log.max.record.bytes.between.snapshots",
+        "long",
+        20 << 20,
+        "Size of the metadata log that makes a snapshot due; the log in front of a snapshot is dropped.",
+        low=1,
+    ),
     # -- topics ----------------------------------------------------------------------------------------------------
     ConfigKey("num.partitions", "int", 1, "Partitions of a topic created without a count.", low=1),
     ConfigKey("default.replication.factor", "int", 1, "Replicas of a topic created without a count."),

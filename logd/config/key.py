@@ -10,12 +10,15 @@ Source: Kafka's ConfigDef.java.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = bool | int | float | str | tuple[str, ...] | None
 
 INT_MAX = 2**31 - 1
 LONG_MAX = 2**63 - 1
+# Bytes in UTF-8: the longest text that every version of DescribeConfigs can answer with.
+_TEXT_MAX = 2**15 - 1
 _INTEGER_BITS = {"short": 16, "int": 32, "long": 64}
 
 
@@ -47,6 +50,8 @@ class ConfigKey(NamedTuple):
 def parse_value(key: ConfigKey, text: str) -> Value:
     """Raises ConfigValueError."""
     text = text.strip()
+    if len(text) > _TEXT_MAX or len(text.encode()) > _TEXT_MAX:
+        raise ConfigValueError(f"the value of {key.name} is longer than {_TEXT_MAX} bytes")
     if key.type == "boolean":
         value: Value = _parse_boolean(key, text)
     elif key.type in _INTEGER_BITS:
@@ -84,6 +89,11 @@ def format_value(value: Value) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return _format_double(value) if isinstance(value, float) else str(value)
+
+
+def settings_text(settings: Mapping[str, str]) -> str:
+    """What was set on something, in a line of the log."""
+    return ",".join(f"{name}={settings[name]}" for name in sorted(settings)) or "defaults"
 
 
 def _parse_boolean(key: ConfigKey, text: str) -> bool:

@@ -159,7 +159,6 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         internal.metadata.log.segment.bytes int
         internal.metadata.max.batch.size.in.bytes int 8388608
         log.dir.failure.timeout.ms long 30000
-        metadata.log.max.record.bytes.between.snapshots long 20971520
         metadata.log.max.snapshot.interval.ms long 3600000
         metadata.log.segment.bytes int 1073741824
         metadata.log.segment.ms long 604800000

@@ -77,6 +77,10 @@ def gather(
                 continue
             if key.without_effect:
                 without_effect.setdefault(name)
+            if name == "log.dirs" and not text.strip():  # its default would be some other directory
+                raise ConfigError(
+                    f"log.dirs names no directory ({origin})", "name one, or leave log.dirs out"
+                )
             if text.strip() or key.default is not None:
                 parsed[name] = _parse(key, text, origin)
         for name in _strongest_names(parsed, origins):
@@ -90,7 +94,7 @@ def read_properties_file(path: str) -> dict[str, str]:
     import javaproperties  # noqa: PLC0415 - 37 ms, and most starts have no file
 
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8-sig") as stream:  # some editors put a mark in front
             return dict(javaproperties.load(stream))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "check the path after --config") from None

@@ -198,16 +198,19 @@ class PartitionCheck:
         return read_header(data) if len(data) == HEADER_SIZE else None
 
     def _read_snapshots(self) -> None:
-        for name in self._names:
-            offset = producer_snapshot.end_offset_of(name)
-            if offset is None:
-                continue
-            path = f"{self._directory}/{name}"
+        offsets = [
+            offset for name in self._names if (offset := producer_snapshot.end_offset_of(name)) is not None
+        ]
+        for offset in offsets:
+            path = f"{self._directory}/{producer_snapshot.file_name(offset)}"
             self._report.files += 1
             try:
                 self._snapshots[offset] = producer_snapshot.decode(self._fs.read_file(path))
             except producer_snapshot.CorruptSnapshot as error:
-                self._report.problem(path, str(error), _MADE_ANEW)
+                if self._context.state is DirectoryState.RUNNING and offset == max(offsets):
+                    self._report.note(path, "is being written")
+                else:
+                    self._report.problem(path, str(error), _MADE_ANEW)
             except StorageFailure as failure:
                 if not self._vanished(failure):
                     raise

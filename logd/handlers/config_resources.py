@@ -31,6 +31,9 @@ _DENIED: Final = {
 }
 
 
+_DIGITS_MAX: Final = 20
+
+
 def resource_type(number: int) -> ConfigResourceType:
     """Raises: BrokerError INVALID_REQUEST."""
     try:
@@ -52,7 +55,7 @@ def check_allowed(
 
 def check_is_this_node(broker: Broker, name: str) -> None:
     """Each node answers for itself. Raises: BrokerError INVALID_REQUEST."""
-    if not (name.isascii() and name.removeprefix("-").isdigit()):
+    if not (name.isascii() and name.removeprefix("-").isdigit() and len(name) <= _DIGITS_MAX):
         raise BrokerError(ErrorCode.INVALID_REQUEST, f"a broker id is a number, not {name!r}")
     if int(name) != broker.node_id:
         raise BrokerError(

@@ -37,6 +37,8 @@ CLIENT_COMMANDS = [
     ["config", "unset", "topic/t", "retention.ms"],
     ["cluster"],
     ["cluster", "apis"],
+    ["produce", "t"],
+    ["consume", "t", "-e"],
 ]
 
 
@@ -89,7 +91,7 @@ def _closed_port() -> Iterator[str]:
 
 @pytest.mark.parametrize("command", CLIENT_COMMANDS, ids=" ".join)
 def test_help_has_examples(command: list[str]) -> None:
-    actions = command[:1] if command[0] == "cluster" else command[:2]
+    actions = command[:1] if command[0] in ("cluster", "produce", "consume") else command[:2]
     done = call_logd(*actions, "--help")
     assert done.returncode == 0 and done.stderr == ""
     assert f"\nexamples:\n  logd {' '.join(actions)}" in done.stdout

@@ -33,6 +33,18 @@ def _described(logd: Command, topic: str) -> dict[str, Any]:
     return row
 
 
+def _is_settled(row: dict[str, Any]) -> bool:
+    return "segment.bytes" in str(row["settings"]) and row["size_bytes"] is not None
+
+
+def _listed_size(logd: Command, topic: str) -> int | None:
+    """Not known until every partition has its directory."""
+    [row] = json.loads(logd("topic", "list", topic, "--size", "-J").stdout)
+    size = row["size_bytes"]
+    assert size is None or isinstance(size, int)
+    return size
+
+
 def test_create_says_what_was_made(logd: Command) -> None:
     name = _name()
     done = logd("topic", "create", name, "--partitions", "3", "-c", "retention.ms=60000", "--wait")
@@ -90,8 +102,8 @@ def test_list(logd: Command, topic: str) -> None:
 
 def test_list_with_sizes(logd: Command, topic: str, bootstrap: str) -> None:
     _produce(bootstrap, topic, 10)
-    [row] = json.loads(logd("topic", "list", topic, "--size", "-J").stdout)
-    assert row["size_bytes"] > 1000
+    size = seen(lambda: _listed_size(logd, topic), lambda size: size is not None)
+    assert size is not None and size > 1000
     header, line = logd("topic", "list", topic, "--size").stdout.splitlines()
     assert header.split()[-1] == "SIZE" and line.endswith("KiB")
 
@@ -99,7 +111,7 @@ def test_list_with_sizes(logd: Command, topic: str, bootstrap: str) -> None:
 def test_describe(logd: Command, topic: str, bootstrap: str) -> None:
     _produce(bootstrap, topic, 10)
     logd("config", "set", f"topic/{topic}", "segment.bytes=1048576")
-    row = seen(lambda: _described(logd, topic), lambda row: "segment.bytes" in str(row["settings"]))
+    row = seen(lambda: _described(logd, topic), _is_settled)
     assert (row["topic"], row["replication_factor"], row["internal"]) == (topic, 1, False)
     first, second = row["partitions"]
     assert (first["start_offset"], first["end_offset"], second["end_offset"]) == (0, 10, 0)

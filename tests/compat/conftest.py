@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.support.broker import LogdBroker
 from tests.support.clients import registry
 from tests.support.clients.port import Client
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.kafka_tools import KafkaTools
 
 pytest.register_assert_rewrite("tests.compat.scenarios", "tests.compat.admin_scenarios")
 
@@ -58,6 +59,14 @@ def client_named(bootstrap: str) -> Iterator[Callable[[str], Client]]:
         each.close()
 
 
+@pytest.fixture(scope="session")
+def tool(bootstrap: str) -> Iterator[KafkaTools]:
+    """Kafka's own command line tools, by their names."""
+    tools = KafkaTools(bootstrap)
+    yield tools
+    tools.close()
+
+
 @pytest.fixture
 def client(request: pytest.FixtureRequest, client_named: Callable[[str], Client]) -> Client:
     """The client whose name the test is parametrised with."""
@@ -76,5 +85,9 @@ def topic() -> str:
     return f"t-{uuid.uuid4().hex[:12]}"
 
 
-def start_target(directory: Path) -> AbstractContextManager[LogdBroker | KafkaBroker]:
-    return KafkaBroker(directory, heap="512M") if AGAINST_KAFKA else LogdBroker(directory)
+def start_target(
+    directory: Path, properties: Mapping[str, str] | None = None
+) -> AbstractContextManager[LogdBroker | KafkaBroker]:
+    if AGAINST_KAFKA:
+        return KafkaBroker(directory, heap="512M", properties=properties)
+    return LogdBroker(directory, properties=properties)

@@ -88,6 +88,7 @@ def test_clients_see_the_same(world: World, taken: LogdBroker) -> None:
     topics, partitions = len(world.picture.topic_ids), len(world.picture.batches)
     assert f"topics={topics} partitions={partitions} " in line
     assert "do not start Kafka" in line
+    assert "transaction of Kafka's is open topic=undecided partition=0 offset=0" in taken.output()
     taken.stop()
     taken.restart()
     assert asyncio.run(picture_of(taken.bootstrap)) == world.picture
@@ -104,6 +105,8 @@ def test_the_world_has_what_is_hard(world: World) -> None:
     assert [name for log_dir in world.log_dirs for name in log_dir.glob("*-delete")]
     assert list(world.log_dirs[1].glob("__cluster_metadata-0/*.checkpoint"))
     assert world.picture.committed["txn", 0][1]
+    assert world.picture.committed["undecided", 0] == (0, [])
+    assert world.picture.offsets["undecided", 0][1] == 3
 
 
 def records_in(batch: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -101,6 +102,33 @@ def test_data_directory_is_a_file(tmp_path: Path) -> None:
     file.write_text("")
     _assert_one_line(run_logd("serve", "--port", "0", "--data-dir", str(file)), 1, str(file), "is a file")
     _assert_one_line(run_logd("serve", "--port", "0", "--data-dir", str(file / "below")), 1, "below a file")
+
+
+def test_data_directory_is_a_link_to_nowhere(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    _assert_one_line(
+        run_logd("serve", "--port", "0", "--data-dir", str(link)), 1, str(link), f"{tmp_path / 'gone'}, which"
+    )
+
+
+def test_data_directories_that_are_not_apart(tmp_path: Path) -> None:
+    one, link, within = tmp_path / "one", tmp_path / "link", tmp_path / "one" / "within-0"
+    one.mkdir()
+    link.symlink_to(one)
+    for other, part in ((link, "twice"), (within, "within the other")):
+        arguments = ["serve", "--port", "0", "-X", f"log.dirs={one},{other}"]
+        _assert_one_line(run_logd(*arguments), 2, str(one), str(other), part)
+    assert list(one.iterdir()) == []
+
+
+def test_a_data_directory_removed_under_the_broker_is_told_by_the_stop(tmp_path: Path) -> None:
+    broker = LogdBroker(tmp_path)
+    shutil.rmtree(broker.data_dir)
+    assert broker.stop() == 1
+    said = [line for line in broker.output().splitlines() if line.startswith("logd:")]
+    assert len(said) == 1 and "removed while the broker ran" in said[0] and str(broker.data_dir) in said[0]
+    assert not broker.data_dir.exists()
 
 
 @pytest.mark.parametrize("empty", ["", "  "])

@@ -1,4 +1,4 @@
-"""A file system of a few megabytes, to be filled."""
+"""File systems for a broker to run on: one of a few megabytes, to be filled; one that goes away and comes back."""
 
 from __future__ import annotations
 
@@ -22,13 +22,7 @@ class SmallDisk:
     def __enter__(self) -> SmallDisk:
         """Raises: MountRefused."""
         self.path.mkdir(parents=True, exist_ok=True)
-        mount = shutil.which("mount")
-        if mount is None:
-            raise MountRefused("mount is not installed")
-        command = [mount, "-t", "tmpfs", "-o", f"size={self._size_bytes}", "tmpfs", str(self.path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise MountRefused(done.stderr.strip().splitlines()[0])
+        _mount("-t", "tmpfs", "-o", f"size={self._size_bytes}", "tmpfs", str(self.path))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,3 +42,44 @@ class SmallDisk:
 
     def remove(self, name: str = "ballast") -> None:
         (self.path / name).unlink()
+
+
+class RemovableDisk:
+    """A directory of its own mounted at `path`; a context manager. What is on it outlives being taken away."""
+
+    def __init__(self, path: Path, content: Path) -> None:
+        self.path = path
+        self._content = content
+        self._is_mounted = False
+
+    def __enter__(self) -> RemovableDisk:
+        """Raises: MountRefused."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._content.mkdir(parents=True, exist_ok=True)
+        self.mount()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_mounted:
+            self.take_away()
+
+    def mount(self, *, read_only: bool = False) -> None:
+        """Raises: MountRefused."""
+        _mount("--bind", str(self._content), str(self.path))
+        self._is_mounted = True
+        if read_only:
+            _mount("-o", "remount,bind,ro", str(self.path))
+
+    def take_away(self) -> None:
+        """Like pulling the plug: files that are open stay open, and nothing more is found by its path."""
+        subprocess.run(["umount", "-l", str(self.path)], check=True)
+        self._is_mounted = False
+
+
+def _mount(*arguments: str) -> None:
+    mount = shutil.which("mount")
+    if mount is None:
+        raise MountRefused("mount is not installed")
+    done = subprocess.run([mount, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MountRefused(done.stderr.strip().splitlines()[0])

@@ -19,13 +19,16 @@ from logd.metadata_recovery import recover_metadata
 from replication.controller import Controller
 from replication.metadata_commands import (
     AllocateProducerIds,
+    AlterConfigs,
     Command,
+    ConfigChange,
+    ConfigOperation,
     CreateTopics,
     DeleteTopics,
     NewTopic,
     RaiseLeaderEpochs,
 )
-from replication.metadata_image import MetadataDelta, MetadataImage
+from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC, MetadataDelta, MetadataImage
 from storage.fs_faulty import FaultyFileSystem, Loss, Operation
 from tests.support.metadata_store import DEFAULT_RULES, NODE_ID, Clock, SeededEntropy, open_store
 from tests.support.metadata_world import registration, state_of
@@ -38,6 +41,15 @@ def workload(image: MetadataImage) -> Iterator[Command]:
         yield CreateTopics([NewTopic(f"t{number}", 2, 1, configs=(("retention.ms", str(number)),))])
         if number % 3 == 2:
             yield DeleteTopics([image.topics[f"t{number - 1}"].topic_id])
+        if number % 4 == 3:
+            keep, drop = (ConfigOperation.SET, str(number)), (ConfigOperation.DELETE, None)
+            yield AlterConfigs(
+                [
+                    ConfigChange(RESOURCE_TOPIC, f"t{number}", {"retention.ms": drop, "flush.ms": keep}),
+                    ConfigChange(RESOURCE_BROKER, "", {"max.connections": keep}),
+                    ConfigChange(RESOURCE_BROKER, "1", {"max.connections": drop if number > 8 else keep}),
+                ]
+            )
         if number % 5 == 4:
             yield AllocateProducerIds(NODE_ID)
             yield RaiseLeaderEpochs(NODE_ID)
@@ -63,8 +75,8 @@ class Watch:
 
 def facts(image: MetadataImage) -> object:
     """Return what commands are answered for: not registrations and the first records, on which nothing hangs."""
-    topics, by_id, configs, collisions, _, _, next_producer_id = state_of(image)
-    return topics, by_id, configs, collisions, next_producer_id
+    topics, by_id, configs, broker_configs, collisions, _, _, next_producer_id = state_of(image)
+    return topics, by_id, configs, broker_configs, collisions, next_producer_id
 
 
 def outcome(store: MetadataLog, command: Command, entropy: SeededEntropy) -> object:

@@ -101,6 +101,8 @@ def _log_start_offset(partition: Path) -> int:
     checkpoint = partition.parent / "log-start-offset-checkpoint"
     rows = checkpoint.read_text().splitlines()[2:] if checkpoint.exists() else []
     topic, _, index = partition.name.rpartition("-")
+    if topic == "__cluster_metadata":  # a snapshot stands for everything in front of it
+        return max((int(path.name.split("-")[0]) for path in partition.glob("*.checkpoint")), default=0)
     return next((int(row.split()[2]) for row in rows if row.split()[:2] == [topic, index]), 0)
 
 

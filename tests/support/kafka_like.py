@@ -151,13 +151,19 @@ def copy_of(files: dict[str, bytes]) -> MemoryFileSystem:
 def fill(fs: MemoryFileSystem | FaultyFileSystem, files: dict[str, bytes]) -> None:
     """Put files there, durably."""
     for directory in DIRECTORIES:
-        fs.mkdir(directory)
-    fs.sync_dir("/")
+        _make(fs, directory)
     for path, content in files.items():
-        parent = path.rpartition("/")[0]
-        fs.mkdir(parent)
-        fs.sync_dir(parent.rpartition("/")[0] or "/")
+        _make(fs, path.rpartition("/")[0])
         fs.write_atomic(path, content)
+
+
+def _make(fs: FileSystem, path: str) -> None:
+    """Make a directory with those above it, durably."""
+    parent = path.rpartition("/")[0]
+    if parent:
+        _make(fs, parent)
+    fs.mkdir(path)
+    fs.sync_dir(parent or "/")
 
 
 def refusal(fs: FileSystem, *properties: str) -> str | None:

@@ -53,6 +53,7 @@ TOPICS: dict[str, tuple[int, dict[str, str]]] = {
     "again": (1, {}),
     "many": (8, {}),
     "txn": (2, {}),
+    "undecided": (1, {}),
     "empty": (1, {}),
     "idempotent": (1, {}),
     "a.dotted_name-1": (1, {}),
@@ -114,6 +115,7 @@ async def make_world(directory: Path) -> World:
         _produce(kafka.bootstrap)
         producer_id = await _produce_idempotent(kafka.bootstrap)
         _produce_transactions(kafka.bootstrap)
+        undecided = _begin_transaction(kafka.bootstrap)
         _consume(kafka.bootstrap)
         _come_and_go(admin)
         _compacted(log_dirs)
@@ -123,6 +125,7 @@ async def make_world(directory: Path) -> World:
         unclean = directory / "unclean"
         for log_dir in log_dirs:
             _copy_running(log_dir, unclean / log_dir.name)
+    del undecided  # its producer lived as long as the broker
     return World(directory, log_dirs, picture, producer_id, unclean)
 
 
@@ -214,6 +217,17 @@ def _produce_transactions(bootstrap: str) -> None:
             producer.abort_transaction()
         else:
             producer.commit_transaction()
+
+
+def _begin_transaction(bootstrap: str) -> Producer:
+    """Leave a transaction open."""
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "undecided", **_QUIET})
+    producer.init_transactions()
+    producer.begin_transaction()
+    for number in range(3):
+        producer.produce("undecided", f"{number}")
+    producer.flush()
+    return producer
 
 
 def _consume(bootstrap: str) -> None:

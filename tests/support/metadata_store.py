@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from logd.config.broker_config import load_config
 from logd.config.rules import PropertyRules
-from logd.metadata_log import SNAPSHOT_AFTER_BYTES, MetadataLog, Shell
+from logd.metadata_log import MetadataLog, Shell
 from logd.metadata_recovery import recover_metadata
 from replication.controller import Controller
 from replication.metadata_commands import RegisterBroker
@@ -63,7 +63,7 @@ def open_store(
     clock: Clock | None = None,
     run_blocking: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]] = run_inline,
     failures: list[Exception] | None = None,
-    snapshot_after_bytes: int = SNAPSHOT_AFTER_BYTES,
+    snapshot_after_bytes: int = 20 << 20,
 ) -> MetadataLog:
     """Recover the store in `data_dir`; no broker is registered in this incarnation yet."""
     clock = clock or Clock()

@@ -100,7 +100,11 @@ def state_of(image: MetadataImage) -> tuple[Any, ...]:
         {name: (topic.topic_id, topic.internal, topic.partitions) for name, topic in image.topics.items()},
         {topic_id: topic.name for topic_id, topic in image.topics_by_id.items()},
         {name: dict(image.topic_configs(name)) for name in image.topics},
-        {name: dict(image.configs(RESOURCE_BROKER, name)) for name in ("", *map(str, image.brokers))},
+        {
+            name: dict(image.configs(RESOURCE_BROKER, name))
+            for name in ("", "1")
+            if image.configs(RESOURCE_BROKER, name)
+        },
         {name: image.colliding_topic(name) for name in image.topics},
         image.brokers,
         image.features,

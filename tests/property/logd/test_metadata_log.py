@@ -170,6 +170,10 @@ class Run:
             case Restart(clean):
                 if clean:
                     await self.store.close()
+                else:
+                    self.fs = self.fs.crash(
+                        Loss.NONE
+                    )  # what the former life is still about, it does to its own disk
                 self.start(clean=clean)
                 assert observed(self.store.image) == self.model
             case Submit():

@@ -12,8 +12,9 @@ from typing import Any
 from unittest.mock import patch
 
 import storage.batch_scan
+import storage.data_directories
 import storage.loader
-import storage.manager
+from storage.checkpoint_plans import CheckpointPlanner
 from storage.clean_shutdown import CLEAN_SHUTDOWN, write_clean_shutdown
 from storage.data_directory import DataDirectory
 from storage.errors import NoSpace, StorageFailure
@@ -175,14 +176,14 @@ def _nothing(*_: object, **__: object) -> None:
 CRASH_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "acknowledged_before_synced": (FlushPlan, "run", _run_without_file_syncs),
     "directory_not_synced": (FlushPlan, "run", _run_without_names),
-    "birth_not_durable": (FlushPlan, "_make_birth_durable", _nothing),
+    "birth_not_durable": (FlushPlan, "run", FlushPlan.run_but_for_the_name),
     "checkpoint_ahead_of_flush": (LogTable, "recovery_points", _checkpoint_what_is_not_flushed),
     "marker_before_logs": (LogManager, "_close_directory", _vouch_before_closing),
-    "marker_not_removed_durably": (storage.manager, "take_clean_shutdown", _take_marker_in_memory),
+    "marker_not_removed_durably": (storage.data_directories, "take_clean_shutdown", _take_marker_in_memory),
     "renamed_before_synced": (FaultyFileSystem, "write_atomic", _write_without_sync),
     "removed_before_renamed": (DeletePlan, "run", _remove_before_renames_are_durable),
     "truncated_below_checkpoint": (LogManager, "truncate_log", _truncate_below_the_checkpoint),
-    "former_life_believed": (LogManager, "_forget_former_life", _nothing),
+    "former_life_believed": (CheckpointPlanner, "forget_former_life", _nothing),
     "checksum_not_checked": (storage.batch_scan, "crc32c", lambda data, start: _EqualsAnything()),
     "damage_not_cut": (_Loading, "_cut", _nothing),
     "cut_not_synced": (_Loading, "_cut", _cut_without_sync),

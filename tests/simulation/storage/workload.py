@@ -311,7 +311,7 @@ class Workload:
         for replica in self._replicas.values():
             replica.model.start_offset_max = replica.log.log_end_offset
         result = self.manager.housekeeping(self.now_ms, watermarks)
-        assert all(isinstance(failure, NoSpace) for failure in result.failures), result.failures
+        assert all(isinstance(failure, NoSpace) for _, failure in result.failures), result.failures
         for replica in self._replicas.values():
             replica.model.move_start(replica.log.log_start_offset)
         self._pending += [Pending(plan.run, _nothing) for plan in result.plans]

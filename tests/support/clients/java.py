@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
+from tests.support.clients.java_admin import JavaAdmin, offered_by
 from tests.support.clients.port import (
     EARLIEST,
     Acks,
@@ -26,18 +27,16 @@ from tests.support.clients.port import (
 )
 from tests.support.java import Kit
 
-_ERRORS = {
+_ERRORS = {  # the consumer's own, which have no number on the wire
     "OffsetOutOfRangeException": "OFFSET_OUT_OF_RANGE",
     "NoOffsetForPartitionException": "OFFSET_OUT_OF_RANGE",
-    "RecordTooLargeException": "MESSAGE_TOO_LARGE",
-    "TopicExistsException": "TOPIC_ALREADY_EXISTS",
-    "UnknownTopicOrPartitionException": "UNKNOWN_TOPIC_OR_PARTITION",
 }
 
 
-class JavaClient:
+class JavaClient(JavaAdmin):
     def __init__(self, bootstrap: str, kit: Kit) -> None:
         self.name = f"java-{kit.name}"
+        self.offers = offered_by(kit)
         self._bootstrap = bootstrap
         self._process = kit.start("ClientProbe", stderr=subprocess.STDOUT)
 

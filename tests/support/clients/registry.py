@@ -22,6 +22,7 @@ from tests.support.clients.aio_admin import AioKafkaAdmin
 from tests.support.clients.confluent import ConfluentClient
 from tests.support.clients.confluent_admin import ConfluentAdmin
 from tests.support.clients.java import JavaClient
+from tests.support.clients.java_admin import offered_by
 from tests.support.clients.kafka_python import KafkaPythonClient
 from tests.support.clients.kafka_python_admin import KafkaPythonAdmin
 from tests.support.clients.port import CODECS, Ability, Client, Codec
@@ -80,7 +81,8 @@ def _java(kit: java.Kit, version: str) -> Entry:
         "kafka-clients",
         version,
         lambda bootstrap: JavaClient(bootstrap, kit),
-        None,
+        lambda bootstrap: JavaClient(bootstrap, kit),
+        offered_by(kit),
         toolchain="java",
         missing=java.missing_tools(),
         abilities=_EVERYTHING - {Ability.PARALLEL},  # one JVM answers one call at a time

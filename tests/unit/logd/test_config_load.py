@@ -189,6 +189,7 @@ def test_unknown_names_get_a_suggestion() -> None:
         (["max.connections.per.ip=0"], "overrides"),
         (["max.connections.per.ip.overrides=a"], "ADDRESS:COUNT"),
         (["log.dirs=,"], "names no directory"),
+        (["log.dirs="], "names no directory"),
         (["num.partitions"], "-X name=value"),
     ],
 )
@@ -334,3 +335,8 @@ def test_durability_says_what_an_acknowledgement_promises() -> None:
     assert "every 100 records" in _durability("log.flush.interval.messages=100")
     assert "within 1000 ms" in _durability("log.flush.interval.ms=1000")
     assert "goes with the process" in _durability("log.flush.interval.messages=1", in_memory=True)
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    config = load_config([], file=_file(tmp_path, "\ufefflog.dirs=/a\n"))
+    assert config.log_dirs == ("/a",)

@@ -19,10 +19,10 @@ from protocol.errors import ErrorCode
 from protocol.record_builder import build_batch
 from protocol.records import CODEC_MASK, Record, read_header
 from storage.fs_faulty import FaultyFileSystem, Loss
-from tests.support.config_talk import BROKER, SET, TOPIC, Talk
+from tests.support.config_talk import APPEND, BROKER, SET, TOPIC, Talk
 from tests.support.logs import make_batch
-from tests.support.node import FOLLOWER, Disk, Node, a_while, eventually, header, play
-from tests.support.node_talk import append, ask_one, send
+from tests.support.node import FOLLOWER, LONG_MS, Disk, Node, a_while, eventually, header, offsets_in, play
+from tests.support.node_talk import append, ask_one, parked, send
 
 Setter = Callable[[str], Awaitable[None]]
 Check = Callable[[Node, Client, Setter], Awaitable[None]]
@@ -377,6 +377,48 @@ def test_what_a_topic_sets_itself_does_not_follow_the_broker() -> None:
         assert await talk.replace(BROKER, "", {}) is ErrorCode.NONE
         assert log_of(node).config.max_message_bytes == 1_048_588
         assert node.broker.config.values.get("message.max.bytes") is None
+
+    play(scenario)
+
+
+def test_a_demand_that_is_lowered_lets_waiting_consumers_go_on() -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await client.create_topic("t", configs={"min.insync.replicas": "2"})
+        partition = node.partition("t")
+        partition.become_leader(
+            leader_epoch=partition.leader_epoch,
+            partition_epoch=partition.partition_epoch,
+            assigned_replicas=(partition.node_id, FOLLOWER),
+            in_sync_replicas=(partition.node_id,),
+        )
+        await write(client)
+        fetch = asyncio.ensure_future(ask_one(await node.client(), max_wait_ms=LONG_MS))
+        await parked(node)
+        assert partition.high_watermark == 0
+        assert await Talk(client).alter(TOPIC, "t", ("min.insync.replicas", SET, "1")) is ErrorCode.NONE
+        assert offsets_in((await fetch).records) == [0]
+
+    play(scenario)
+
+
+def test_changes_at_the_same_time_all_count() -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await client.create_topic("t")
+        key = "leader.replication.throttled.replicas"
+        clients = [await node.client() for _ in range(5)]
+        assert (
+            await asyncio.gather(
+                *(
+                    Talk(each).alter(TOPIC, "t", (key, APPEND, f"{number}:1"))
+                    for number, each in enumerate(clients)
+                )
+            )
+            == [ErrorCode.NONE] * 5
+        )
+        _, rows = await Talk(client).describe(TOPIC, "t", key)
+        assert set((rows[key].value or "").split(",")) == {f"{number}:1" for number in range(5)}
 
     play(scenario)
 

@@ -111,6 +111,53 @@ def test_who_may_not_list() -> None:
     with_broker(scenario)
 
 
+def test_a_resource_is_described_once() -> None:
+    async def scenario(broker: HandlerBroker) -> None:
+        await make_topic(broker)
+        asked = DescribeConfigsRequest.DescribeConfigsResource
+        names = ["t", "1", "t", *["u"] * 200]
+        kinds = [TOPIC, BROKER, *[TOPIC] * 201]
+        request = DescribeConfigsRequest(
+            resources=[
+                asked(resource_type=kind, resource_name=name) for kind, name in zip(kinds, names, strict=True)
+            ]
+        )
+        results = (await answer(describe_configs.handle, broker, request, 4)).results
+        assert [result.resource_name for result in results] == names
+        codes = [result.error_code for result in results]
+        assert codes[:4] == [0, 0, INVALID_REQUEST, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]
+        assert set(codes[4:]) == {INVALID_REQUEST}
+        assert results[0].configs and not results[2].configs
+
+    with_broker(scenario)
+
+
+@pytest.mark.parametrize("kind", [TOPIC, BROKER, LOGGER])
+def test_what_is_much_too_long_is_refused_in_a_few_words(kind: int) -> None:
+    long = "1" * 30_000
+
+    async def scenario(broker: HandlerBroker) -> None:
+        await make_topic(broker)
+        asked = IncrementalAlterConfigsRequest
+        for name, key, value in (
+            ("t" if kind == TOPIC else "1", long, long),
+            ("t" if kind == TOPIC else "1", "compression.type", long),
+            ("t" if kind == TOPIC else "1", "compression.type", long * 2),
+            (long, "compression.type", "gzip"),
+        ):
+            config = asked.AlterableConfig(name=key, config_operation=SET, value=value)
+            resource = asked.AlterConfigsResource(resource_type=kind, resource_name=name, configs=[config])
+            version = 0 if len(value) < 2**15 else 1
+            response = await answer(
+                incremental_alter_configs.handle, broker, asked(resources=[resource]), version
+            )
+            assert response.responses[0].error_code
+            assert len(response.responses[0].error_message) < 2000
+        assert (await describe(broker, kind, long)).error_code
+
+    with_broker(scenario)
+
+
 def test_groups_and_client_metrics_have_no_settings() -> None:
     async def scenario(broker: HandlerBroker) -> None:
         for kind in (GROUP, METRICS):

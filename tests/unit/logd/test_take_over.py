@@ -6,11 +6,12 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from logd.metadata_survey import survey_metadata
-from protocol.control_records import leader_change
+from protocol.control_records import ControlType, leader_change
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (
@@ -30,9 +31,10 @@ from protocol.messages.records_metadata import (
     UserScramCredentialRecord,
     ZkMigrationStateRecord,
 )
+from protocol.types import uuid_to_str
 from storage.fs import FileSystem
 from storage.fs_memory import MemoryFileSystem
-from storage.meta_properties import OWNER_LOGD, OWNER_TAKING_OVER, read_meta_properties
+from storage.meta_properties import OWNER_LOGD, OWNER_TAKING_OVER, read_meta_properties, write_meta_properties
 from tests.support.kafka_like import (
     BATCHES,
     DIRECTORIES,
@@ -67,8 +69,8 @@ def fs(files: dict[str, bytes]) -> MemoryFileSystem:
     return copy_of(files)
 
 
-def owner(fs: FileSystem) -> str:
-    properties = read_meta_properties(fs, "/data/meta.properties")
+def owner(fs: FileSystem, directory: str = "/data") -> str:
+    properties = read_meta_properties(fs, f"{directory}/meta.properties")
     assert properties is not None
     return properties.owner
 
@@ -84,7 +86,7 @@ def test_it_is_taken_over_once(fs: MemoryFileSystem, caplog: pytest.LogCaptureFi
     assert refusal(fs) is None
     (line,) = [record.getMessage() for record in caplog.records]
     assert "topics=2 partitions=4 " in line and " configs=1 " in line
-    assert owner(fs) == OWNER_LOGD
+    assert owner(fs) == owner(fs, "/more") == OWNER_LOGD
     after = survey_metadata(fs, "/data").image
     assert after.features == {"metadata.version": 30}
     for topic in after.topics.values():
@@ -249,6 +251,10 @@ UNFIT: dict[str, tuple[Callable[[MemoryFileSystem], None], str]] = {
         add(RegisterBrokerRecord(broker_id=1, broker_epoch=-1, fenced=True, log_dirs=[b"d" * 16])),
         "name all of Kafka's log.dirs",
     ),
+    "malformed voters": (
+        lambda fs: append_control(fs, (ControlType.LEADER_CHANGE, b"\0")),
+        "its metadata is not readable",
+    ),
     "torn metadata": (tear_metadata, "its metadata is not readable"),
     "open transaction": (begin_transaction, "ends within a transaction"),
     "partition twice": (put_twice, "partition t-0 is in /data and in /more"),
@@ -305,8 +311,11 @@ def test_the_order_of_directories_does_not_matter(fs: MemoryFileSystem) -> None:
 
 def test_a_metadata_log_in_a_directory_of_its_own(files: dict[str, bytes]) -> None:
     own = {path.replace(METADATA, "/meta/__cluster_metadata-0"): content for path, content in files.items()}
-    own["/meta/meta.properties"] = files["/data/meta.properties"].replace(b"directory.id=", b"directory.id=A")
+    own["/meta/meta.properties"] = files["/data/meta.properties"]
     fs = copy_of(own)
+    found = read_meta_properties(fs, "/meta/meta.properties")
+    assert found is not None
+    write_meta_properties(fs, "/meta/meta.properties", replace(found, directory_id=uuid_to_str(b"m" * 16)))
     properties = (*PROPERTIES, "metadata.log.dir=/meta")
     assert refusal(fs, *properties) is None
     identity = read_meta_properties(fs, "/meta/meta.properties")

@@ -41,7 +41,7 @@ def test_every_place_where_a_value_is_set_is_listed_strongest_first() -> None:
     )
     assert not problems
     setting = settings_of({"segment.bytes": "5000000"}, config)["segment.bytes"]
-    assert setting.synonyms == [
+    assert list(setting.synonyms) == [
         ("segment.bytes", "5000000", ConfigSource.TOPIC),
         ("log.segment.bytes", "4000000", ConfigSource.NODE),
         ("log.segment.bytes", "3000000", ConfigSource.CLUSTER),
@@ -51,7 +51,7 @@ def test_every_place_where_a_value_is_set_is_listed_strongest_first() -> None:
 
 
 def test_what_is_set_in_another_unit_is_named_and_defaults_in_other_units_are_not() -> None:
-    assert settings_of({}, load_config())["retention.ms"].synonyms == []
+    assert settings_of({}, load_config())["retention.ms"].synonyms == ()
     setting = settings_of({}, load_config(["log.retention.minutes=1"]))["retention.ms"]
     assert (setting.value, setting.synonyms[0]) == (
         "60000",

@@ -17,8 +17,9 @@ from protocol.control_records import (
     read_end_txn_marker,
     snapshot_footer,
     snapshot_header,
+    voter_ids,
 )
-from protocol.errors import BrokerError, ErrorCode
+from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import iter_records, read_header, verify_crc
 
@@ -111,3 +112,44 @@ def test_leader_change() -> None:
     assert value == bytes.fromhex(
         "0000" + "00000003" + "02" + "00000003" + "00" + "02" + "00000003" + "00" + "00"
     )
+
+
+VOTERS = [
+    Voter(3, b"d" * 16, (("CONTROLLER", "localhost", 9093), ("OTHER", "h", 1)), 0, 1),
+    Voter(1 << 20, b"e" * 16, (), 0, 1),
+]
+
+
+def control(*records: tuple[ControlType, bytes]) -> bytearray:
+    return control_batch(records, timestamp_ms=0)
+
+
+def test_the_voters_that_were_named_last() -> None:
+    assert voter_ids(control(leader_change(1, [1, 2], [1]))) == (1, 2)
+    assert voter_ids(control(kraft_version(1), kraft_voters(VOTERS))) == (3, 1 << 20)
+    assert voter_ids(control(leader_change(1, [1, 2], [1]), kraft_voters(VOTERS))) == (3, 1 << 20)
+    assert voter_ids(control(leader_change(5, [], []))) == ()
+    assert voter_ids(control(snapshot_header(7), kraft_version(1))) is None
+
+
+def test_the_voters_of_a_leader_change_with_directories() -> None:
+    """Version 1 of the record, from kraft.version 1 on."""
+    voter = bytes.fromhex("00000007") + b"d" * 16 + b"\0"
+    value = bytes.fromhex("0001 00000007 02") + voter + b"\x02" + voter + b"\0"
+    assert voter_ids(control((ControlType.LEADER_CHANGE, value))) == (7,)
+
+
+@pytest.mark.parametrize(
+    "record", [leader_change(1, [1, 2], [1]), kraft_voters(VOTERS)], ids=["leader", "voters"]
+)
+def test_voters_cut_short_are_a_violation(record: tuple[ControlType, bytes]) -> None:
+    kind, value = record
+    first = 11 if kind is ControlType.LEADER_CHANGE else 60
+    for size in range(first):
+        with pytest.raises(ProtocolViolation):
+            voter_ids(control((kind, value[:size])))
+    hostile = (
+        value[:2] + (b"\0\0\0\1" if kind is ControlType.LEADER_CHANGE else b"") + b"\xff\xff\xff\xff\x0f"
+    )
+    with pytest.raises(ProtocolViolation):
+        voter_ids(control((kind, hostile)))

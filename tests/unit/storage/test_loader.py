@@ -8,9 +8,11 @@ import pytest
 
 from protocol.control_records import end_txn_marker
 from protocol.records import read_header
+from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.errors import CorruptLog
 from storage.fs_memory import MemoryFileSystem
+from storage.loader import load_log
 from storage.log import AppendOrigin, Log
 from storage.recovery_report import RecoveryReport
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
@@ -57,6 +59,43 @@ def damage(fs: MemoryFileSystem, name: str, position: int, value: bytes = b"\xff
     fs.write_atomic(name, bytes(content))
 
 
+# -- gaps -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_log_that_was_compacted_once_may_have_gaps(fs: MemoryFileSystem, clean: bool) -> None:
+    """Whatever its settings are now: between segments, and within one. Without that it would count as damaged."""
+    batches = write(fs, close=True)
+    for suffix in (".log", ".index", ".timeindex"):
+        fs.remove(path(6, suffix))
+    fs.write_atomic(path(0), batches[0] + batches[2])  # the second of three is gone
+    for suffix in (".index", ".timeindex"):
+        fs.remove(path(0, suffix))
+    kept = [batches[0], batches[2], *batches[6:]]
+    with pytest.raises(CorruptLog):
+        load(fs, clean=clean, cleaned=False)
+    log = load(fs, clean=clean, cleaned=True)
+    assert read_all(log) == kept
+    assert log.log_end_offset == 2 * BATCHES
+    append(log, make_batch(2), leader_epoch=2)
+    assert read_all(log)[:-1] == kept
+
+
+def load(fs: MemoryFileSystem, *, clean: bool, cleaned: bool) -> Log:
+    log, _ = load_log(
+        fs,
+        DIRECTORY,
+        TopicPartition("t", 0),
+        CONFIG,
+        recovery_point=2 * BATCHES,
+        log_start_offset=0,
+        clean=clean,
+        cleaned=cleaned,
+        now_ms=NOW_MS,
+    )
+    return log
+
+
 # -- clean --------------------------------------------------------------------------------------------------
 
 
@@ -90,6 +129,16 @@ def test_damaged_snapshots_cost_a_replay(fs: MemoryFileSystem) -> None:
     for name in fs.listdir(DIRECTORY):
         if name.endswith(".snapshot"):
             damage(fs, f"{DIRECTORY}/{name}", 8)
+    log, _ = reopen(fs, 20, clean=True)
+    assert log.producers.producers[5].next_sequence == 20
+
+
+def test_the_stop_after_a_damaged_snapshot_takes_another(fs: MemoryFileSystem) -> None:
+    write(fs, close=True)
+    for name in fs.listdir(DIRECTORY):
+        if name.endswith(".snapshot"):
+            damage(fs, f"{DIRECTORY}/{name}", 8)
+    reopen(fs, 20, clean=True)[0].close()
     log, _ = reopen(fs, 20, clean=True)
     assert log.producers.producers[5].next_sequence == 20
 

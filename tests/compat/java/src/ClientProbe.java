@@ -30,6 +30,7 @@ import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -39,9 +40,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * A command is one line, `name key=value key=value`; values are URL-encoded, bytes are hex, "-" is null.
  * Arguments that start with `config.` go to the client as they are. `produce` and `create` are followed by as
  * many item lines as their `count` says. The answer is any number of item lines, then `ok` or
- * `error CLASS MESSAGE`. tests/support/clients/java.py is the other side.
+ * `error NAME MESSAGE`. tests/support/clients/java.py is the other side.
  *
- * It uses only kafka-clients, and only calls that 3.9 has too.
+ * It uses only kafka-clients, and only calls that 3.9 has too. Administration beyond topics is in AdminCalls.
  */
 public final class ClientProbe {
     private static final HexFormat HEX = HexFormat.of();
@@ -73,7 +74,7 @@ public final class ClientProbe {
                 output.println("ok");
             } catch (Exception failure) {
                 Throwable cause = failure instanceof ExecutionException ? failure.getCause() : failure;
-                output.println("error " + cause.getClass().getSimpleName() + " " + encode(cause.toString()));
+                output.println("error " + nameOf(cause) + " " + encode(cause.toString()));
             }
             output.flush();
         }
@@ -89,7 +90,13 @@ public final class ClientProbe {
             case "describe" -> describeTopic(command);
             case "list" -> listTopics(command);
             case "cluster" -> describeCluster(command);
-            default -> throw new IllegalArgumentException("unknown command " + command.name());
+            default -> administer(command);
+        }
+    }
+
+    private void administer(Command command) throws Exception {
+        try (Admin admin = Admin.create(command.clientProperties())) {
+            new AdminCalls(admin, command, output).run();
         }
     }
 
@@ -248,6 +255,12 @@ public final class ClientProbe {
         }
     }
 
+    /** The name of Kafka's error, or of the class where that is none. */
+    private static String nameOf(Throwable failure) {
+        Errors error = Errors.forException(failure);
+        return error == Errors.UNKNOWN_SERVER_ERROR ? failure.getClass().getSimpleName() : error.name();
+    }
+
     private static String ids(List<Node> nodes) {
         return String.join(",", nodes.stream().map(node -> String.valueOf(node.id())).toList());
     }
@@ -260,7 +273,7 @@ public final class ClientProbe {
         return text == null || text.equals("-") ? null : HEX.parseHex(text);
     }
 
-    private static String encode(String text) {
+    static String encode(String text) {
         return URLEncoder.encode(text, StandardCharsets.UTF_8);
     }
 
@@ -268,7 +281,7 @@ public final class ClientProbe {
         return URLDecoder.decode(text, StandardCharsets.UTF_8);
     }
 
-    private record Command(String name, Map<String, String> fields) {
+    record Command(String name, Map<String, String> fields) {
         static Command parse(String line) {
             String[] words = line.split(" ");
             Map<String, String> fields = new LinkedHashMap<>();
