@@ -1,7 +1,8 @@
 """What all kinds of groups are asked about, each in the way of its protocol.
 
-A kind is a module of functions over its groups: `coordinator.classic.kind` for the protocol of JoinGroup, the other for
-that of KIP-848. Who works on committed offsets, or lists and deletes groups, asks through `kind_of`.
+A kind is a module of functions over its groups: `coordinator.classic.kind` for the protocol of JoinGroup,
+`coordinator.consumer.kind` for that of KIP-848. Who works on committed offsets, or lists and deletes groups, asks
+through `kind_of`.
 Source: Kafka group-coordinator, Group.java.
 """
 
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from coordinator.classic import kind as classic
 from coordinator.classic.group import ClassicGroup
+from coordinator.consumer import kind as consumer
+from coordinator.consumer.group import ConsumerGroup
 from protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ class GroupKind(Protocol[_Group_contra]):
         """As ListGroups tells it; empty for a group that only stores offsets."""
 
 
-_KINDS: Final[dict[type[Any], GroupKind[Any]]] = {ClassicGroup: classic}
+_KINDS: Final[dict[type[Any], GroupKind[Any]]] = {ClassicGroup: classic, ConsumerGroup: consumer}
 
 
 def kind_of(group: object) -> GroupKind[Any]:

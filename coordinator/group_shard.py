@@ -23,6 +23,12 @@ from coordinator.classic.rebalance import join_time_over, sync_time_over
 from coordinator.classic.records import replay_group
 from coordinator.classic.sessions import PENDING_TIMER, pending_expired, session_expired
 from coordinator.classic.sync import sync, sync_not_written
+from coordinator.consumer import lifecycle as consumer_lifecycle
+from coordinator.consumer import replay as consumer_replay
+from coordinator.consumer import timers as consumer_timers
+from coordinator.consumer.describe import describe as describe_consumers
+from coordinator.consumer.heartbeat import heartbeat as consumer_heartbeat
+from coordinator.consumer.leaving import rebalance_over, session_over
 from coordinator.group_state import GroupState
 from coordinator.offsets.commit import commit
 from coordinator.offsets.delete import (
@@ -36,6 +42,8 @@ from coordinator.offsets.expiry import EXPIRY_TIMER, begin_expiry, expire_offset
 from coordinator.offsets.fetch import fetch
 from coordinator.offsets.replay import replay_end_of_transaction, replay_legacy_offset, replay_offset
 from coordinator.shard import AppendRefused, Call, Effects, TimerFired, TimerKey, TopicsChanged
+from protocol.messages.consumer_group_describe import ConsumerGroupDescribeRequest
+from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from protocol.messages.delete_groups import DeleteGroupsRequest
 from protocol.messages.describe_groups import DescribeGroupsRequest
 from protocol.messages.heartbeat import HeartbeatRequest
@@ -45,7 +53,18 @@ from protocol.messages.list_groups import ListGroupsRequest
 from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_delete import OffsetDeleteRequest
 from protocol.messages.offset_fetch import OffsetFetchRequest
-from protocol.messages.records_group import GroupMetadataKey, LegacyOffsetCommitKey, OffsetCommitKey
+from protocol.messages.records_group import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMetadataKey,
+    GroupMetadataKey,
+    LegacyOffsetCommitKey,
+    OffsetCommitKey,
+)
 from protocol.messages.sync_group import SyncGroupRequest
 
 if TYPE_CHECKING:
@@ -60,10 +79,12 @@ _CALLS: dict[type[Message], Callable[[GroupState, Call, TimestampMs, Effects], N
     SyncGroupRequest: sync,
     HeartbeatRequest: heartbeat,
     LeaveGroupRequest: leave,
+    ConsumerGroupHeartbeatRequest: consumer_heartbeat,
     OffsetCommitRequest: commit,
     OffsetFetchRequest: fetch,
     OffsetDeleteRequest: delete_offsets,
     DescribeGroupsRequest: describe,
+    ConsumerGroupDescribeRequest: describe_consumers,
     ListGroupsRequest: list_groups,
     DeleteGroupsRequest: delete_groups,
 }
@@ -73,6 +94,10 @@ _TIMERS: dict[object, Callable[[GroupState, TimerKey, TimestampMs, Effects], Non
     PENDING_TIMER: pending_expired,
     JOIN_TIMER: join_time_over,
     SYNC_TIMER: sync_time_over,
+    consumer_timers.SESSION: session_over,
+    consumer_timers.REBALANCE: rebalance_over,
+    consumer_timers.JOIN: session_over,
+    consumer_timers.SYNC: session_over,
     EXPIRY_TIMER: expire_offsets,
     ORPHANS_TIMER: drop_orphans,
 }
@@ -82,6 +107,13 @@ _RECORDS: dict[
     type[Message], Callable[[GroupState, Any, Any, Offset, TransactionalProducer | None], None]
 ] = {
     GroupMetadataKey: replay_group,
+    ConsumerGroupMetadataKey: consumer_replay.group_metadata,
+    ConsumerGroupPartitionMetadataKey: consumer_replay.old_partition_metadata,
+    ConsumerGroupMemberMetadataKey: consumer_replay.member_metadata,
+    ConsumerGroupTargetAssignmentMetadataKey: consumer_replay.assignment_epoch,
+    ConsumerGroupTargetAssignmentMemberKey: consumer_replay.target,
+    ConsumerGroupCurrentMemberAssignmentKey: consumer_replay.current_assignment,
+    ConsumerGroupRegularExpressionKey: consumer_replay.resolved_regex,
     OffsetCommitKey: replay_offset,
     LegacyOffsetCommitKey: replay_legacy_offset,
 }
@@ -90,6 +122,10 @@ _RECORDS: dict[
 _REFUSED: dict[object, Callable[[GroupState, AppendRefused, TimestampMs, Effects], None]] = {
     JoinGroupRequest: join_not_written,
     SyncGroupRequest: sync_not_written,
+    consumer_timers.SESSION: consumer_timers.try_again,
+    consumer_timers.REBALANCE: consumer_timers.try_again,
+    consumer_timers.JOIN: consumer_timers.try_again,
+    consumer_timers.SYNC: consumer_timers.try_again,
     EXPIRY_TIMER: expiry_failed,
     ORPHANS_TIMER: orphans_stayed,
     TopicsChanged: orphans_stayed,
@@ -98,11 +134,13 @@ _REFUSED: dict[object, Callable[[GroupState, AppendRefused, TimestampMs, Effects
 but what its records say, so there is nothing to undo."""
 
 _TOPICS_CHANGED: tuple[Callable[[GroupState, TopicsChanged, TimestampMs, Effects], None], ...] = (
+    consumer_lifecycle.topics_changed,
     topics_changed,
 )
 
 _LOADED: tuple[Callable[[GroupState, TimestampMs, Effects], None], ...] = (
     classic_lifecycle.begin,
+    consumer_lifecycle.begin,
     begin_expiry,
 )
 

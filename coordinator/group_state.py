@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from coordinator.classic.group import ClassicGroup
+from coordinator.consumer.group import ConsumerGroup
+from coordinator.consumer.topics import KnownTopics
 from coordinator.offsets.store import OffsetStore
 
 if TYPE_CHECKING:
@@ -17,18 +19,20 @@ if TYPE_CHECKING:
     from coordinator.offsets.expiry import SweepStep
     from coordinator.ports import Entropy, TopicCatalog
 
-Group: TypeAlias = ClassicGroup
+Group: TypeAlias = ClassicGroup | ConsumerGroup
 
 
 class GroupState:
     """The hard and soft state of a shard, and what its decisions rest on besides."""
 
-    __slots__ = ("catalog", "config", "entropy", "groups", "loaded", "offsets", "orphans", "sweep")
+    __slots__ = ("catalog", "config", "entropy", "groups", "loaded", "offsets", "orphans", "sweep", "topics")
 
     def __init__(self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy) -> None:
         self.config = config
         self.catalog = catalog
         self.entropy = entropy
+        self.topics = KnownTopics(catalog)
+        """What consumer groups remember of the catalog."""
         self.groups: dict[str, Group] = {}
         """By group id. A group that only stores offsets is a classic one, empty and without a protocol type."""
         self.loaded = False

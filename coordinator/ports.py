@@ -48,6 +48,10 @@ class Entropy(Protocol):
 class TopicCatalog(Protocol):
     """The topics of the cluster, as the metadata has them now."""
 
+    @property
+    def version(self) -> Offset:
+        """Rises with every change of the metadata, over restarts, too."""
+
     def topic_names(self) -> Collection[str]: ...
 
     def topic_id(self, name: str) -> bytes | None: ...

@@ -118,6 +118,14 @@ class Effects:
     def refuse(self, waiter: Waiter, code: ErrorCode) -> None:
         self.refusals.append((waiter, code))
 
+    def discard(self) -> None:
+        """Take back all of it."""
+        self.records.clear()
+        self.producer = None
+        self.answers.clear()
+        self.refusals.clear()
+        self.timers.clear()
+
     def set_timer(self, key: TimerKey, due_ms: TimestampMs) -> None:
         self.timers.append((key, due_ms))
 

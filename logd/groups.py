@@ -13,6 +13,7 @@ from logd.entropy import SystemEntropy
 
 if TYPE_CHECKING:
     from logd.broker import Broker
+    from protocol.types import Offset
     from replication.metadata_image import MetadataImage
 
 GROUP_TOPIC: Final = "__consumer_offsets"
@@ -51,6 +52,10 @@ class ImageCatalog:
 
     def __init__(self, image: MetadataImage) -> None:
         self._image = image
+
+    @property
+    def version(self) -> Offset:
+        return self._image.offset
 
     def topic_names(self) -> Collection[str]:
         return self._image.topics.keys()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
 from protocol.types import TopicPartition, uuid_to_str
-from replication.controller import METADATA_VERSION
+from replication.controller import METADATA_VERSION, SUPPORTED_FEATURES
 from replication.metadata_commands import TakeOverNode
 from replication.metadata_image import UnusableMetadata
 from replication.take_over import METADATA_VERSION_FEATURE, take_over_problem
@@ -143,7 +143,7 @@ class TakeOver:
             image.next_producer_id,
             image.features.get(METADATA_VERSION_FEATURE, METADATA_VERSION),
             METADATA_VERSION,
-            ",".join(sorted(set(image.features) - {METADATA_VERSION_FEATURE})) or "none",
+            ",".join(sorted(set(image.features) - set(SUPPORTED_FEATURES))) or "none",
         )
 
     def _write_owner(self, directory: DataDirectory, owner: str) -> None:

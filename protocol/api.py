@@ -32,6 +32,8 @@ What the versions brought (KIP):
 - ListGroups 4: states (518); 5: types (848).   DeleteGroups 0 (229); 3: messages (1043).   OffsetDelete 0 (496).
 - OffsetForLeaderEpoch 2: leader epoch (320).   DescribeCluster 1: controllers (919); 2: fenced brokers (1073).
 - DescribeConfigs 1: synonyms (226); 3: documentation (569).   IncrementalAlterConfigs (339).
+- ConsumerGroupHeartbeat 1: patterns (848), member ids of the client (1082).   ConsumerGroupDescribe 1: types of
+  members (1099).
 - ListConfigResources 0: client metrics (714); 1: every kind (1142).
 Flexible versions are those of KIP-482.
 """
@@ -117,6 +119,8 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(60, "DescribeCluster", "describe_cluster", (0, 2), flexible=0),
         _spec(61, "DescribeProducers", "describe_producers", (0, 0), flexible=0),
         _spec(64, "UnregisterBroker", "unregister_broker", (0, 0), flexible=0),
+        _spec(68, "ConsumerGroupHeartbeat", "consumer_group_heartbeat", (0, 1), flexible=0),
+        _spec(69, "ConsumerGroupDescribe", "consumer_group_describe", (0, 1), flexible=0),
         _spec(74, "ListConfigResources", "list_config_resources", (0, 1), flexible=0),
         _spec(75, "DescribeTopicPartitions", "describe_topic_partitions", (0, 0), flexible=0),
     )

@@ -11,7 +11,7 @@ ConfigurationControlManager.java.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from protocol.errors import BrokerError, ErrorCode
@@ -25,7 +25,7 @@ from protocol.messages.records_metadata import (
     UnregisterBrokerRecord,
 )
 from protocol.types import NodeId, Offset
-from replication.broker_registration import registration_record
+from replication.broker_registration import BrokerRegistration, registration_record
 from replication.config_changes import ConfigChanger
 from replication.directories import assignment_record, leadership_changes
 from replication.metadata_commands import (
@@ -59,7 +59,10 @@ PRODUCER_ID_MAX = 2**63 - 1
 METADATA_VERSION = 30
 """Level of the feature metadata.version that our records follow: Kafka 4.3-IV0."""
 
-SUPPORTED_FEATURES = {"metadata.version": (METADATA_VERSION, METADATA_VERSION)}
+SUPPORTED_FEATURES = {
+    "group.version": (0, 1),  # 1: the consumer groups of KIP-848
+    "metadata.version": (METADATA_VERSION, METADATA_VERSION),
+}
 """(lowest, highest) level of each feature that this version can work at, both inclusive."""
 
 _UNFENCE = -1  # BrokerRegistrationChangeRecord.fenced
@@ -180,8 +183,15 @@ class Controller:
             registration_record(registration),
             BrokerRegistrationChangeRecord(broker_id=node_id, broker_epoch=next_offset, fenced=_UNFENCE),
             *leadership_changes(self._image, node_id, registration.log_dirs),
+            *self._new_features(registration),
         ]
         return Decision(records, registration._replace(fenced=False), self._touching_all(node_id))
+
+    def _new_features(self, registration: BrokerRegistration) -> Iterator[FeatureLevelRecord]:
+        """Finalise what came after the cluster was begun: nobody who is at work lacks it."""
+        for feature, (lowest, highest) in SUPPORTED_FEATURES.items():
+            if lowest == 0 and feature not in self._image.features and feature in registration.features:
+                yield FeatureLevelRecord(name=feature, feature_level=highest)
 
     def _lose_directory(self, command: LoseDirectory) -> Decision:
         node_id = command.node_id

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coordinator.classic.member import ClassicMember
+    from coordinator.consumer.group import ConsumerGroup
     from coordinator.shard import TimerKey
     from protocol.types import TimestampMs
 
@@ -40,6 +41,7 @@ class ClassicGroup:
 
     __slots__ = (
         "extended",
+        "former",
         "generation_id",
         "group_id",
         "initial_delay_left_ms",
@@ -91,6 +93,8 @@ class ClassicGroup:
         """Somebody joined since the initial delay began or was extended."""
         self.replacements: dict[str, ClassicMember] = {}
         """Static members come back under these ids, from the proposal of the record that says so to its replay."""
+        self.former: ConsumerGroup | None = None
+        """The empty group of consumers that it takes the place of, until that is written."""
         self.written = False
         """The log knows of it."""
         self.join_timer: TimerKey = (JOIN_TIMER, group_id)

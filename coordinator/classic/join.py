@@ -18,6 +18,9 @@ from coordinator.classic.records import write_new_group
 from coordinator.classic.sessions import PENDING_TIMER
 from coordinator.classic.states import ClassicState
 from coordinator.classic.static_members import come_back
+from coordinator.consumer.classic_members import join_consumers
+from coordinator.consumer.group import ConsumerGroup
+from coordinator.consumer.records import group_gone
 from coordinator.shard import Call
 from protocol.errors import ErrorCode
 
@@ -42,12 +45,14 @@ def join(state: GroupState, call: Call, now_ms: TimestampMs, effects: Effects) -
         refuse_join(call, ErrorCode.INVALID_SESSION_TIMEOUT, effects, request.member_id)
         return
     group = state.groups.get(request.group_id)
-    if group is None:
+    if isinstance(group, ConsumerGroup) and not group.is_empty:
+        join_consumers(state, group, call, now_ms, effects)
+        return
+    if not isinstance(group, ClassicGroup):
         if request.member_id:
             refuse_join(call, ErrorCode.UNKNOWN_MEMBER_ID, effects, request.member_id)
             return
-        group = state.groups[request.group_id] = ClassicGroup(request.group_id, now_ms)
-        write_new_group(group, effects)
+        group = _new_group(state, request.group_id, group, now_ms, effects)
     if not _has_room(state, group, request.member_id):
         removed = group.remove(request.member_id)
         if removed is not None:
@@ -73,10 +78,29 @@ def join_not_written(
         return
     group.replacements = {}
     if not group.written:
-        del state.groups[group_id]
+        if group.former is None:
+            del state.groups[group_id]
+        else:
+            state.groups[group_id] = group.former
         for member in group.members.values():
             if member.join is not None:
                 effects.refuse(member.join.waiter, refused.code)
+
+
+def _new_group(
+    state: GroupState,
+    group_id: str,
+    former: ConsumerGroup | None,
+    now_ms: TimestampMs,
+    effects: Effects,
+) -> ClassicGroup:
+    """Return a new group, which is written with what this event amounts to; one of consumers gives way to it."""
+    if former is not None:
+        group_gone(effects, former)
+    group = state.groups[group_id] = ClassicGroup(group_id, now_ms)
+    group.former = former
+    write_new_group(group, effects)
+    return group
 
 
 def _has_room(state: GroupState, group: ClassicGroup, member_id: str) -> bool:

@@ -89,6 +89,7 @@ def replay_group(
 
 def _confirm(group: ClassicGroup, value: GroupMetadataValue) -> None:
     group.written = True
+    group.former = None
     for new in group.replacements.values():
         assert new.instance_id is not None
         group.replace(group.members[group.static_members[new.instance_id]], new)

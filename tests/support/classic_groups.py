@@ -87,25 +87,32 @@ class ClassicWorld(GroupWorld):
     def heartbeat(
         self, member_id: str, generation_id: int, instance_id: str | None = None, *, version: int = 4
     ) -> ErrorCode:
-        """Return the error code; a heartbeat never waits."""
+        """Return the error code of a heartbeat that is answered at once."""
+        answer = self.send_heartbeat(member_id, generation_id, instance_id, version=version)
+        return ErrorCode(answer.response.error_code)
+
+    def send_heartbeat(
+        self, member_id: str, generation_id: int, instance_id: str | None = None, *, version: int = 4
+    ) -> Answer:
         request = HeartbeatRequest(
             group_id=GROUP, generation_id=generation_id, member_id=member_id, group_instance_id=instance_id
         )
-        return ErrorCode(self.call(request, version).error_code)
+        return self.send(request, version)
 
     def leave(self, *members: tuple[str, str | None] | str) -> list[ErrorCode]:
         """Have members leave, each given by its id or as (member id, instance id); return the code of each."""
         leavers = [(member, None) if isinstance(member, str) else member for member in members]
-        request = LeaveGroupRequest(
-            group_id=GROUP,
-            members=[
-                LeaveGroupRequest.MemberIdentity(member_id=member_id, group_instance_id=instance_id)
-                for member_id, instance_id in leavers
-            ],
-        )
-        response = self.call(request)
+        response = self.send_leave(*leavers).response
         assert response.error_code == ErrorCode.NONE
         return [ErrorCode(member.error_code) for member in response.members]
+
+    def send_leave(self, *members: tuple[str, str | None]) -> Answer:
+        """Have members leave, each given as (member id, instance id)."""
+        leavers = [
+            LeaveGroupRequest.MemberIdentity(member_id=member_id, group_instance_id=instance_id)
+            for member_id, instance_id in members
+        ]
+        return self.send(LeaveGroupRequest(group_id=GROUP, members=leavers))
 
     # -- members that came this far ------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class Topics:
         self.racks: dict[tuple[str, int], tuple[str, ...]] = {}
         self.generation: dict[str, int] = {}
         """How often a topic of the name was deleted: the next one has another id."""
+        self.version: Offset = 0
+        """Whoever changes topics raises it."""
 
     def topic_names(self) -> Collection[str]:
         return self.partitions.keys()
@@ -202,6 +204,7 @@ class GroupWorld:
     def create_topic(self, name: str, partitions: int) -> None:
         """Create a topic, or have it grow."""
         self.topics.partitions[name] = partitions
+        self.topics.version += 1
         self.runtime.handle(TopicsChanged((), ()), self.now_ms)
 
     def delete_topic(self, name: str) -> None:
@@ -209,6 +212,7 @@ class GroupWorld:
         assert topic_id is not None
         del self.topics.partitions[name]
         self.topics.generation[name] = self.topics.generation.get(name, 0) + 1
+        self.topics.version += 1
         self.runtime.handle(TopicsChanged((name,), (topic_id,)), self.now_ms)
 
     # -- what came of it -----------------------------------------------------------------------------------

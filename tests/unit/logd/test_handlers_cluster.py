@@ -42,9 +42,12 @@ def test_every_served_api_is_listed_with_its_range(version: int) -> None:
         assert listed[0][0] == 0  # old librdkafka takes another minimum of Produce for "no compression"
         if version >= 3:
             assert {f.name: f.max_version_level for f in response.finalized_features} == {
-                "metadata.version": 30
+                "group.version": 1,
+                "metadata.version": 30,
             }
-            assert [f.name for f in response.supported_features] == ["metadata.version"]
+            # A range from 0 on is shown to who can read it.
+            names = ["group.version", "metadata.version"] if version >= 4 else ["metadata.version"]
+            assert [f.name for f in response.supported_features] == names
             assert response.finalized_features_epoch == broker.metadata.image.offset
 
     with_broker(scenario)

@@ -88,7 +88,7 @@ def test_it_is_taken_over_once(fs: MemoryFileSystem, caplog: pytest.LogCaptureFi
     assert "topics=2 partitions=4 " in line and " configs=1 " in line
     assert owner(fs) == owner(fs, "/more") == OWNER_LOGD
     after = survey_metadata(fs, "/data").image
-    assert after.features == {"metadata.version": 30}
+    assert after.features == {"metadata.version": 30, "group.version": 1}
     for topic in after.topics.values():
         for index, state in topic.partitions.items():
             former = before.topics[topic.name].partitions[index]
@@ -129,7 +129,7 @@ def test_records_and_producers_go_on(fs: MemoryFileSystem) -> None:
 def test_a_lower_metadata_version_is_raised(fs: MemoryFileSystem) -> None:
     append(fs, [FeatureLevelRecord(name="metadata.version", feature_level=20)])
     assert refusal(fs) is None
-    assert survey_metadata(fs, "/data").image.features == {"metadata.version": 30}
+    assert survey_metadata(fs, "/data").image.features == {"metadata.version": 30, "group.version": 1}
 
 
 REMOVED_AGAIN = [
