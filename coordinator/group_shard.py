@@ -159,6 +159,10 @@ class GroupShard:
     def __init__(self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy) -> None:
         self.state = GroupState(config, catalog, entropy)
 
+    def configure(self, config: GroupConfig) -> None:
+        """Follow these settings from now on."""
+        self.state.config = config
+
     def decide(self, event: Event, now_ms: TimestampMs, effects: Effects) -> None:
         state = self.state
         match event:

@@ -165,6 +165,14 @@ class Broker:
         if self._groups is not None and partition.topic_partition.topic == self._groups.topic_name:
             self._groups.role_changed(partition)
 
+    def reconfigure(self, config: BrokerConfig) -> None:
+        """Put a new configuration into force, as far as it is not read where it is used."""
+        self.config = config
+        if self._groups is not None:
+            from logd.groups import reconfigure_groups  # noqa: PLC0415 - a node without groups never loads it
+
+            reconfigure_groups(self._groups, config.values)
+
     def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
         """See `Replicas.storage_failed`."""
         return self.replicas.storage_failed(partition, error)

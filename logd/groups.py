@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final, cast
 
 from coordinator.group_shard import GroupShard
 from coordinator.internal_records import GROUP_RECORDS
@@ -13,6 +13,7 @@ from logd.entropy import SystemEntropy
 
 if TYPE_CHECKING:
     from logd.broker import Broker
+    from logd.config.key import Value
     from protocol.types import Offset
     from replication.metadata_image import MetadataImage
 
@@ -28,6 +29,13 @@ def group_host(broker: Broker) -> CoordinatorHost:
         return GroupShard(group_config(broker.config.values), catalog, entropy)
 
     return CoordinatorHost(broker, _topic(broker), GROUP_RECORDS, new_shard)
+
+
+def reconfigure_groups(host: CoordinatorHost, given: Mapping[str, Value]) -> None:
+    """Put the settings of groups into force, as they follow from all that is `given`."""
+    config = group_config(given)
+    for shard in host.shards():
+        cast(GroupShard, shard).configure(config)
 
 
 def _topic(broker: Broker) -> InternalTopic:

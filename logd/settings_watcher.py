@@ -92,7 +92,8 @@ class SettingsWatcher:
             return
         from logd.config.dynamic import with_dynamic  # noqa: PLC0415 - a start with no such settings need not
 
-        broker.config, problems = with_dynamic(broker.config, cluster, node)
+        config, problems = with_dynamic(broker.config, cluster, node)
+        broker.reconfigure(config)
         for problem in problems:
             log.warning("setting ignored reason=%s", problem)
         self._server.change_limits(server_limits(broker.config))

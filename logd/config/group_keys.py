@@ -105,6 +105,7 @@ GROUP_KEYS: tuple[ConfigKey, ...] = (
         1_000,
         "Shortest time between two assignments of a consumer group, in milliseconds.",
         low=0,
+        dynamic=True,
     ),
     ConfigKey(
         "group.consumer.regex.refresh.interval.ms",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from coordinator.internal_records import UnreadableRecord
@@ -94,6 +94,10 @@ class CoordinatorHost:
     @property
     def topic_name(self) -> str:
         return self._topic.name
+
+    def shards(self) -> Iterator[Shard]:
+        """Those of the partitions that this node leads."""
+        return (hosted.runtime.shard for hosted in self._hosted.values())
 
     # -- finding -------------------------------------------------------------------------------------------
 

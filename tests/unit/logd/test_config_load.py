@@ -206,9 +206,9 @@ def test_refused_properties_that_ask_for_nothing_pass() -> None:
 
 def test_properties_without_effect_are_remembered_once(tmp_path: Path) -> None:
     config = load_config(
-        ["num.io.threads=8"], file=_file(tmp_path, "num.io.threads=9\noffsets.topic.num.partitions=4")
+        ["num.io.threads=8"], file=_file(tmp_path, "num.io.threads=9\noffsets.load.buffer.size=4096")
     )
-    assert config.settings.without_effect == ("num.io.threads", "offsets.topic.num.partitions")
+    assert config.settings.without_effect == ("num.io.threads", "offsets.load.buffer.size")
 
 
 def test_per_ip_overrides() -> None:

@@ -16,6 +16,8 @@ from logd.config.broker_keys import BROKER_KEYS
 from logd.config.topic_keys import TOPIC_KEYS
 from protocol.compression import Codec
 from protocol.errors import ErrorCode
+from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
+from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.record_builder import build_batch
 from protocol.records import CODEC_MASK, Record, read_header
 from storage.fs_faulty import FaultyFileSystem, Loss
@@ -273,11 +275,45 @@ async def check_max_connections_per_ip_overrides(node: Node, client: Client, cha
     assert not await is_served(node)
 
 
+async def heartbeat(client: Client, member_id: str, **subscription: Any) -> int:
+    """Join a consumer group; return the epoch of the assignment that the member got."""
+    answer = await client.call(
+        ConsumerGroupHeartbeatRequest(
+            group_id="g",
+            member_id=member_id,
+            member_epoch=0,
+            rebalance_timeout_ms=60_000,
+            topic_partitions=[],
+            **subscription,
+        ),
+        version=1,
+    )
+    assert answer.error_code == ErrorCode.NONE, answer
+    return int(answer.member_epoch)
+
+
+async def find_group(client: Client) -> None:
+    finding = FindCoordinatorRequest(key_type=0, coordinator_keys=["g"])
+    (found,) = (await client.call(finding, version=6)).coordinators
+    assert found.error_code == ErrorCode.NONE
+
+
+async def check_assignment_interval(node: Node, client: Client, change: Setter) -> None:
+    await find_group(client)
+    assert await heartbeat(client, "first", subscribed_topic_names=["t"]) == 1
+    await change("10000")
+    node.clock.now_ms += 5_000
+    assert await heartbeat(client, "second", subscribed_topic_names=["t"]) == 1
+    node.clock.now_ms += 5_000
+    assert await heartbeat(client, "third", subscribed_topic_names=["t"]) == 3
+
+
 CHECKS: dict[str, Check] = {
     "compression.gzip.level": check_level("1"),
     "compression.lz4.level": check_level("12"),
     "compression.type": check_compression_type,
     "compression.zstd.level": check_level("19"),
+    "group.consumer.assignment.interval.ms": check_assignment_interval,
     "log.cleanup.policy": check_cleanup_policy,
     "log.flush.interval.messages": check_flush_messages,
     "log.flush.interval.ms": check_flush_ms,
