@@ -120,7 +120,11 @@ class Kit:
         return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, text=True, env=env)
 
 
-KAFKA = Kit("kafka-4.3.1", HOME / "pom.xml", ["ClientProbe.java", "DumpCheck.java"])
+KAFKA = Kit(
+    "kafka-4.3.1",
+    HOME / "pom.xml",
+    ["ClientProbe.java", "DumpCheck.java", "AssignorOracle.java", "RegexOracle.java"],
+)
 CLIENT_4_4 = Kit("client-4.4.0", HOME / "client-4.4" / "pom.xml", ["ClientProbe.java", "MessageOracle.java"])
 CLIENT_3_9 = Kit("client-3.9.1", HOME / "client-3.9" / "pom.xml", ["ClientProbe.java"])
 
