@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from coordinator.assignors.regex import matching
+from coordinator.assignors.regex import matching, validate
 from protocol.errors import BrokerError
 from tests.support import java
 
@@ -68,9 +68,10 @@ def ask_kafka(patterns: list[str]) -> list[set[str] | None]:
 
 def ask_ours(pattern: str) -> set[str] | None:
     try:
-        return set(matching(pattern, NAMES))
+        validate(pattern)
     except BrokerError:
         return None
+    return set(matching(pattern, NAMES))
 
 
 def is_comparable(pattern: str) -> bool:
