@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 from hypothesis import strategies as st
@@ -52,19 +53,19 @@ def check_complete(group: Group, targets: Mapping[str, Assignment]) -> None:
 
 
 @st.composite
-def groups(draw: st.DrawFn, *, topics_max: int = 6, members_max: int = 8) -> Group:
+def groups(draw: st.DrawFn, *, topics_max: int = 6, members_max: int = 9) -> Group:
     """Groups in any state between two assignments: topics grew, subscriptions changed, members came, went, and
     replaced each other; half of them with the same subscriptions for all."""
     topics = [topic_id(number) for number in range(1, draw(st.integers(1, topics_max)) + 1)]
-    counts = {topic: draw(st.integers(1, 12)) for topic in topics}
+    counts = {topic: draw(st.integers(1, 12) | st.integers(20, 30)) for topic in topics}
     member_ids = [f"member-{number}" for number in range(draw(st.integers(1, members_max)))]
     some_topics = st.frozensets(st.sampled_from(topics))
     common = draw(st.none() | st.just(frozenset(topics)) | some_topics)
     owners: dict[str, dict[bytes, set[int]]] = {member_id: {} for member_id in member_ids}
-    candidates = st.sampled_from([None, *member_ids, *member_ids[:2] * 3])  # so that loads are uneven
     for topic in draw(some_topics):
+        few = draw(st.lists(st.sampled_from(member_ids), min_size=1, max_size=5))  # so that loads are uneven
         for partition in range(counts[topic]):
-            owner = draw(candidates)
+            owner = draw(st.sampled_from([*few, None]))
             if owner is not None:
                 owners[owner].setdefault(topic, set()).add(partition)
     return {
@@ -74,4 +75,25 @@ def groups(draw: st.DrawFn, *, topics_max: int = 6, members_max: int = 8) -> Gro
             instance_id=draw(st.none() | st.just(f"instance-{100 - number}")),
         )
         for number, member_id in enumerate(member_ids)
+    }, counts
+
+
+def uneven_group(seed: int) -> Group:
+    """A group of overlapping subscriptions in which few members hold much: what takes several rounds to even out."""
+    chance = random.Random(seed)
+    topics = [topic_id(number) for number in range(1, chance.randint(2, 6) + 1)]
+    counts = {topic: chance.randint(5, 60) for topic in topics}
+    subscriptions = {
+        f"member-{number:02}": {topic for topic in topics if chance.random() < 0.7}
+        for number in range(chance.randint(3, 14))
+    }
+    owned: dict[str, dict[bytes, frozenset[int]]] = {member_id: {} for member_id in subscriptions}
+    for topic in topics:
+        subscribers = [member_id for member_id, subscribed in subscriptions.items() if topic in subscribed]
+        owners = chance.sample(subscribers, min(len(subscribers), chance.randint(1, 5)))
+        for place, owner in enumerate(owners):
+            owned[owner][topic] = frozenset(range(place, counts[topic], len(owners)))
+    return {
+        member_id: MemberSpec(frozenset(subscribed), owned[member_id])
+        for member_id, subscribed in subscriptions.items()
     }, counts
