@@ -300,12 +300,12 @@ async def find_group(client: Client) -> None:
 
 async def check_assignment_interval(node: Node, client: Client, change: Setter) -> None:
     await find_group(client)
-    assert await heartbeat(client, "first", subscribed_topic_names=["t"]) == 1
+    assert await heartbeat(client, "first", subscribed_topic_names=["t"]) == 2
     await change("10000")
     node.clock.now_ms += 5_000
-    assert await heartbeat(client, "second", subscribed_topic_names=["t"]) == 1
+    assert await heartbeat(client, "second", subscribed_topic_names=["t"]) == 2
     node.clock.now_ms += 5_000
-    assert await heartbeat(client, "third", subscribed_topic_names=["t"]) == 3
+    assert await heartbeat(client, "third", subscribed_topic_names=["t"]) == 4
 
 
 CHECKS: dict[str, Check] = {
