@@ -87,5 +87,5 @@ def _invalid(pattern: str, reason: str) -> BrokerError:
     quoted = pattern if len(pattern) <= _QUOTED_MAX else pattern[:_QUOTED_MAX] + "…"
     return BrokerError(
         ErrorCode.INVALID_REGULAR_EXPRESSION,
-        f"the topic pattern `{quoted}` is not valid: {reason[:_QUOTED_MAX]}",
+        f"The topic pattern `{quoted}` is not valid: {reason[:_QUOTED_MAX]}.",
     )

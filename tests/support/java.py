@@ -122,8 +122,9 @@ class Kit:
 
 PROBE = ["ClientProbe.java", "AdminCalls.java"]
 ORACLES = ["AssignorOracle.java", "RegexOracle.java"]
+OTHERS = ["DumpCheck.java", "PatternProbe.java", "ToolRunner.java"]
 
-KAFKA = Kit("kafka-4.3.1", HOME / "pom.xml", [*PROBE, *ORACLES, "DumpCheck.java", "ToolRunner.java"])
+KAFKA = Kit("kafka-4.3.1", HOME / "pom.xml", [*PROBE, *ORACLES, *OTHERS])
 CLIENT_4_4 = Kit("client-4.4.0", HOME / "client-4.4" / "pom.xml", [*PROBE, "MessageOracle.java"])
 CLIENT_3_9 = Kit("client-3.9.1", HOME / "client-3.9" / "pom.xml", PROBE)
 
