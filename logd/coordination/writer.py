@@ -90,8 +90,9 @@ def _batch(
         producer_epoch=NO_PRODUCER_EPOCH if producer is None else producer.producer_epoch,
         transactional=producer is not None,
     )
-    for key, value in records:
-        builder.append(
-            None if value is None else encode_value(value), key=encode_key(key), timestamp_ms=now_ms
-        )
+    builder.extend(
+        [encode_key(key) for key, _ in records],
+        [None if value is None else encode_value(value) for _, value in records],
+        timestamp_ms=now_ms,
+    )
     return builder.build()
