@@ -84,7 +84,7 @@ class ShardRuntime:
         self._writer = writer
         self._answers = answers
         self._end_offset: Offset = 0
-        """End (exclusive) of what this runtime has written; 0 while it has written nothing."""
+        """End (exclusive) of what was replayed into the shard."""
         self._parked: deque[_Parked] = deque()
         self._due: dict[TimerKey, TimestampMs] = {}
         """When each timer that is set is due."""
@@ -96,9 +96,13 @@ class ShardRuntime:
 
     # -- events ------------------------------------------------------------------------------------------
 
-    def loaded(self, now_ms: TimestampMs) -> None:
-        """The log was replayed into the shard: take calls from now on."""
+    def loaded(self, now_ms: TimestampMs, end_offset: Offset = 0) -> None:
+        """The log was replayed into the shard, up to `end_offset` (exclusive): take calls from now on.
+
+        What a new leader found at the end of the log may not be committed yet; answers wait for that, too.
+        """
         self.state = State.ACTIVE
+        self._end_offset = end_offset
         effects = Effects()
         self.shard.on_loaded(now_ms, effects)
         self._perform(effects, None, now_ms)

@@ -224,7 +224,7 @@ class CoordinatorHost:
     async def _load(self, hosted: _Hosted) -> None:
         partition = hosted.partition
         try:
-            await load_shard(self._broker, partition, self._types, hosted.runtime.shard)
+            end_offset = await load_shard(self._broker, partition, self._types, hosted.runtime.shard)
         except StorageError as error:
             self._broker.storage_failed(partition, error)
         except (UnreadableRecord, BrokerError) as error:
@@ -234,7 +234,7 @@ class CoordinatorHost:
             log.exception("coordinator not loaded partition=%s", partition.topic_partition)
             hosted.runtime.resign()
         else:
-            hosted.runtime.loaded(self._broker.now_ms())
+            hosted.runtime.loaded(self._broker.now_ms(), end_offset)
             self._arm_timer(hosted.runtime)
 
     def _drop(self, index: int) -> None:

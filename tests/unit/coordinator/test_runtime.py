@@ -144,6 +144,18 @@ def test_an_answer_waits_for_its_records_and_a_read_for_what_it_saw(world: World
     assert world.answered == [1, 2]
 
 
+def test_an_answer_waits_for_what_a_new_leader_found_uncommitted() -> None:
+    world = World(loaded=False)
+    world.writer.commits_at_once = False
+    world.writer.end, world.writer.high_watermark = 7, 5
+    world.runtime.loaded(0, 7)
+    world.call("read", 1)
+    assert world.answered == []
+    world.writer.high_watermark = 7
+    world.runtime.high_watermark_moved()
+    assert world.answered == [1]
+
+
 def test_a_commit_of_some_answers_only_those(world: World) -> None:
     world.writer.commits_at_once = False
     world.call("a", 1)
