@@ -1,0 +1,16 @@
+"""Goal: the simulation finds bugs. Method: plant one at a time and let it look; one that it misses fails the test."""
+
+import pytest
+
+from tests.simulation.groups.bugs import BUGS, planted
+from tests.simulation.groups.simulation import Violation, run
+
+SEEDS = 1000
+"""Within so many runs each must be found; most are within ten."""
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_run_finds(bug: str) -> None:
+    with planted(bug), pytest.raises(Violation, match=f"--bug {bug}"):
+        for seed in range(1, SEEDS + 1):
+            run(seed, bug=bug)

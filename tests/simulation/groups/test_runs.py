@@ -1,0 +1,78 @@
+"""Goal: whatever goes wrong, groups keep their promises, and are settled soon after it stops.
+
+Method: 2,000 runs, each made from its seed alone: clients, coordinator, network and faults; checks.py says what holds
+at every moment. A failure prints the command that replays it. For more:
+`python -m tests.simulation.groups --seeds N --start S`.
+"""
+
+import pytest
+
+from tests.simulation.groups.simulation import Simulation, Violation, run
+
+RUNS = 2000
+_AT_ONCE = 100
+
+
+@pytest.mark.parametrize("start", range(1, RUNS + 1, _AT_ONCE))
+def test_runs(start: int) -> None:
+    for seed in range(start, start + _AT_ONCE):
+        run(seed)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("start", range(100_000, 140_000, 2_000))
+def test_many_more_runs(start: int) -> None:
+    for seed in range(start, start + 2_000):
+        run(seed)
+
+
+def test_a_seed_is_a_run() -> None:
+    assert [run(seed).trace for seed in range(1, 6)] == [run(seed).trace for seed in range(1, 6)]
+
+
+def test_the_runs_do_everything() -> None:
+    """What never comes about proves nothing."""
+    counts: set[str] = set()
+    for seed in range(1, 201):
+        counts |= run(seed).checker.counts.keys()
+    missing = EXPECTED - counts
+    assert not missing
+
+
+EXPECTED = {
+    "JoinGroupRequest NONE",
+    "JoinGroupRequest MEMBER_ID_REQUIRED",
+    "JoinGroupRequest UNKNOWN_MEMBER_ID",
+    "JoinGroupRequest FENCED_INSTANCE_ID",
+    "JoinGroupRequest REBALANCE_IN_PROGRESS",
+    "SyncGroupRequest NONE",
+    "SyncGroupRequest REBALANCE_IN_PROGRESS",
+    "SyncGroupRequest COORDINATOR_NOT_AVAILABLE",
+    "HeartbeatRequest NONE",
+    "HeartbeatRequest REBALANCE_IN_PROGRESS",
+    "HeartbeatRequest UNKNOWN_MEMBER_ID",
+    "HeartbeatRequest FENCED_INSTANCE_ID",
+    "OffsetCommitRequest NONE",
+    "OffsetCommitRequest UNKNOWN_MEMBER_ID",
+    "OffsetCommitRequest FENCED_INSTANCE_ID",
+    "OffsetFetchRequest NONE",
+    "LeaveGroupRequest NONE",
+    "append refused",
+    "loaded",
+    "offsets fetched",
+    "offset expired",
+    "twin fenced",
+}
+
+
+def test_a_failure_names_the_command_that_replays_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Simulation) -> None:
+        raise AssertionError("something is wrong")
+
+    monkeypatch.setattr(Simulation, "heal", fail)
+    with pytest.raises(Violation) as caught:
+        run(7, bug="some_bug")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "AssertionError: something is wrong"
+    assert lines[-1] == "replay: python -m tests.simulation.groups --start 7 --seeds 1 --bug some_bug"
