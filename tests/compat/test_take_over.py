@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from logd.client import Client
 from protocol.errors import BrokerError, ErrorCode
@@ -213,6 +214,20 @@ def test_what_is_written_afterwards(world: World, taken: LogdBroker) -> None:
     assert report.files > 60
     gaps = re.compile(r"/(was-)?compacted-\d/\d+\.log: +(Non-consecutive offsets|\d+ is followed by)")
     assert not [problem for problem in report.problems if not gaps.search(problem)]
+
+
+def test_a_group_goes_on_where_it_was(taken: LogdBroker) -> None:
+    """What Kafka's coordinator wrote is what this one reads: the group, and the 50 records that it has committed."""
+    settings = {"bootstrap.servers": taken.bootstrap, "group.id": "g", "enable.auto.commit": False}
+    consumer = Consumer(settings)
+    found = consumer.list_topics("plain").topics["plain"].partitions
+    committed = consumer.committed([TopicPartition("plain", index) for index in found], timeout=20)
+    assert sum(max(each.offset, 0) for each in committed) == 50
+    furthest = max(committed, key=lambda each: each.offset)
+    further = [TopicPartition("plain", furthest.partition, furthest.offset + 1)]
+    consumer.commit(offsets=further, asynchronous=False)
+    assert consumer.committed(further, timeout=20)[0].offset == furthest.offset + 1
+    consumer.close()
 
 
 def test_an_unclean_directory_is_refused_and_untouched(world: World, tmp_path: Path) -> None:
