@@ -29,6 +29,7 @@ from coordinator.consumer import timers as consumer_timers
 from coordinator.consumer.describe import describe as describe_consumers
 from coordinator.consumer.heartbeat import heartbeat as consumer_heartbeat
 from coordinator.consumer.leaving import rebalance_over, session_over
+from coordinator.consumer.migration import not_written
 from coordinator.group_state import GroupState
 from coordinator.offsets.commit import commit
 from coordinator.offsets.delete import (
@@ -122,10 +123,12 @@ _RECORDS: dict[
 _REFUSED: dict[object, Callable[[GroupState, AppendRefused, TimestampMs, Effects], None]] = {
     JoinGroupRequest: join_not_written,
     SyncGroupRequest: sync_not_written,
-    consumer_timers.SESSION: consumer_timers.try_again,
-    consumer_timers.REBALANCE: consumer_timers.try_again,
-    consumer_timers.JOIN: consumer_timers.try_again,
-    consumer_timers.SYNC: consumer_timers.try_again,
+    ConsumerGroupHeartbeatRequest: not_written,
+    LeaveGroupRequest: not_written,
+    consumer_timers.SESSION: not_written,
+    consumer_timers.REBALANCE: not_written,
+    consumer_timers.JOIN: not_written,
+    consumer_timers.SYNC: not_written,
     EXPIRY_TIMER: expiry_failed,
     ORPHANS_TIMER: orphans_stayed,
     TopicsChanged: orphans_stayed,

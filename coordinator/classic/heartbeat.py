@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from coordinator.classic.group import ClassicGroup
 from coordinator.classic.states import ClassicState
+from coordinator.consumer.classic_members import heartbeat_consumers
+from coordinator.consumer.group import ConsumerGroup
 from protocol.errors import ErrorCode
 from protocol.messages.heartbeat import HeartbeatResponse
 
@@ -33,7 +34,10 @@ def heartbeat(state: GroupState, call: Call, now_ms: TimestampMs, effects: Effec
     """Begin the member's session anew, also while it is to join again."""
     request: Any = call.request
     group = state.groups.get(request.group_id)
-    if not isinstance(group, ClassicGroup):
+    if isinstance(group, ConsumerGroup):
+        heartbeat_consumers(state, group, call, now_ms, effects)
+        return
+    if group is None:
         effects.answer(call.waiter, _REFUSALS[ErrorCode.UNKNOWN_MEMBER_ID])
         return
     code = group.refusal(request.member_id, request.group_instance_id)

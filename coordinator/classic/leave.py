@@ -14,6 +14,8 @@ from coordinator.classic.group import ClassicGroup
 from coordinator.classic.rebalance import rebalance_or_complete_join
 from coordinator.classic.sessions import PENDING_TIMER
 from coordinator.classic.states import ClassicState
+from coordinator.consumer.classic_members import leave_consumers
+from coordinator.consumer.group import ConsumerGroup
 from protocol.errors import ErrorCode
 from protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
 
@@ -38,6 +40,8 @@ def leave(state: GroupState, call: Call, now_ms: TimestampMs, effects: Effects) 
         codes = [_leave(group, leaver, effects) for leaver in leavers]
         if ErrorCode.NONE in codes and group.state is not ClassicState.EMPTY:
             rebalance_or_complete_join(state, group, now_ms, effects)
+    elif isinstance(group, ConsumerGroup):
+        codes = leave_consumers(state, group, leavers, now_ms, effects)
     effects.answer(call.waiter, _answer(leavers, codes) if many else LeaveGroupResponse(error_code=codes[0]))
 
 

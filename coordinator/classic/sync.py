@@ -13,6 +13,8 @@ from coordinator.classic.group import ClassicGroup
 from coordinator.classic.rebalance import prepare_rebalance, renew_session
 from coordinator.classic.records import write_group
 from coordinator.classic.states import ClassicState
+from coordinator.consumer.classic_members import sync_consumers
+from coordinator.consumer.group import ConsumerGroup
 from coordinator.shard import Call
 from protocol.errors import ErrorCode
 
@@ -28,7 +30,10 @@ def sync(state: GroupState, call: Call, now_ms: TimestampMs, effects: Effects) -
     """Answer with the assignment as soon as there is one."""
     request = cast("SyncGroupRequest", call.request)
     group = state.groups.get(request.group_id)
-    if not isinstance(group, ClassicGroup):
+    if isinstance(group, ConsumerGroup):
+        sync_consumers(state, group, call, now_ms, effects)
+        return
+    if group is None:
         refuse_sync(call, ErrorCode.UNKNOWN_MEMBER_ID, effects)
         return
     code = _refusal(group, request)

@@ -4,7 +4,8 @@
     assignment epoch   the group epoch for which the target was made; behind the group epoch while one is due
     member epoch       that of the target that the member has taken up; never ahead of the assignment epoch
 
-Everything here is what the log says, and is changed by replay.py alone, but for `checked_epoch`. The counts follow from
+Everything here is what the log says, and is changed by replay.py alone, but for `checked_epoch` and
+`asked_to_join`. The counts follow from
 the members, and are kept so that a heartbeat need not go through them all.
 Invariants: a partition has one owner (`owner_epochs`); every static member's name leads to its member id.
 Source: Kafka group-coordinator, ConsumerGroup.java, ModernGroup.java.
@@ -55,6 +56,7 @@ class ConsumerGroup:
     """Hard state, and the little soft state that goes with it."""
 
     __slots__ = (
+        "asked_to_join",
         "assignment_epoch",
         "assignment_timestamp",
         "assignors",
@@ -106,6 +108,8 @@ class ConsumerGroup:
         """How many members use the classic protocol."""
         self.classic_protocols: Counter[str] = Counter()
         """How many of these support a protocol."""
+        self.asked_to_join: set[str] = set()
+        """Ids of members with the classic protocol that were told to join again and have not."""
         self.checked_epoch: int | None = None
         """Group epoch for which the metadata hash was compared with the topics as they are now; None when topics
         changed since. Above the group epoch when that one could not be written."""
@@ -165,6 +169,7 @@ class ConsumerGroup:
 
     def remove_member(self, member_id: str) -> None:
         member = self.members.pop(member_id)
+        self.asked_to_join.discard(member_id)
         self._release(member)
         self._count(member, -1)
         if member.instance_id is not None and self.static_members.get(member.instance_id) == member_id:

@@ -29,10 +29,18 @@ def existing_group(state: GroupState, group_id: str) -> ConsumerGroup:
     return group
 
 
-def check_room(state: GroupState, group: ConsumerGroup, member_id: str) -> None:
-    """Raises: BrokerError GROUP_MAX_SIZE_REACHED unless the member is in, or there is room for it."""
+def check_room(state: GroupState, group: ConsumerGroup, member_id: str, instance_id: str | None) -> None:
+    """Let in who is a member, or comes in the place of one, or finds room.
+
+    Kafka refuses also a static member that comes back to a full group, and whoever is not a member before it says so.
+    Raises: BrokerError GROUP_MAX_SIZE_REACHED.
+    """
     limit = state.config.consumer_group_size_max
-    if len(group.members) >= limit and member_id not in group.members:
+    if (
+        len(group.members) >= limit
+        and member_id not in group.members
+        and instance_id not in group.static_members
+    ):
         raise BrokerError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"The consumer group has {limit} members.")
 
 
@@ -93,6 +101,13 @@ def check_epoch(member: ConsumerMember, epoch: int, reported: Sequence[TopicPart
         f"The epoch {epoch} of the member is {relation} the one known here, {member.member_epoch}. "
         "It has to give up all partitions and join again.",
     )
+
+
+def new_id(state: GroupState) -> str:
+    """Return a member id as Kafka makes them: a random UUID in URL-safe base64 without padding."""
+    from base64 import urlsafe_b64encode  # noqa: PLC0415 - of clients of version 0 only
+
+    return urlsafe_b64encode(state.entropy.uuid()).rstrip(b"=").decode()
 
 
 def _replace(group: ConsumerGroup, old: ConsumerMember, new: ConsumerMember, effects: Effects) -> None:

@@ -29,8 +29,6 @@ from protocol.messages.records_group import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from coordinator.consumer.assignment import Owned, Target
     from coordinator.consumer.group import ConsumerGroup, ResolvedRegex
     from coordinator.consumer.member import ClassicMetadata, ConsumerMember
@@ -123,16 +121,15 @@ def member_gone(effects: Effects, group_id: str, member_id: str) -> None:
     effects.record(ConsumerGroupMemberMetadataKey(group_id=group_id, member_id=member_id), None)
 
 
-def group_gone(effects: Effects, group: ConsumerGroup, member_ids: Iterable[str] | None = None) -> None:
-    """Remove all that is written about a group, and of its members or of `member_ids` in their stead."""
+def group_gone(effects: Effects, group: ConsumerGroup) -> None:
+    """Remove all that is written about a group and its members."""
     group_id = group.group_id
-    ids = list(group.members if member_ids is None else member_ids)
-    for member_id in ids:
+    for member_id in group.members:
         effects.record(ConsumerGroupCurrentMemberAssignmentKey(group_id=group_id, member_id=member_id), None)
-    for member_id in ids:
+    for member_id in group.members:
         effects.record(ConsumerGroupTargetAssignmentMemberKey(group_id=group_id, member_id=member_id), None)
     effects.record(ConsumerGroupTargetAssignmentMetadataKey(group_id=group_id), None)
-    for member_id in ids:
+    for member_id in group.members:
         effects.record(ConsumerGroupMemberMetadataKey(group_id=group_id, member_id=member_id), None)
     for regex in group.resolved:
         regex_gone(effects, group_id, regex)
