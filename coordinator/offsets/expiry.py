@@ -10,7 +10,7 @@ Source: KIP-211, KIP-496; Kafka OffsetMetadataManager.java, OffsetExpirationCond
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coordinator.group_kinds import kind_of
@@ -30,14 +30,16 @@ _KEY: Final[TimerKey] = (EXPIRY_TIMER,)
 
 #: Offsets and groups looked at in one go; a few milliseconds, and at most some 100 KB of tombstones.
 _SLICE: Final = 1_000
+#: Offsets of a topic looked at together; a slice may be larger by as many.
+_STEP: Final = 100
 
 
 class SweepStep(NamedTuple):
-    """What a sweep looks at next: an offset, or, without topic, a group whose offsets it has been through."""
+    """What a sweep looks at next: offsets of a topic, or, without topic, a group whose offsets it has been through."""
 
     group_id: str
     topic: str | None = None
-    partition: int = 0
+    partitions: Sequence[int] = ()
 
 
 def begin_expiry(state: GroupState, now_ms: TimestampMs, effects: Effects) -> None:
@@ -50,13 +52,15 @@ def expire_offsets(state: GroupState, _key: TimerKey, now_ms: TimestampMs, effec
     if state.sweep is None:
         state.sweep = _steps(state)
     slice_ = _Slice(state, now_ms, effects)
-    for _ in range(_SLICE):
+    left = _SLICE
+    while left > 0:
         step = next(state.sweep, None)
         if step is None:
             state.sweep = None
             begin_expiry(state, now_ms, effects)
             return
         slice_.look_at(step)
+        left -= 1 + len(step.partitions)
     effects.set_timer(_KEY, now_ms + PAUSE_MS)
 
 
@@ -70,8 +74,9 @@ def _steps(state: GroupState) -> Iterator[SweepStep]:
     """Go through all groups, as they are when their turn comes."""
     for group_id in tuple(state.groups):
         for topic, partitions in tuple(state.offsets.of_group(group_id).items()):
-            for partition in tuple(partitions):
-                yield SweepStep(group_id, topic, partition)
+            indexes = tuple(partitions)
+            for first in range(0, len(indexes), _STEP):
+                yield SweepStep(group_id, topic, indexes[first : first + _STEP])
         yield SweepStep(group_id)
 
 
@@ -89,8 +94,8 @@ class _Slice:
         """Offsets of the group that this slice drops: they are still there until it is replayed."""
 
     def look_at(self, step: SweepStep) -> None:
-        state, (group_id, topic, partition) = self._state, step
-        group = state.groups.get(group_id)
+        group_id, topic, partitions = step
+        group = self._state.groups.get(group_id)
         if group is None:
             return
         if group_id != self._group_id:
@@ -98,17 +103,24 @@ class _Slice:
         if topic is None:
             self._drop_group(group_id)
             return
-        committed = state.offsets.get(group_id, topic, partition)
-        if committed is None or state.offsets.is_pending(group_id, topic, partition):
-            return
-        if not kind_of(group).is_subscribed_to(group, topic) and self._has_expired(group, committed):
-            tombstone(group_id, topic, partition, self._effects)
-            self._dropped += 1
-
-    def _has_expired(self, group: object, committed: CommittedOffset) -> bool:
         since_ms = kind_of(group).offsets_expire_since(group)
-        if since_ms is None:
-            return False
+        if since_ms is not None and not kind_of(group).is_subscribed_to(group, topic):
+            self._drop_offsets(group_id, topic, partitions, since_ms)
+
+    def _drop_offsets(
+        self, group_id: str, topic: str, partitions: Sequence[int], since_ms: TimestampMs
+    ) -> None:
+        offsets = self._state.offsets
+        committed = offsets.of_group(group_id).get(topic, {})
+        for partition in partitions:
+            offset = committed.get(partition)
+            if offset is None or not self._has_expired(offset, since_ms):
+                continue
+            if not offsets.is_pending(group_id, topic, partition):
+                tombstone(group_id, topic, partition, self._effects)
+                self._dropped += 1
+
+    def _has_expired(self, committed: CommittedOffset, since_ms: TimestampMs) -> bool:
         if committed.expire_timestamp_ms != NEVER:
             return self._now_ms >= committed.expire_timestamp_ms
         if since_ms == SINCE_COMMIT:

