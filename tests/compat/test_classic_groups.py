@@ -1,0 +1,177 @@
+"""Real clients in classic groups: they share partitions, come and go, crash, and find their commits again.
+
+Every member is a process. All speak `range`, so that clients of different make can be in one group.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.support.broker import LogdBroker
+from tests.support.group_members import Group, Member, wait_until
+
+CLIENTS = ("kafka-python", "confluent", "aiokafka")
+MIXED = ("kafka-python", "confluent", "aiokafka")
+PARTITIONS = 6
+SESSION_MS = 1_500
+LONG_SESSION_MS = 60_000
+
+_names = count()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogdBroker]:
+    directory = tmp_path_factory.mktemp("classic")
+    with LogdBroker(directory, properties={"group.min.session.timeout.ms": "1000"}) as broker:
+        yield broker
+
+
+class Scene:
+    """A topic of its own and a group of its own."""
+
+    def __init__(self, broker: LogdBroker) -> None:
+        self.broker = broker
+        self.topic = f"classic-{next(_names)}"
+        self.ends = [0] * PARTITIONS
+        """What was produced to each partition (exclusive)."""
+        self.group = Group(lambda: broker.bootstrap, f"group-of-{self.topic}", self.topic, PARTITIONS)
+        admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+        for created in admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)]).values():
+            created.result(10)
+
+    def produce(self, each: int) -> list[tuple[int, int]]:
+        """Add so many records to every partition; return partition and offset of all of them."""
+        producer = Producer({"bootstrap.servers": self.broker.bootstrap, "acks": "all"})
+        for partition in range(PARTITIONS):
+            for _ in range(each):
+                producer.produce(self.topic, b"v", partition=partition)
+        assert producer.flush(20) == 0
+        made = [
+            (partition, end + number) for partition, end in enumerate(self.ends) for number in range(each)
+        ]
+        self.ends = [end + each for end in self.ends]
+        return made
+
+
+def _free_port() -> int:
+    """A port that a broker can come back to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def scene(broker: LogdBroker) -> Iterator[Scene]:
+    scene = Scene(broker)
+    with scene.group:
+        yield scene
+
+
+@pytest.mark.parametrize("clients", [*[(client,) * 2 for client in CLIENTS], MIXED], ids="+".join)
+def test_members_share_the_partitions_and_commits_are_found_again(
+    scene: Scene, clients: Sequence[str]
+) -> None:
+    group = scene.group
+    members = [group.join(client) for client in clients]
+    group.settle(*members)
+    group.process(scene.produce(10))
+    assert len(group.got) == sum(len(member.got) for member in members)  # nobody got what another got
+    for member in members:
+        member.leave()
+    wait_until(lambda: all(member.left for member in members))
+    later = group.join(clients[0])
+    group.settle(later)
+    new = scene.produce(1)
+    group.process(new)
+    assert sorted(later.got) == sorted(new)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_who_comes_gets_a_share_and_who_leaves_gives_it_back_at_once(scene: Scene, client: str) -> None:
+    group = scene.group
+    first = group.join(client, session=LONG_SESSION_MS)
+    group.settle(first)
+    second = group.join(client, session=LONG_SESSION_MS)
+    group.settle(first, second)
+    third = group.join(client, session=LONG_SESSION_MS)
+    group.settle(first, second, third)
+    group.process(scene.produce(5))
+    began = time.monotonic()
+    second.leave()
+    group.settle(first, third)
+    assert time.monotonic() - began < LONG_SESSION_MS / 4000
+    group.process(scene.produce(5))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_share_of_who_crashes_goes_to_the_others(scene: Scene, client: str) -> None:
+    group = scene.group
+    first, second = (group.join(client, session=SESSION_MS) for _ in range(2))
+    group.settle(first, second)
+    group.process(scene.produce(5))
+    first.kill()
+    group.settle(second)
+    group.process(scene.produce(5))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_static_member_restarts_unnoticed(scene: Scene, client: str) -> None:
+    group = scene.group
+    stays = group.join(client, session=LONG_SESSION_MS, instance="stays")
+    group.settle(stays)
+    goes = group.join(client, session=LONG_SESSION_MS, instance="goes")
+    group.settle(stays, goes)
+    share, told = goes.assigned, len(stays.assignments)
+    goes.kill()
+    back = group.join(client, session=LONG_SESSION_MS, instance="goes")
+    wait_until(lambda: back.assigned == share)
+    group.process(scene.produce(5))
+    assert len(stays.assignments) == told
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_of_two_static_twins_the_older_is_fenced(scene: Scene, client: str) -> None:
+    group = scene.group
+    older = group.join(client, session=3_000, instance="twin")
+    group.settle(older)
+    newer = group.join(client, session=3_000, instance="twin")
+    group.settle(newer)
+    records = scene.produce(5)  # whoever does not listen to heartbeats learns from the commit
+    wait_until(lambda: older.failure is not None and newer.has_got(records))
+
+
+def test_cooperative_members_keep_what_they_may(scene: Scene) -> None:
+    group = scene.group
+    first = group.join("confluent", strategy="cooperative-sticky")
+    group.settle(first)
+    second = group.join("confluent", strategy="cooperative-sticky")
+    group.settle(first, second)
+    kept = first.assigned
+    assert all(kept <= assignment for assignment in first.assignments)
+    group.process(scene.produce(5))
+
+
+@pytest.mark.parametrize("stop", ["clean", "kill -9"])
+@pytest.mark.parametrize("clients", [*[(client,) * 2 for client in CLIENTS], MIXED], ids="+".join)
+def test_a_group_goes_on_when_the_broker_comes_back(
+    tmp_path: Path, clients: Sequence[str], stop: str
+) -> None:
+    with LogdBroker(tmp_path, arguments=["--port", str(_free_port())]) as broker:
+        scene = Scene(broker)
+        with scene.group as group:
+            members: list[Member] = [group.join(client) for client in clients]
+            group.settle(*members)
+            group.process(scene.produce(5))
+            end: Callable[[], object] = broker.stop if stop == "clean" else broker.kill
+            end()
+            broker.restart()
+            group.process(scene.produce(5))
+            assert not any(member.failure for member in members)

@@ -1,0 +1,169 @@
+"""One consumer in a group, as a process of its own, so that a test may stop it, kill it or have it hang.
+
+    python -m tests.support.group_member kafka-python|confluent|aiokafka BOOTSTRAP GROUP TOPIC [name=value …]
+
+Options: `instance` (group instance id), `session` (timeout in ms), `strategy`. It commits after every poll, leaves on
+SIGTERM, and tells what happens to it, a line each: `assigned 0,3`, `got PARTITION OFFSET`, `failed WHY`, `left`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
+from typing import Any
+
+_POLL_S = 0.05
+_LONG_POLL_MS = 2_000
+"""A poll of kafka-python 3.0.12 that ends while it joins may leave it without heartbeats, and hanging, afterwards."""
+_HEARTBEAT_MS = 300
+_ended = False
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    global _ended  # noqa: PLW0603 - what a signal handler can reach
+    _ended = True
+
+
+def _tell(*words: object) -> None:
+    print(*words, flush=True)
+
+
+def _tell_assigned(partitions: Iterable[Any]) -> None:
+    _tell("assigned", ",".join(map(str, sorted(each.partition for each in partitions))))
+
+
+def _kafka_python(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
+    from kafka import ConsumerRebalanceListener, KafkaConsumer  # noqa: PLC0415 - one client in each process
+    from kafka.coordinator.assignors.range import RangePartitionAssignor  # noqa: PLC0415
+
+    session_ms = int(options.get("session", "10000"))
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        group_instance_id=options.get("instance"),
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=_HEARTBEAT_MS,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        partition_assignment_strategy=[RangePartitionAssignor],
+    )
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # without types
+        def on_partitions_revoked(self, revoked: Any) -> None: ...
+
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            _tell_assigned(consumer.assignment())
+
+    consumer.subscribe([topic], listener=Listener())
+    while not _ended:
+        for records in consumer.poll(timeout_ms=_LONG_POLL_MS).values():
+            for record in records:
+                _tell("got", record.partition, record.offset)
+            consumer.commit()
+    consumer.close()
+
+
+def _confluent(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
+    from confluent_kafka import Consumer, KafkaError  # noqa: PLC0415
+
+    session_ms = int(options.get("session", "10000"))
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": _HEARTBEAT_MS,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "partition.assignment.strategy": options.get("strategy", "range"),
+    }
+    if "instance" in options:
+        settings["group.instance.id"] = options["instance"]
+    consumer = Consumer(settings)
+    incremental = "cooperative" in str(settings["partition.assignment.strategy"])
+
+    def assigned(_consumer: Consumer, partitions: list[Any]) -> None:
+        if incremental:
+            consumer.incremental_assign(partitions)
+        else:
+            consumer.assign(partitions)
+        _tell_assigned(consumer.assignment())
+
+    def revoked(_consumer: Consumer, partitions: list[Any]) -> None:
+        if incremental:
+            consumer.incremental_unassign(partitions)
+            _tell_assigned(consumer.assignment())
+        else:
+            consumer.unassign()
+
+    consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+    while not _ended:
+        message = consumer.poll(_POLL_S)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            _tell("got", message.partition(), message.offset())
+            consumer.commit(message=message, asynchronous=False)
+        elif error.code() == KafkaError._FATAL:
+            raise RuntimeError(error.str())
+    consumer.close()
+
+
+def _aiokafka(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
+    from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener  # noqa: PLC0415
+    from aiokafka.coordinator.assignors.range import RangePartitionAssignor  # noqa: PLC0415
+
+    session_ms = int(options.get("session", "10000"))
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # without types
+        async def on_partitions_revoked(self, revoked: Any) -> None: ...
+
+        async def on_partitions_assigned(self, assigned: Any) -> None:
+            _tell_assigned(assigned)
+
+    async def main() -> None:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            group_instance_id=options.get("instance"),
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=_HEARTBEAT_MS,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            partition_assignment_strategy=[RangePartitionAssignor],
+        )
+        consumer.subscribe([topic], listener=Listener())
+        await consumer.start()
+        while not _ended:
+            for records in (await consumer.getmany(timeout_ms=int(_POLL_S * 1000))).values():
+                for record in records:
+                    _tell("got", record.partition, record.offset)
+                await consumer.commit()
+        await consumer.stop()
+
+    asyncio.run(main())
+
+
+CLIENTS: dict[str, Callable[[str, str, str, Mapping[str, str]], None]] = {
+    "kafka-python": _kafka_python,
+    "confluent": _confluent,
+    "aiokafka": _aiokafka,
+}
+
+
+def main() -> None:
+    client, bootstrap, group, topic, *options = sys.argv[1:]
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        CLIENTS[client](bootstrap, group, topic, dict(option.split("=", 1) for option in options))
+    except Exception as error:
+        _tell("failed", type(error).__name__, error)
+        raise
+    _tell("left")
+
+
+if __name__ == "__main__":
+    main()
