@@ -324,7 +324,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "socket.request.max.bytes",
         "int",
         104_857_600,
-        "Largest request; a larger one closes the connection.",
+        "Largest request; a larger one closes the connection. Without records, 4 MiB at most.",
         low=1,
     ),
     ConfigKey(
