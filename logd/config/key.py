@@ -50,7 +50,11 @@ class ConfigKey(NamedTuple):
 def parse_value(key: ConfigKey, text: str) -> Value:
     """Raises ConfigValueError."""
     text = text.strip()
-    if len(text) > _TEXT_MAX or len(text.encode()) > _TEXT_MAX:
+    try:
+        is_too_long = len(text) > _TEXT_MAX or len(text.encode()) > _TEXT_MAX
+    except UnicodeEncodeError:  # bytes of a command line or an environment, which no client could be told
+        raise ConfigValueError(f"the value of {key.name} is not UTF-8: {text!a}") from None
+    if is_too_long:
         raise ConfigValueError(f"the value of {key.name} is longer than {_TEXT_MAX} bytes")
     if key.type == "boolean":
         value: Value = _parse_boolean(key, text)

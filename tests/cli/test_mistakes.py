@@ -109,6 +109,7 @@ def test_help_has_examples(command: list[str]) -> None:
         (["topic", "list", "-b", "::1:9092"], "'::1:9092' is not HOST:PORT"),
         (["topic", "list", "-b", "h:99999"], "HOST:PORT"),
         (["topic", "list", "-b", "h:1,"], "'' is not HOST:PORT"),
+        (["topic", "list", "-b", ""], "'' is not HOST:PORT"),
         (["topic", "list", "--timeout", "0"], "--timeout"),
         (["topic", "list", "--timeout", "nan"], "--timeout"),
         (["topic", "create"], "TOPIC"),
