@@ -33,8 +33,11 @@ def write(text: str) -> None:
 
 def write_bytes(data: bytes | memoryview) -> None:
     """Raises ClosedPipe; CommandError when standard output takes nothing."""
+    stream = _stdout()
     try:
-        _stdout().write(data)
+        written = stream.write(data)
+        while written < len(data):  # with PYTHONUNBUFFERED: a signal, or a disk that is nearly full
+            written += stream.write(memoryview(data)[written:])
     except OSError as error:
         raise _failure(error) from None
 

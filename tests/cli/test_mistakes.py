@@ -236,6 +236,17 @@ def test_standard_output_that_takes_nothing(running: str) -> None:
     assert_one_line(done, 1, "standard output", "No space left on device")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_that_takes_less_than_all(tmp_path: Path, unbuffered: str) -> None:
+    """An unbuffered stream hands on as much as fits and says how much that was, without an error."""
+    shell = f'ulimit -f 1; exec "{sys.executable}" -m logd consume --help > "{tmp_path / "help"}"'
+    environment = clean_environment() | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["sh", "-c", shell], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (tmp_path / "help").stat().st_size in (512, 1024)
+    assert done.returncode == 1
+    assert done.stderr == b"logd: cannot write to standard output: File too large\n"
+
+
 def test_standard_output_that_is_closed(running: str) -> None:
     shell = ["sh", "-c", 'exec "$0" -m logd topic list -b "$1" >&-', sys.executable, running]
     closed = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
