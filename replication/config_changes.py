@@ -50,7 +50,7 @@ class ConfigChanger:
             try:
                 records += self._records(change)
             except BrokerError as refusal:
-                alterations.append(ConfigAlteration(refusal.code, refusal.message or refusal.code.text))
+                alterations.append(ConfigAlteration(refusal.code, refusal.text))
             else:
                 alterations.append(ConfigAlteration())
         if len(records) > RECORDS_PER_COMMAND_MAX:

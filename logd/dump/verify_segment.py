@@ -145,7 +145,7 @@ class SegmentCheck:
             if any(fault is RecordFault.OFFSET for _, fault in faults):
                 self._check_record_offsets(position, header, batch)
         except BrokerError as error:
-            self._wrong(position, header, error.message or error.code.text)
+            self._wrong(position, header, error.text)
 
     def _check_record_offsets(self, position: Position, header: BatchHeader, batch: memoryview) -> None:
         """Of a batch that a cleaner took records out of: they ascend within the batch's offsets."""
@@ -167,7 +167,7 @@ class SegmentCheck:
         try:
             aborted = replay_batch(producers, header, batch)
         except BrokerError as error:
-            self._wrong(position, header, error.message or error.code.text)
+            self._wrong(position, header, error.text)
             return
         if aborted is not None:
             self._aborted.append(aborted)

@@ -55,7 +55,7 @@ def handle(
             _check(entity, entry.ops)
         except BrokerError as refusal:
             result.error_code = refusal.code
-            result.error_message = refusal.message or refusal.code.text
+            result.error_message = refusal.text
         results[key] = result
     return AlterClientQuotasResponse(entries=list(results.values()))
 

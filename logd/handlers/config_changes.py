@@ -56,7 +56,7 @@ async def change_configs(
                 answers.append(_DONE)
                 continue
         except BrokerError as refusal:
-            answers.append(ConfigAlteration(refusal.code, refusal.message or refusal.code.text))
+            answers.append(ConfigAlteration(refusal.code, refusal.text))
         else:
             changes.append(checked)
             answers.append(None)

@@ -35,9 +35,7 @@ def handle(
             raise BrokerError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
         _check(request.components)
     except BrokerError as refusal:
-        return DescribeClientQuotasResponse(
-            error_code=refusal.code, error_message=refusal.message or refusal.code.text, entries=None
-        )
+        return DescribeClientQuotasResponse(error_code=refusal.code, error_message=refusal.text, entries=None)
     return DescribeClientQuotasResponse()
 
 

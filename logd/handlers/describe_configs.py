@@ -84,7 +84,7 @@ def _describe(
         result.configs = [row for row in rows if not wanted or row.name in wanted]
     except BrokerError as refusal:
         result.error_code = refusal.code
-        result.error_message = refusal.message or refusal.code.text
+        result.error_message = refusal.text
     return result
 
 
