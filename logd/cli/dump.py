@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
 
 from logd.cli import output
 from logd.cli.errors import CommandError, UsageError
 from logd.cli.parser import add_command, add_json_option
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
     from collections.abc import Iterator
+    from typing import Any
 
     from logd.dump.finding import Finding, Report
     from logd.dump.segment_rows import BatchSelection, Row
@@ -133,7 +134,7 @@ def _verify_all(fs: FileSystem, paths: list[str], options: argparse.Namespace) -
 
     def show_progress() -> None:
         if progress.is_due:
-            progress.show(f"verified {_mib(report.bytes_read)} of {_mib(total)}")
+            progress.show(f"verified {output.format_size(report.bytes_read)} of {output.format_size(total)}")
 
     def show_finding(finding: Finding) -> None:
         progress.clear()
@@ -183,7 +184,7 @@ def _print_summary(report: Report, states: list[str], *, as_json: bool) -> None:
     notes = f", {report.notes} notes" if report.notes else ""
     output.print_line(
         f"{verdict}{notes}: {report.partitions} partitions, {report.files} files, {report.batches} batches, "
-        f"{report.records} records, {_mib(report.bytes_read)}; {', '.join(sorted(set(states)))}"
+        f"{report.records} records, {output.format_size(report.bytes_read)}; {', '.join(sorted(set(states)))}"
     )
 
 
@@ -202,7 +203,3 @@ def _offsets(text: str) -> tuple[int, int]:
     if last < first:
         raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
     return first, last
-
-
-def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 20):.1f} MiB"

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from logd.cli.connection import about
 from logd.cli.errors import UsageError
 from logd.cli.topics import unknown_topic
 from logd.cluster_client import ClusterClient, broker_error
@@ -118,7 +119,7 @@ def refused(resource: Resource, error: BrokerError) -> BrokerError:
     """A resource's refusal in words that name it."""
     if resource.kind == TOPIC and error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
         return unknown_topic(resource.name)
-    return BrokerError(error.code, f"{resource}: {error.message or error.code.text}")
+    return about(str(resource), error)
 
 
 async def _ask_in_portions(
