@@ -7,17 +7,14 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from logd.config.broker_config import BrokerConfig
+from logd.config.broker_keys import UNIT_SYNONYMS
 from logd.config.key import ConfigKey, format_value
 
-ROLL: Final = ("log.roll.ms", "log.roll.hours")
-ROLL_JITTER: Final = ("log.roll.jitter.ms", "log.roll.jitter.hours")
-RETENTION: Final = ("log.retention.ms", "log.retention.minutes", "log.retention.hours")
-FLUSH: Final = ("log.flush.interval.ms", "log.flush.scheduler.interval.ms")
+_FLUSH: Final = ("log.flush.interval.ms", "log.flush.scheduler.interval.ms")
+"""The second is a property by itself, and the default of the first."""
 
-# Names under which a property may have been set, strongest first (Kafka: brokerConfigSynonyms).
-_SYNONYMS: Final = {name: group for group in (ROLL, ROLL_JITTER, RETENTION) for name in group} | {
-    FLUSH[0]: FLUSH
-}
+# Names under which a property may have been set, strongest first, as Kafka tells them.
+_SYNONYMS: Final = {name: group for group in UNIT_SYNONYMS for name in group} | {_FLUSH[0]: _FLUSH}
 
 
 class ConfigSource(IntEnum):

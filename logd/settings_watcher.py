@@ -8,10 +8,9 @@ that are open follow their topic's settings and, where it sets none, the broker'
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from logd.config.key import settings_text
 from logd.config.topic_keys import log_config_for, usable_topic_configs
 from logd.server import Server, ServerLimits
 from protocol.types import TopicPartition
@@ -71,7 +70,7 @@ class SettingsWatcher:
             self._configure(topic)
         for kind, name in changed:
             resource = f"topic={name}" if kind == RESOURCE_TOPIC else f"broker={name or 'all'}"
-            log.info("settings changed %s now=%s", resource, settings_text(self._image.configs(kind, name)))
+            log.info("settings changed %s now=%s", resource, _text(self._image.configs(kind, name)))
 
     def _configure(self, topic: Topic) -> None:
         """Hand a topic's settings to those of its logs that are open; what is made later has them from the start."""
@@ -112,3 +111,8 @@ def server_limits(config: BrokerConfig) -> ServerLimits:
         backlog=config.socket_listen_backlog_size,
         send_buffer_bytes=config.socket_send_buffer_bytes,
     )
+
+
+def _text(settings: Mapping[str, str]) -> str:
+    """What was set on something, in a line of the log."""
+    return ",".join(f"{name}={settings[name]}" for name in sorted(settings)) or "defaults"

@@ -395,11 +395,12 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
 
 BROKER_KEYS_BY_NAME: dict[str, ConfigKey] = {key.name: key for key in BROKER_KEYS}
 
-# Names of one and the same setting, strongest first.
-SYNONYMS: tuple[tuple[str, ...], ...] = (
-    ("node.id", "broker.id"),
-    ("log.dirs", "log.dir"),
+# One time in several units, strongest first (Kafka: brokerConfigSynonyms).
+UNIT_SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("log.roll.ms", "log.roll.hours"),
     ("log.roll.jitter.ms", "log.roll.jitter.hours"),
     ("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
 )
+
+# Names of one and the same setting, strongest first.
+SYNONYMS: tuple[tuple[str, ...], ...] = (("node.id", "broker.id"), ("log.dirs", "log.dir"), *UNIT_SYNONYMS)

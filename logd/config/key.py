@@ -10,7 +10,6 @@ Source: Kafka's ConfigDef.java.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = bool | int | float | str | tuple[str, ...] | None
@@ -93,11 +92,6 @@ def format_value(value: Value) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return _format_double(value) if isinstance(value, float) else str(value)
-
-
-def settings_text(settings: Mapping[str, str]) -> str:
-    """What was set on something, in a line of the log."""
-    return ",".join(f"{name}={settings[name]}" for name in sorted(settings)) or "defaults"
 
 
 def _parse_boolean(key: ConfigKey, text: str) -> bool:
