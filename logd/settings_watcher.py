@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from logd.config.topic_keys import log_config_for, usable_topic_configs
 from logd.server import Server, ServerLimits
+from protocol.configs import ConfigResourceType
 from protocol.types import TopicPartition
 from replication.config_changes import CLUSTER
-from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC
 
 if TYPE_CHECKING:
     from logd.broker import Broker
@@ -58,10 +58,10 @@ class SettingsWatcher:
         changed = [
             (kind, name)
             for kind, name in delta.changed_configs
-            if (kind == RESOURCE_TOPIC and name in self._image.topics)
-            or (kind == RESOURCE_BROKER and name in (CLUSTER, str(self._broker.node_id)))
+            if (kind == ConfigResourceType.TOPIC and name in self._image.topics)
+            or (kind == ConfigResourceType.BROKER and name in (CLUSTER, str(self._broker.node_id)))
         ]
-        concerned = [self._image.topics[name] for kind, name in changed if kind == RESOURCE_TOPIC]
+        concerned = [self._image.topics[name] for kind, name in changed if kind == ConfigResourceType.TOPIC]
         if len(concerned) < len(changed):
             self._take_up_brokers()
             self._broker.replicas.config = self._broker.config
@@ -69,7 +69,7 @@ class SettingsWatcher:
         for topic in concerned:
             self._configure(topic)
         for kind, name in changed:
-            resource = f"topic={name}" if kind == RESOURCE_TOPIC else f"broker={name or 'all'}"
+            resource = f"topic={name}" if kind == ConfigResourceType.TOPIC else f"broker={name or 'all'}"
             log.info("settings changed %s now=%s", resource, _text(self._image.configs(kind, name)))
 
     def _configure(self, topic: Topic) -> None:
@@ -84,8 +84,8 @@ class SettingsWatcher:
 
     def _take_up_brokers(self) -> None:
         broker = self._broker
-        cluster = self._image.configs(RESOURCE_BROKER, CLUSTER)
-        node = self._image.configs(RESOURCE_BROKER, str(broker.node_id))
+        cluster = self._image.configs(ConfigResourceType.BROKER, CLUSTER)
+        node = self._image.configs(ConfigResourceType.BROKER, str(broker.node_id))
         former = broker.config.dynamic
         if not (cluster or node or former.cluster or former.node):
             return
