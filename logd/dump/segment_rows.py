@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logd.dump.kinds import partition_of
-from logd.dump.payloads import decode_control, decoder_for
+from logd.dump.payloads import decode_control_record, decoder_for
 from protocol.compression import Codec
 from protocol.errors import BrokerError
 from protocol.records import iter_records
@@ -124,7 +124,7 @@ def _record_rows(
     decode: Callable[[Record], Row] | None,
 ) -> Iterator[Row]:
     if header.is_control:
-        decode = decode_control
+        decode = decode_control_record
     sequence = header.base_sequence
     base_offset = header.base_offset
     try:
