@@ -128,6 +128,7 @@ def _rows(fs: FileSystem, path: str, selection: BatchSelection) -> Iterator[Row]
 def _verify_all(fs: FileSystem, paths: list[str], options: argparse.Namespace) -> int:
     from logd.dump.finding import Report  # noqa: PLC0415
     from logd.dump.verify import size_to_verify, verify  # noqa: PLC0415
+    from logd.dump.verify_context import VerifyOptions  # noqa: PLC0415
     from storage.errors import StorageFailure  # noqa: PLC0415
 
     progress = output.Progress()
@@ -141,12 +142,10 @@ def _verify_all(fs: FileSystem, paths: list[str], options: argparse.Namespace) -
         _print_finding(finding, as_json=options.json)
 
     report = Report(show_finding, show_progress)
+    how = VerifyOptions(compacted=options.compacted, walk_records=not options.shallow)
     try:
         total = sum(size_to_verify(fs, path) for path in paths)
-        states = [
-            verify(fs, path, report, compacted=options.compacted, walk_records=not options.shallow)
-            for path in paths
-        ]
+        states = [verify(fs, path, report, how) for path in paths]
     except StorageFailure as failure:
         raise CommandError(str(failure)) from None
     finally:

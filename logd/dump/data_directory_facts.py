@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from logd.dump.cluster_facts import ClusterFacts, read_cluster_facts
 from logd.dump.kinds import OFFSET_CHECKPOINTS
-from logd.dump.verify_context import DirectoryState, PartitionContext
+from logd.dump.verify_context import DirectoryState, PartitionContext, VerifyOptions
 from logd.metadata_files import METADATA_DIRECTORY, METADATA_PARTITION, METADATA_TOPIC_ID
 from storage.checkpoint import CLEANER_OFFSETS, RECOVERY_POINTS, read_offsets
 from storage.clean_shutdown import CLEAN_SHUTDOWN
@@ -33,11 +33,10 @@ class DataDirectoryFacts:
     properties: MetaProperties | None = None
     malformed: list[MalformedFile] = field(default_factory=list)
 
-    def context_of(
-        self, partition: TopicPartition | None, *, compacted: bool, walk_records: bool
-    ) -> PartitionContext:
-        """What is known of one partition in the directory; `compacted` as the user says."""
-        context = PartitionContext(self.state, may_have_gaps=compacted, walk_records=walk_records)
+    def context_of(self, partition: TopicPartition | None, options: VerifyOptions) -> PartitionContext:
+        """What is known of one partition in the directory."""
+        compacted = options.compacted
+        context = PartitionContext(self.state, may_have_gaps=compacted, walk_records=options.walk_records)
         if partition is None:
             return context
         context.gaps_known = self.cluster.known or compacted
