@@ -8,7 +8,7 @@ that are open follow their topic's settings and, where it sets none, the broker'
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from logd.config.topic_keys import log_config_for, usable_topic_configs
@@ -20,7 +20,6 @@ from replication.config_changes import CLUSTER
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.config import BrokerConfig
-    from logd.replicas import LocalPartition
     from replication.metadata_image import MetadataDelta, MetadataImage, Topic
     from storage.manager import LogManager
 
@@ -30,21 +29,11 @@ log = logging.getLogger("logd.settings")
 class SettingsWatcher:
     """Keeps one broker's configuration, and that of its logs, what the metadata says."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        server: Server,
-        manager: LogManager,
-        image: MetadataImage,
-        *,
-        moved: Callable[[LocalPartition], None],
-    ) -> None:
-        """`moved` is told of partitions whose state changed."""
+    def __init__(self, broker: Broker, server: Server, manager: LogManager, image: MetadataImage) -> None:
         self._broker = broker
         self._server = server
         self._manager = manager
         self._image = image
-        self._moved = moved
 
     def take_up(self) -> None:
         """Put what the metadata holds into force, before any log is open."""
@@ -80,7 +69,7 @@ class SettingsWatcher:
             if partition is not None:
                 partition.log.configure(log_config)
                 if partition.log_configured():
-                    self._moved(partition)
+                    self._broker.state_changed(partition)
 
     def _take_up_brokers(self) -> None:
         broker = self._broker
