@@ -278,8 +278,10 @@ class LogManager:
             removal = RemoveDirectoryPlan(self._fs, home.path, name, due_ms)
         self._table.forget(topic_partition)
         self.high_watermarks.pop(topic_partition, None)
-        for checkpoint in home.checkpoints if home is not None else ():
-            checkpoint.outdate_plans()
+        if home is not None:
+            home.cleaned.pop(topic_partition, None)
+            for checkpoint in home.checkpoints:
+                checkpoint.outdate_plans()
         return removal
 
     def truncate_log(
