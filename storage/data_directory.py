@@ -56,8 +56,7 @@ class DataDirectory:
         self.high_watermarks = OffsetCheckpoint(fs, f"{path}/{HIGH_WATERMARKS}")
         self.cleaner_offsets = OffsetCheckpoint(fs, f"{path}/{CLEANER_OFFSETS}")
         self.cleaned: dict[TopicPartition, Offset] = {}
-        """Partitions that a cleaner has compacted, and up to where: offsets may be missing in them that were not lost.
-        Whoever removes a partition takes it out."""
+        """Partitions that a cleaner has compacted, and up to where: offsets may be missing in them that were not lost."""
         self.was_clean = False
         """Whether the last owner stopped properly: its logs need no recovery."""
         self._fs = fs
@@ -144,6 +143,12 @@ class DataDirectory:
                 self.cleaned = dict(self.cleaner_offsets.loaded)
         except MalformedFile as error:
             warnings.append(f"{error}; none of its partitions is known to have been compacted")
+
+    def forget(self, topic_partition: TopicPartition) -> None:
+        """A partition is no longer here: plans made so far shall not write of it, the checkpoints are planned anew."""
+        self.cleaned.pop(topic_partition, None)
+        for checkpoint in self.checkpoints:
+            checkpoint.outdate_plans()
 
     def fail(self, reason: str) -> None:
         """Takes the directory offline; the first reason stays."""

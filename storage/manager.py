@@ -279,9 +279,7 @@ class LogManager:
         self._table.forget(topic_partition)
         self.high_watermarks.pop(topic_partition, None)
         if home is not None:
-            home.cleaned.pop(topic_partition, None)
-            for checkpoint in home.checkpoints:
-                checkpoint.outdate_plans()
+            home.forget(topic_partition)
         return removal
 
     def truncate_log(
