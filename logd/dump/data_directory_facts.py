@@ -14,6 +14,7 @@ from storage.checkpoint import CLEANER_OFFSETS, RECOVERY_POINTS, read_offsets
 from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.data_directory import LOCK_FILE
 from storage.errors import MalformedFile, StorageFailure
+from storage.fs import has_content
 from storage.meta_properties import META_PROPERTIES, MetaProperties, read_meta_properties
 
 if TYPE_CHECKING:
@@ -82,9 +83,7 @@ def directory_state(fs: FileSystem, path: str) -> DirectoryState:
 
 def _read_checkpoint(fs: FileSystem, path: str, facts: DataDirectoryFacts) -> dict[TopicPartition, Offset]:
     try:
-        if fs.exists(path) and not fs.size(path):
-            return {}  # Kafka makes the file before it has anything to put there
-        return read_offsets(fs, path)
+        return read_offsets(fs, path) if has_content(fs, path) else {}
     except MalformedFile as error:
         facts.malformed.append(error)
     except StorageFailure:

@@ -20,7 +20,7 @@ from protocol.types import uuid_to_str
 from storage import producer_snapshot
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs, read_offsets
 from storage.errors import MalformedFile, StorageFailure
-from storage.fs import OpenMode
+from storage.fs import OpenMode, has_content
 from storage.leader_epochs import LeaderEpochCache
 from storage.leftovers import base_offset_of
 from storage.partition_metadata import read_topic_id
@@ -159,8 +159,8 @@ class PartitionCheck:
 
     def _read_epochs(self) -> LeaderEpochCache:
         path = f"{self._directory}/{LEADER_EPOCHS}"
-        if LEADER_EPOCHS not in self._names or not self._fs.size(path):
-            return LeaderEpochCache()  # Kafka makes the file before it has anything to put there
+        if not has_content(self._fs, path):
+            return LeaderEpochCache()
         self._report.files += 1
         try:
             entries = read_leader_epochs(self._fs, path)
@@ -258,7 +258,7 @@ class PartitionCheck:
                     self._check_topic_id(path)
                 case Kind.QUORUM_STATE:
                     self._check_quorum_state(path)
-                case Kind.OFFSET_CHECKPOINT if self._fs.size(path):
+                case Kind.OFFSET_CHECKPOINT if has_content(self._fs, path):
                     read_offsets(self._fs, path)
                 case _:
                     return
