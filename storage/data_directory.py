@@ -56,7 +56,7 @@ class DataDirectory:
         self.high_watermarks = OffsetCheckpoint(fs, f"{path}/{HIGH_WATERMARKS}")
         self.cleaner_offsets = OffsetCheckpoint(fs, f"{path}/{CLEANER_OFFSETS}")
         self.cleaned: dict[TopicPartition, Offset] = {}
-        """Partitions that a cleaner has compacted, and up to where: offsets may be missing in them that were not lost."""
+        """Partitions that a cleaner has compacted, and up to where: offsets that are missing there were not lost."""
         self.was_clean = False
         """Whether the last owner stopped properly: its logs need no recovery."""
         self._fs = fs
