@@ -40,7 +40,9 @@ def add_to(commands: Any) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument("topic", metavar="TOPIC")
-    parser.add_argument("files", metavar="FILE", nargs="*", help="read these; - is standard input")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="*", default=[], help="read these; - is standard input"
+    )
     add_connection_options(parser)
     _add_input_options(parser)
     _add_record_options(parser)

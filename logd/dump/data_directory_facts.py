@@ -10,7 +10,7 @@ from logd.dump.cluster_facts import ClusterFacts, read_cluster_facts
 from logd.dump.kinds import OFFSET_CHECKPOINTS
 from logd.dump.verify_context import DirectoryState, PartitionContext, VerifyOptions
 from logd.metadata_files import METADATA_DIRECTORY, METADATA_PARTITION, METADATA_TOPIC_ID
-from storage.checkpoint import CLEANER_OFFSETS, RECOVERY_POINTS, read_offsets
+from storage.checkpoint import CLEANER_OFFSETS, LOG_START_OFFSETS, RECOVERY_POINTS, read_offsets
 from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.data_directory import LOCK_FILE
 from storage.errors import MalformedFile, StorageFailure
@@ -47,6 +47,7 @@ class DataDirectoryFacts:
             or partition in self.checkpoints.get(CLEANER_OFFSETS, {})
         )
         context.recovery_point = self.checkpoints.get(RECOVERY_POINTS, {}).get(partition)
+        context.log_start_offset = self.checkpoints.get(LOG_START_OFFSETS, {}).get(partition, 0)
         context.topic_id = self.cluster.topic_ids.get(partition.topic)
         record = self.cluster.partitions.get(partition)
         if record is not None and self.cluster.known and self.state is not DirectoryState.RUNNING:

@@ -34,6 +34,12 @@ def verify(fs: FileSystem, path: str, report: Report, options: VerifyOptions) ->
     kind = kind_of(fs, path)
     if kind is Kind.DATA_DIRECTORY:
         facts = read_data_directory(fs, path)
+        if facts.state is DirectoryState.UNKNOWN and not _holds_partitions(fs, path):
+            # "Nothing wrong" would be said of a mistyped path.
+            report.problem(
+                path, "is neither a data directory nor a partition's", "name one of the broker's log.dirs"
+            )
+            return facts.state
         DirectoryCheck(fs, facts, report, options).run()
         return facts.state
     if fs.is_dir(path):
@@ -57,6 +63,11 @@ def size_to_verify(fs: FileSystem, path: str) -> int:
         elif name.endswith(LOG_SUFFIX):
             total += fs.size(inner)
     return total
+
+
+def _holds_partitions(fs: FileSystem, path: str) -> bool:
+    inner = (f"{path}/{name}" for name in fs.listdir(path))
+    return any(fs.is_dir(each) and kind_of(fs, each) is Kind.PARTITION for each in inner)
 
 
 def _verify_file(

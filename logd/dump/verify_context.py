@@ -43,6 +43,8 @@ class PartitionContext:
     gaps_known: bool = False
     """Whether `may_have_gaps` is more than a guess."""
     recovery_point: Offset | None = None
+    log_start_offset: Offset = 0
+    """As checkpointed; the log's first batches may lie below."""
     topic_id: bytes | None = None
     """As the metadata has it."""
     leader_epoch: LeaderEpoch | None = None

@@ -113,6 +113,7 @@ def test_help_has_examples(command: list[str]) -> None:
         (["topic", "list", "--timeout", "0"], "--timeout"),
         (["topic", "list", "--timeout", "nan"], "--timeout"),
         (["topic", "create"], "TOPIC"),
+        (["produce"], "are required: TOPIC;"),
         (["topic", "create", "t", "--partitions", "0"], "at least 1"),
         (["topic", "create", "t", "--partitions", "3000000000"], "at most 2147483647"),
         (["topic", "create", "t", "-c", "retention.ms"], "'retention.ms' is not NAME=VALUE"),
