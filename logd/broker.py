@@ -8,10 +8,8 @@ Stop: refuse new requests, answer those in hand → end chores → sync and clos
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -35,20 +33,13 @@ from logd.recovery_report import log_recovery
 from logd.replicas import LocalPartition, Replicas
 from logd.server import Server
 from logd.settings_watcher import SettingsWatcher, server_limits
+from logd.start_failures import not_bound, not_recovered
 from protocol.errors import BrokerError
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import SUPPORTED_FEATURES, Controller
 from replication.metadata_commands import AssignDirectories, RaiseLeaderEpochs
 from replication.metadata_image import UnusableMetadata
-from storage.errors import (
-    AccessDenied,
-    CorruptLog,
-    DirectoryRefused,
-    NoSpace,
-    StorageError,
-    StorageFailure,
-    TooManyOpenFiles,
-)
+from storage.errors import CorruptLog, DirectoryRefused, StorageError, StorageFailure
 from storage.manager import LogManager
 from storage.ownership import has_foreign
 
@@ -201,7 +192,7 @@ class Broker:
             self._recover()
         except (DirectoryRefused, CorruptLog, UnusableMetadata, StorageFailure) as error:
             self._manager.release()
-            raise StartupError(str(error), _remedy(error)) from error
+            raise not_recovered(error) from error
         try:
             for listener in self.config.listeners:
                 self._endpoints[listener.name] = self._bind(listener)
@@ -280,9 +271,7 @@ class Broker:
         recovered = recover_metadata(
             self._fs, home.path, node_id=self.node_id, clean=home.was_clean, now_ms=self.now_ms()
         )
-        self._settings = SettingsWatcher(
-            self, self._server, manager, recovered.image, moved=self.state_changed
-        )
+        self._settings = SettingsWatcher(self, self._server, manager, recovered.image)
         self._settings.take_up()
         config = self.config
         controller = Controller(
@@ -326,19 +315,8 @@ class Broker:
         """Raises: StartupError."""
         try:
             _, port = self._server.bind(listener.name, listener.host, listener.port)
-        except (socket.gaierror, UnicodeError):
-            raise StartupError(
-                f"listener {listener.name} names the host {listener.host!r}, which is not known",
-                "use an address of this machine in listeners",
-            ) from None
-        except OSError as error:
-            hint = "stop what uses the port, or choose another with --port; 0 takes a free one"
-            if error.errno == errno.EADDRNOTAVAIL:
-                hint = "use an address of this machine in listeners, and tell clients another by advertised.listeners"
-            raise StartupError(
-                f"cannot listen on {listener.host or '*'}:{listener.port} ({listener.name}): {error.strerror}",
-                hint,
-            ) from None
+        except (OSError, UnicodeError) as error:
+            raise not_bound(listener, error) from None
         return listener.advertised_host, listener.advertised_port or port
 
     async def _register(self) -> None:
@@ -361,7 +339,7 @@ class Broker:
             if self._take_over is not None:
                 await self._take_over.finish(self.metadata, self.node_id, self.run_blocking)
             self._metadata_log.register_broker(registration)
-            assignments = self.replicas.directory_assignments()
+            assignments = self.replicas.places.assignments()
             if assignments:
                 await self.metadata.submit(AssignDirectories(self.node_id, assignments))
             if not all(directory.was_clean for directory in self._online_directories):
@@ -374,18 +352,3 @@ class Broker:
         self._metadata_failure = failure
         if isinstance(failure, StorageFailure):
             self.replicas.disk_failed(failure)
-
-
-def _remedy(error: Exception) -> str:
-    """What to do about a start that failed; empty when the message says it."""
-    if isinstance(error, NoSpace):
-        return "make room on that disk and start again"
-    if isinstance(error, TooManyOpenFiles):
-        return "raise the limit of open files (ulimit -n) and start again"
-    if isinstance(error, AccessDenied):
-        return "give this user access to it"
-    if isinstance(error, (CorruptLog, UnusableMetadata)):  # a partition's damage does not stop the start
-        return "restore the metadata log from a backup, or use another data directory"
-    if isinstance(error, StorageFailure):
-        return "repair that disk, or use another data directory"
-    return ""

@@ -117,10 +117,8 @@ class ClusterClient:
             text = f"the broker did not answer within {self._timeout_s:g} s; wait longer with --timeout"
             raise Unreachable(text) from None
 
-    async def metadata(
-        self, topics: Sequence[str] | None = None, *, auto_create: bool = False
-    ) -> MetadataResponse:
-        """Ask for nodes and `topics`, all topics when None, and remember where they are.
+    async def metadata(self, topics: Sequence[str] | None = None) -> MetadataResponse:
+        """Ask for nodes and `topics`, all topics when None, and remember where they are. Nothing is created.
 
         Errors stay with the topics and partitions that they concern.
         """
@@ -129,7 +127,7 @@ class ClusterClient:
         names = (
             None if topics is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
         )
-        request = MetadataRequest(topics=names, allow_auto_topic_creation=auto_create)
+        request = MetadataRequest(topics=names, allow_auto_topic_creation=False)
         response = cast("MetadataResponse", await self.call(request))
         self._nodes = {row.node_id: (row.host, row.port) for row in response.brokers}
         for topic in response.topics:

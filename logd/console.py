@@ -11,7 +11,7 @@ from contextlib import suppress
 
 
 def say(line: str) -> None:
-    """A broker goes on when nobody reads what it says, such as a script that took the first line."""
+    """A broker goes on when nobody reads what it says, such as a script that took the first line, or a full disk."""
     if sys.stdout is None:
         return
     try:
@@ -19,6 +19,9 @@ def say(line: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output()
+    except OSError as error:
+        discard_output()
+        warn(f"cannot write to standard output: {error.strerror}")
 
 
 def discard_output() -> None:

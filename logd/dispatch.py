@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from logd.context import RequestContext
 from logd.handlers import produce
 from logd.handlers.api_versions import unsupported_version_response
-from protocol.api import API_VERSIONS, APIS, ApiSpec, message_types
+from protocol.api import API_VERSIONS, APIS, ApiSpec, first_flexible_answer, message_types
 from protocol.codec import reader_for
 from protocol.errors import ErrorCode, ProtocolViolation
 from protocol.messages.message import Message
@@ -48,6 +48,7 @@ class _Route:
 
     __slots__ = (
         "first_flexible",
+        "first_flexible_answer",
         "handle",
         "max_version",
         "min_version",
@@ -64,6 +65,7 @@ class _Route:
         self.min_version = spec.min_version
         self.max_version = spec.max_version
         self.first_flexible = spec.first_flexible
+        self.first_flexible_answer = first_flexible_answer(spec.key, spec.first_flexible)
 
     def has_error_code(self, version: int) -> bool:
         """Whether the response as a whole can say that it failed. Without, it would look like an empty success."""
@@ -103,8 +105,7 @@ class Dispatcher:
         if client_size >= 0:
             position += client_size
             client_id = _client_id(connection, frame, position)
-        flexible = version >= route.first_flexible
-        if flexible:
+        if version >= route.first_flexible:
             position = skip_tagged_fields(frame, position)
         request, _ = reader_for(route.request_type, version)(frame, position)
         context = RequestContext(
@@ -113,7 +114,7 @@ class Dispatcher:
             version,
             correlation_id,
             client_id,
-            flexible=flexible and api_key != API_VERSIONS,
+            flexible=version >= route.first_flexible_answer,
         )
         try:
             response = route.handle(self._broker, request, context)

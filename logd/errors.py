@@ -1,15 +1,14 @@
 """Failures that a user of the command line meets: one line that says what is wrong, and what to do about it.
 
 Not here: what a client is told over the wire (protocol.errors) and what storage reports (storage.errors).
-Exit codes: 1 the broker could not run (port, disk, lock), 2 it was asked for something that cannot be (options,
-properties).
+Exit codes: 1 it could not be done (port, disk, lock), 2 it was asked for what cannot be (options, properties).
 """
 
 from __future__ import annotations
 
 
-class StartupError(Exception):
-    """The broker cannot start. Printed as one line, `message` then `hint`; never with a traceback."""
+class UserError(Exception):
+    """Printed as one line, `message` then `hint`; never with a traceback."""
 
     exit_code = 1
 
@@ -20,6 +19,10 @@ class StartupError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class StartupError(UserError):
+    """The broker cannot start."""
 
 
 class ConfigError(StartupError):

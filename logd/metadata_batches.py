@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from protocol.control_records import voter_ids
 from protocol.errors import BrokerError, ProtocolViolation
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import NO_LEADER_EPOCH, iter_records, read_header
@@ -57,6 +56,8 @@ def read_voters(batch: Buffer) -> tuple[NodeId, ...] | None:
 
     Raises: UnusableMetadata when it is malformed.
     """
+    from protocol.control_messages import voter_ids  # noqa: PLC0415 - for a take-over, not for every start
+
     try:
         return voter_ids(batch)
     except (BrokerError, ProtocolViolation) as error:

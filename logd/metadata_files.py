@@ -22,7 +22,7 @@ from protocol.types import TopicPartition
 from replication.topic_names import METADATA_TOPIC
 from storage.checkpoint import RECOVERY_POINTS, read_offsets, write_offsets
 from storage.errors import MalformedFile
-from storage.fs import ATOMIC_SUFFIX, OpenMode
+from storage.fs import ATOMIC_SUFFIX, OpenMode, has_content
 from storage.partition_metadata import PARTITION_METADATA, render_topic_id
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ def write_quorum_state(fs: FileSystem, directory: str, node_id: NodeId, epoch: L
 def ensure_topic_id(fs: FileSystem, directory: str) -> None:
     """Make partition.metadata where it is missing. Raises: StorageFailure."""
     path = f"{directory}/{PARTITION_METADATA}"
-    if not _has_content(fs, path):
+    if not has_content(fs, path):
         _replace(fs, path, (render_topic_id(METADATA_TOPIC_ID),))
 
 
 def ensure_bootstrap(fs: FileSystem, data_dir: str, batches: Iterable[Buffer]) -> None:
     """Make bootstrap.checkpoint of the batches of a snapshot, where it is missing. Raises: StorageFailure."""
     path = f"{data_dir}/{BOOTSTRAP_FILE}"
-    if not _has_content(fs, path):
+    if not has_content(fs, path):
         _replace(fs, path, batches)
 
 
@@ -80,10 +80,6 @@ def read_recovery_point(fs: FileSystem, directory: str) -> Offset:
 def write_recovery_point(fs: FileSystem, directory: str, offset: Offset) -> None:
     """Put down that all below `offset` is durable. Blocks. Raises: StorageFailure."""
     write_offsets(fs, f"{directory}/{RECOVERY_POINTS}", {METADATA_PARTITION: offset})
-
-
-def _has_content(fs: FileSystem, path: str) -> bool:
-    return fs.exists(path) and fs.size(path) > 0
 
 
 def _replace(fs: FileSystem, path: str, parts: Iterable[Buffer]) -> None:

@@ -102,7 +102,7 @@ def _checked_batches(path: str, data: bytes) -> list[memoryview]:
             batches.append(batch)
             position += len(batch)
     except BrokerError as error:
-        raise CorruptLog(path, position, error.message or error.code.text) from error
+        raise CorruptLog(path, position, error.text) from error
     if not batches or _control_type(batches[0]) is not ControlType.SNAPSHOT_HEADER:
         raise CorruptLog(path, 0, "the snapshot does not begin with a header")
     if _control_type(batches[-1]) is not ControlType.SNAPSHOT_FOOTER:

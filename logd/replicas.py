@@ -12,10 +12,10 @@ from os.path import dirname
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from logd.config import log_config_for
+from logd.replica_places import ReplicaPlaces
 from protocol.errors import BrokerError, ErrorCode
-from protocol.types import LOST_DIRECTORY, UNASSIGNED_DIRECTORY, ZERO_UUID, TopicPartition
+from protocol.types import ZERO_UUID, TopicPartition
 from replication.directories import directory_of
-from replication.metadata_commands import DirectoryAssignment
 from replication.partition import Partition
 from storage.config import LogConfig
 from storage.errors import StorageError, StorageFailure
@@ -60,6 +60,7 @@ class Replicas:
         self._manager = manager
         self._image = image
         self._node_id: NodeId = config.node_id
+        self.places = ReplicaPlaces(manager, image, config.node_id)
         self._now_ms = now_ms
         self._moved = moved
         self._later = later
@@ -140,49 +141,12 @@ class Replicas:
                 topic_id = self._image.topics[topic_partition.topic].topic_id
                 self._manager.assign_topic_id(topic_partition, topic_id)
             self._add(topic_partition, opened)
-        self._keep_lost(report)  # all of them before one is made: that writes checkpoints
+        self.places.keep_lost(report)  # all of them before one is made: that writes checkpoints
         for topic in self._image.topics.values():
             self._create_missing(topic)
         if report.set_aside:  # what the checkpoints say of former topics goes before their files
             report.plans[:0] = self._manager.checkpoint_plans(self.high_watermarks)
         return report
-
-    def _keep_lost(self, report: LoadReport) -> None:
-        """Keep those partitions offline that were not found, and may not be made anew."""
-        absent = {
-            TopicPartition(topic.name, index): directory_of(state, self._node_id)
-            for topic in self._image.topics.values()
-            for index, state in topic.partitions.items()
-            if (topic.name, index) not in self._partitions
-            and self._node_id in state.assigned_replicas
-            and not self._manager.holds(TopicPartition(topic.name, index))
-        }
-        if absent:
-            former = self._image.brokers.get(self._node_id)
-            registered = () if former is None else former.log_dirs
-            report.failed |= self._manager.keep_lost(
-                absent, set_aside=report.set_aside, registered=registered
-            )
-
-    def directory_assignments(self) -> list[DirectoryAssignment]:
-        """Return where replicas are that the metadata has elsewhere, or nowhere."""
-        return [
-            DirectoryAssignment(topic.topic_id, index, found)
-            for topic in self._image.topics.values()
-            for index, state in topic.partitions.items()
-            if self._node_id in state.assigned_replicas
-            and (found := self._found_in(topic.name, index, state)) != directory_of(state, self._node_id)
-        ]
-
-    def _found_in(self, topic: str, index: int, state: PartitionState) -> bytes:
-        """Id of the directory that holds a replica; what the metadata says, where it is not here."""
-        topic_partition = TopicPartition(topic, index)
-        home = self._manager.directory_of(topic_partition)
-        if home is not None:
-            return home.directory_id
-        told = directory_of(state, self._node_id)
-        is_lost = told == UNASSIGNED_DIRECTORY and self._manager.failure_of(topic_partition) is not None
-        return LOST_DIRECTORY if is_lost else told
 
     def lead(self) -> None:
         """Take up the roles that the metadata gives this node."""

@@ -96,7 +96,10 @@ def _make_memory_directory() -> str:
 
 def _check_apart(directories: Sequence[str]) -> None:
     """None may be another under a second name, or lie within it, where it would be taken for a partition."""
-    places = [(os.path.realpath(directory), directory) for directory in directories]
+    try:
+        places = [(os.path.realpath(directory), directory) for directory in directories]
+    except FileNotFoundError:  # nothing but the working directory has to be there
+        raise StartupError("the working directory was removed", "change to one that is there") from None
     for number, (place, directory) in enumerate(places):
         for other_place, other in places[number + 1 :]:
             if place == other_place:

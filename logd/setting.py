@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from logd.config.broker_config import BrokerConfig
+from logd.config.broker_keys import UNIT_SYNONYMS
 from logd.config.key import ConfigKey, format_value
+from protocol.configs import ConfigSource
 
-ROLL: Final = ("log.roll.ms", "log.roll.hours")
-ROLL_JITTER: Final = ("log.roll.jitter.ms", "log.roll.jitter.hours")
-RETENTION: Final = ("log.retention.ms", "log.retention.minutes", "log.retention.hours")
-FLUSH: Final = ("log.flush.interval.ms", "log.flush.scheduler.interval.ms")
+_FLUSH: Final = ("log.flush.interval.ms", "log.flush.scheduler.interval.ms")
+"""The second is a property by itself, and the default of the first."""
 
-# Names under which a property may have been set, strongest first (Kafka: brokerConfigSynonyms).
-_SYNONYMS: Final = {name: group for group in (ROLL, ROLL_JITTER, RETENTION) for name in group} | {
-    FLUSH[0]: FLUSH
-}
-
-
-class ConfigSource(IntEnum):
-    """Where a value comes from, as it stands on the wire (Kafka: DescribeConfigsResponse.ConfigSource)."""
-
-    TOPIC = 1
-    NODE = 2
-    """Set for this node while it ran."""
-    CLUSTER = 3
-    """Set for all nodes while they ran."""
-    START = 4
-    """Set when the broker was started."""
-    DEFAULT = 5
-    LOGGER = 6
+# Names under which a property may have been set, strongest first, as Kafka tells them.
+_SYNONYMS: Final = {name: group for group in UNIT_SYNONYMS for name in group} | {_FLUSH[0]: _FLUSH}
 
 
 class Synonym(NamedTuple):

@@ -8,20 +8,18 @@ that are open follow their topic's settings and, where it sets none, the broker'
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from logd.config.key import settings_text
 from logd.config.topic_keys import log_config_for, usable_topic_configs
 from logd.server import Server, ServerLimits
+from protocol.configs import ConfigResourceType
 from protocol.types import TopicPartition
 from replication.config_changes import CLUSTER
-from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC
 
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.config import BrokerConfig
-    from logd.replicas import LocalPartition
     from replication.metadata_image import MetadataDelta, MetadataImage, Topic
     from storage.manager import LogManager
 
@@ -31,21 +29,11 @@ log = logging.getLogger("logd.settings")
 class SettingsWatcher:
     """Keeps one broker's configuration, and that of its logs, what the metadata says."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        server: Server,
-        manager: LogManager,
-        image: MetadataImage,
-        *,
-        moved: Callable[[LocalPartition], None],
-    ) -> None:
-        """`moved` is told of partitions whose state changed."""
+    def __init__(self, broker: Broker, server: Server, manager: LogManager, image: MetadataImage) -> None:
         self._broker = broker
         self._server = server
         self._manager = manager
         self._image = image
-        self._moved = moved
 
     def take_up(self) -> None:
         """Put what the metadata holds into force, before any log is open."""
@@ -59,10 +47,10 @@ class SettingsWatcher:
         changed = [
             (kind, name)
             for kind, name in delta.changed_configs
-            if (kind == RESOURCE_TOPIC and name in self._image.topics)
-            or (kind == RESOURCE_BROKER and name in (CLUSTER, str(self._broker.node_id)))
+            if (kind == ConfigResourceType.TOPIC and name in self._image.topics)
+            or (kind == ConfigResourceType.BROKER and name in (CLUSTER, str(self._broker.node_id)))
         ]
-        concerned = [self._image.topics[name] for kind, name in changed if kind == RESOURCE_TOPIC]
+        concerned = [self._image.topics[name] for kind, name in changed if kind == ConfigResourceType.TOPIC]
         if len(concerned) < len(changed):
             self._take_up_brokers()
             self._broker.replicas.config = self._broker.config
@@ -70,8 +58,8 @@ class SettingsWatcher:
         for topic in concerned:
             self._configure(topic)
         for kind, name in changed:
-            resource = f"topic={name}" if kind == RESOURCE_TOPIC else f"broker={name or 'all'}"
-            log.info("settings changed %s now=%s", resource, settings_text(self._image.configs(kind, name)))
+            resource = f"topic={name}" if kind == ConfigResourceType.TOPIC else f"broker={name or 'all'}"
+            log.info("settings changed %s now=%s", resource, _text(self._image.configs(kind, name)))
 
     def _configure(self, topic: Topic) -> None:
         """Hand a topic's settings to those of its logs that are open; what is made later has them from the start."""
@@ -81,12 +69,12 @@ class SettingsWatcher:
             if partition is not None:
                 partition.log.configure(log_config)
                 if partition.log_configured():
-                    self._moved(partition)
+                    self._broker.state_changed(partition)
 
     def _take_up_brokers(self) -> None:
         broker = self._broker
-        cluster = self._image.configs(RESOURCE_BROKER, CLUSTER)
-        node = self._image.configs(RESOURCE_BROKER, str(broker.node_id))
+        cluster = self._image.configs(ConfigResourceType.BROKER, CLUSTER)
+        node = self._image.configs(ConfigResourceType.BROKER, str(broker.node_id))
         former = broker.config.dynamic
         if not (cluster or node or former.cluster or former.node):
             return
@@ -113,3 +101,8 @@ def server_limits(config: BrokerConfig) -> ServerLimits:
         backlog=config.socket_listen_backlog_size,
         send_buffer_bytes=config.socket_send_buffer_bytes,
     )
+
+
+def _text(settings: Mapping[str, str]) -> str:
+    """What was set on something, in a line of the log."""
+    return ",".join(f"{name}={settings[name]}" for name in sorted(settings)) or "defaults"

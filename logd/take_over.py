@@ -17,11 +17,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
-from protocol.types import TopicPartition, uuid_to_str
+from logd.take_over_problems import directories_problem
 from replication.controller import METADATA_VERSION, SUPPORTED_FEATURES
 from replication.metadata_commands import TakeOverNode
 from replication.metadata_image import UnusableMetadata
@@ -32,21 +32,22 @@ from storage.meta_properties import (
     META_PROPERTIES,
     OWNER_LOGD,
     OWNER_TAKING_OVER,
-    MetaProperties,
     write_meta_properties,
 )
 from storage.ownership import identify
-from storage.survey import FoundPartition, Survey, has_partitions, survey_directory
+from storage.survey import Survey, has_partitions, survey_directory
 
 if TYPE_CHECKING:
-    from protocol.types import NodeId
-    from replication.metadata_image import MetadataImage
+    from protocol.types import NodeId, TopicPartition
     from replication.metadata_ports import MetadataStore
     from storage.data_directory import DataDirectory
     from storage.fs import FileSystem
     from storage.manager import LogManager
 
 log = logging.getLogger("logd.take_over")
+
+_RESERVED: Final = frozenset((METADATA_DIRECTORY,))
+"""Names in a data directory that are no partitions."""
 
 RunBlocking: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs a function in the pool."""
@@ -60,18 +61,18 @@ class _Found(NamedTuple):
     """By path."""
 
 
-class _Nothing(Enum):
-    """Why there is nothing to look at."""
+class _Unseen(Enum):
+    """Why nothing was looked at; what is said in the end."""
 
-    MORE = "finished the take-over from Kafka that an earlier start began"
+    INTERRUPTED = "finished the take-over from Kafka that an earlier start began"
     """A crash interrupted it behind the point of no return."""
-    AT_ALL = "took directories for our own that Kafka formatted and never used"
+    NEVER_USED = "took directories for our own that Kafka formatted and never used"
 
 
 class TakeOver:
     """One take-over under way."""
 
-    def __init__(self, fs: FileSystem, manager: LogManager, found: _Found | _Nothing) -> None:
+    def __init__(self, fs: FileSystem, manager: LogManager, found: _Found | _Unseen) -> None:
         self._fs = fs
         self._manager = manager
         self._found = found
@@ -79,7 +80,7 @@ class TakeOver:
     def prepare(self) -> None:
         """Announce it in the directory itself. The directories are locked. Raises: DirectoryRefused, StorageFailure."""
         fs = self._fs
-        surveys = {} if isinstance(self._found, _Nothing) else self._found.directories
+        surveys = {} if isinstance(self._found, _Unseen) else self._found.directories
         for path in surveys:
             if not fs.exists(f"{path}/{CLEAN_SHUTDOWN}"):
                 raise DirectoryRefused(
@@ -128,7 +129,7 @@ class TakeOver:
                     *topic_partition,
                     opened.first_unstable_offset,
                 )
-        if isinstance(self._found, _Nothing):
+        if isinstance(self._found, _Unseen):
             log.info("%s; do not start Kafka on these directories again", self._found.value)
             return
         image = self._found.metadata.image
@@ -168,25 +169,19 @@ def look(fs: FileSystem, manager: LogManager, *, cluster_id: str | None, node_id
         and identity.owner == OWNER_TAKING_OVER
         and not all(fs.exists(f"{d.path}/{CLEAN_SHUTDOWN}") for d in written)
     ):
-        return TakeOver(fs, manager, _Nothing.MORE)
+        return TakeOver(fs, manager, _Unseen.INTERRUPTED)
     if not has_log(fs, home.path):
         _check_unused(fs, home, written)
-        return TakeOver(fs, manager, _Nothing.AT_ALL)
+        return TakeOver(fs, manager, _Unseen.NEVER_USED)
     kafkas = [d for d in manager.directories if d.path in owned]
     surveys = {d.path: survey_directory(fs, d.path, _RESERVED) for d in kafkas}
     metadata = _read_metadata(fs, home)
-    problem = (
-        take_over_problem(metadata.image, node_id, metadata.voters)
-        or _epochs_problem(metadata.image, node_id, surveys)
-        or _directories_problem(metadata.image, node_id, owned)
-        or _partitions_problem(metadata.image, surveys)
+    problem = take_over_problem(metadata.image, node_id, metadata.voters) or directories_problem(
+        metadata.image, node_id, surveys, owned
     )
     if problem is not None:
         raise DirectoryRefused(f"the Kafka data in {home.path} cannot be taken over: {problem}")
     return TakeOver(fs, manager, _Found(metadata, surveys))
-
-
-_RESERVED = frozenset((METADATA_DIRECTORY,))
 
 
 def _check_unused(fs: FileSystem, home: DataDirectory, written: list[DataDirectory]) -> None:
@@ -214,71 +209,3 @@ def _read_metadata(fs: FileSystem, home: DataDirectory) -> MetadataSurvey:
         raise DirectoryRefused(
             f"the Kafka data in {home.path} cannot be taken over, its metadata is not readable: {error}"
         ) from error
-
-
-def _epochs_problem(image: MetadataImage, node_id: NodeId, surveys: Mapping[str, Survey]) -> str | None:
-    """A marker of an earlier stop vouches for nothing."""
-    registered = image.brokers[node_id].broker_epoch
-    for path, survey in surveys.items():
-        if survey.broker_epoch not in (-1, registered):
-            return (
-                f"{path}/{CLEAN_SHUTDOWN} is of broker epoch {survey.broker_epoch}, the metadata of {registered}: "
-                "directories of different times; start Kafka on it and stop it cleanly"
-            )
-    return None
-
-
-def _directories_problem(
-    image: MetadataImage, node_id: NodeId, owned: Mapping[str, MetaProperties]
-) -> str | None:
-    """All directories that the node used must be here, or their topics would begin anew, empty."""
-    given = {identity.directory_id for identity in owned.values()}
-    for directory_id in map(uuid_to_str, image.brokers[node_id].log_dirs):
-        if directory_id not in given:
-            return (
-                f"the node used the data directory with directory.id {directory_id} too, which is not given: name "
-                "all of Kafka's log.dirs"
-            )
-    return None
-
-
-def _partitions_problem(image: MetadataImage, surveys: Mapping[str, Survey]) -> str | None:
-    places: dict[TopicPartition, str] = {}
-    for path, survey in surveys.items():
-        for found in survey.partitions:
-            other = places.setdefault(found.topic_partition, path)
-            if other != path:
-                return f"partition {found.topic_partition} is in {other} and in {path}: move one of them away"
-            problem = _partition_problem(image, found)
-            if problem is not None:
-                return problem
-    for topic in image.topics.values():
-        if image.topic_configs(topic.name).get("remote.storage.enable") == "true":
-            return f"topic {topic.name} has records in tiered storage, which logd does not have: disable it with Kafka"
-    for path, survey in surveys.items():
-        for topic_partition, offset in survey.checkpointed.items():
-            if offset and topic_partition not in places and _is_known(image, topic_partition):
-                return (
-                    f"partition {topic_partition} had records up to offset {offset} in {path}, and its directory is "
-                    "gone: restore it, or delete the topic with Kafka"
-                )
-    return None
-
-
-def _partition_problem(image: MetadataImage, found: FoundPartition) -> str | None:
-    """What is of no topic known is set aside by the start, as Kafka does, and no problem."""
-    if not _is_known(image, found.topic_partition):
-        return None
-    name, index = found.topic_partition
-    state = image.topics[name].partitions[index]
-    if found.topic_id in (None, image.topics[name].topic_id) and found.latest_epoch > state.leader_epoch:
-        return (
-            f"partition {found.topic_partition} was written in leader epoch {found.latest_epoch}, the metadata knows "
-            f"of {state.leader_epoch}: the metadata log is older than the data"
-        )
-    return None
-
-
-def _is_known(image: MetadataImage, topic_partition: TopicPartition) -> bool:
-    topic = image.topics.get(topic_partition.topic)
-    return topic is not None and topic_partition.partition in topic.partitions

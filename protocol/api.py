@@ -1,4 +1,4 @@
-"""The table of APIs that this broker serves, and what follows from it: header versions, message classes.
+"""The table of APIs that this broker serves, and what follows from it: headers, message classes.
 
 An API is in the table when it works, not before: clients cope with a missing API better than with a wrong one.
 Ranges are inclusive. The advertised range differs from the served one in a single case, Produce: old librdkafka
@@ -43,12 +43,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Final, NamedTuple
 
-from protocol.codec import reader_for
-from protocol.errors import ProtocolViolation
-from protocol.messages.headers import RequestHeader
 from protocol.messages.message import Message
-from protocol.primitives import read_int16
-from protocol.types import Buffer
 
 API_VERSIONS: Final = 18
 NEVER_FLEXIBLE: Final = 1 << 15
@@ -127,44 +122,16 @@ APIS: Final[dict[int, ApiSpec]] = {
 }
 
 
-def request_header_version(key: int, version: int) -> int:
-    """Return 2 (with tag buffer) where the API version is flexible, else 1.
+def first_flexible_answer(api_key: int, first_flexible: int | None) -> int:
+    """Return the first version whose response header ends with a tag buffer; NEVER_FLEXIBLE when none does.
 
-    Raises: ProtocolViolation for an API that is not in the table.
+    A request header has one from `first_flexible` on, and so has the answer's. ApiVersions is the exception: a client
+    asks before it knows which versions the broker understands (KIP-511).
     """
-    return 2 if version >= _spec_of(key).first_flexible else 1
-
-
-def response_header_version(key: int, version: int) -> int:
-    """Return 1 (with tag buffer) where the API version is flexible, else 0.
-
-    ApiVersions stays at 0: a client asks before it knows which versions the broker understands (KIP-511).
-
-    Raises: ProtocolViolation for an API that is not in the table.
-    """
-    return 1 if key != API_VERSIONS and version >= _spec_of(key).first_flexible else 0
-
-
-def read_request_header(buf: Buffer, pos: int = 0) -> tuple[RequestHeader, int]:
-    """Read a request's header; return it with the position of the body.
-
-    The version in it is not checked against those served: ApiVersions answers every version.
-
-    Raises: ProtocolViolation when it is malformed, or for an API that is not in the table.
-    """
-    key, version_at = read_int16(buf, pos)
-    version, _ = read_int16(buf, version_at)
-    return reader_for(RequestHeader, request_header_version(key, version))(buf, pos)
+    return NEVER_FLEXIBLE if first_flexible is None or api_key == API_VERSIONS else first_flexible
 
 
 def message_types(spec: ApiSpec) -> tuple[type[Message], type[Message]]:
     """Import an API's messages: its request and its response class."""
     module = import_module(f"protocol.messages.{spec.module}")
     return getattr(module, f"{spec.name}Request"), getattr(module, f"{spec.name}Response")
-
-
-def _spec_of(key: int) -> ApiSpec:
-    spec = APIS.get(key)
-    if spec is None:
-        raise ProtocolViolation(f"API key {key} is not served")
-    return spec

@@ -18,6 +18,7 @@ from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from protocol.api import API_VERSIONS, first_flexible_answer
 from protocol.codec import Chunk, decode, encode
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
@@ -34,7 +35,6 @@ _HEADER: Final = Struct(">ihhih")  # size, api key, version, correlation id, siz
 _SIZE: Final = Struct(">i")
 _INT16: Final = Struct(">h")
 _PRODUCE: Final = 0
-_API_VERSIONS: Final = 18
 _HANDSHAKE_VERSION: Final = 4  # what brokers of the 4.x line know, so that one question is enough
 
 
@@ -173,9 +173,9 @@ class ClientConnection:
         self._outgoing += body
         if request.API_KEY == _PRODUCE and getattr(request, "acks", None) == 0:
             return None
-        flexible_header = flexible and request.API_KEY != _API_VERSIONS
+        flexible_answer = version >= first_flexible_answer(request.API_KEY, request.FIRST_FLEXIBLE)
         asked = _InFlight(
-            correlation_id, response_type_of(request_type), version, flexible_header, is_handshake
+            correlation_id, response_type_of(request_type), version, flexible_answer, is_handshake
         )
         self._in_flight.append(asked)
         return correlation_id
@@ -205,7 +205,7 @@ class ClientConnection:
         (code,) = _INT16.unpack_from(frame, 4)
         if code == ErrorCode.UNSUPPORTED_VERSION:
             answer = decode(ApiVersionsResponse, 0, frame, 4)
-            served = [row.max_version for row in answer.api_keys if row.api_key == _API_VERSIONS]
+            served = [row.max_version for row in answer.api_keys if row.api_key == API_VERSIONS]
             again = min(max(served, default=0), ApiVersionsRequest.VERSIONS[1])
             if version == 0 or again >= version:
                 raise ProtocolViolation("the broker refuses every version of ApiVersions")

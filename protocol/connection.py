@@ -4,7 +4,8 @@ Bytes come in through a receive buffer (`room` / `received`), complete request f
 place, and responses go back in request order whatever order they are finished in: a request that cannot be
 answered at once takes a `ResponseSlot`, and everything behind it waits in the queue.
 
-It does not read sockets, decode bodies or know any API: `logd.connection` moves the bytes, `logd.dispatch` reads them.
+It does not read sockets or decode bodies: `logd.connection` moves the bytes, `logd.dispatch` reads them. Of the APIs
+it knows that only Produce has a reason for large requests.
 
 Frame: int32 size (bytes that follow) | body. A frame is a view into the receive buffer and is valid only until
 `settle` is called; who needs it longer copies it.
@@ -27,6 +28,11 @@ from protocol.errors import ProtocolViolation
 Chunk: TypeAlias = Any
 
 _SIZE: Final = Struct(">i")
+_SIZE_AND_KEY: Final = Struct(">ih")
+_PRODUCE: Final = 0
+
+#: A larger request must carry records: every other body is read and answered item by item, in one turn of the loop.
+PLAIN_REQUEST_BYTES_MAX: Final = 4 << 20
 
 #: One receive call's worth: holds a default-size produce batch pipeline (5 × 16 KiB) or one 128 KiB batch whole.
 SCRATCH_BYTES: Final = 256 * 1024
@@ -69,10 +75,21 @@ class FrameReceiver:
     is being worked off, a loan or an own buffer while a frame is incomplete, and None in between.
     """
 
-    __slots__ = ("_end", "_lent", "_scratch", "_start", "_stash", "_view", "held_bytes", "max_frame_bytes")
+    __slots__ = (
+        "_end",
+        "_lent",
+        "_plain_frame_bytes_max",
+        "_scratch",
+        "_start",
+        "_stash",
+        "_view",
+        "held_bytes",
+        "max_frame_bytes",
+    )
 
     def __init__(self, scratch: ScratchBuffers, max_frame_bytes: int) -> None:
         self.max_frame_bytes = max_frame_bytes
+        self._plain_frame_bytes_max = min(max_frame_bytes, PLAIN_REQUEST_BYTES_MAX)
         self._scratch = scratch
         self._view: memoryview | None = None
         self._lent = False
@@ -115,20 +132,34 @@ class FrameReceiver:
     def next_frame(self) -> memoryview | None:
         """The body of the next complete frame, or None when more bytes are needed.
 
-        Raises ProtocolViolation for a negative size or one above `max_frame_bytes`.
+        Raises ProtocolViolation for a negative size, one above `max_frame_bytes`, and one above
+        PLAIN_REQUEST_BYTES_MAX unless it is a Produce request; as soon as the first bytes say so.
         """
         start = self._start
         view = self._view
         if view is None or self._end - start < 4:
             return None
         size: int = _SIZE.unpack_from(view, start)[0]
-        if size < 0 or size > self.max_frame_bytes:
-            raise ProtocolViolation(f"frame of {size} bytes, at most {self.max_frame_bytes} are allowed")
+        if size < 0 or size > self._plain_frame_bytes_max:
+            self._judge_size(view, size)
         stop = start + 4 + size
         if stop > self._end:
             return None
         self._start = stop
         return view[start + 4 : stop]
+
+    def _judge_size(self, view: memoryview, size: int) -> None:
+        """Refuse a frame that is too large for anything, or for what it asks; more bytes may have to come first."""
+        if size < 0 or size > self.max_frame_bytes:
+            raise ProtocolViolation(f"frame of {size} bytes, at most {self.max_frame_bytes} are allowed")
+        if self._end - self._start < _SIZE_AND_KEY.size:
+            return
+        key = _SIZE_AND_KEY.unpack_from(view, self._start)[1]
+        if key != _PRODUCE:
+            raise ProtocolViolation(
+                f"request with API key {key} of {size} bytes, at most {PLAIN_REQUEST_BYTES_MAX} are allowed "
+                "without records"
+            )
 
     def settle(self) -> None:
         """Put what is left of the receive where it can stay until the next one. All frames given out end here."""

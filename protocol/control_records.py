@@ -17,15 +17,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
+from protocol.errors import BrokerError, ErrorCode
 from protocol.primitives import (
-    read_compact_string,
-    read_int16,
-    read_int32,
-    read_uint16,
-    read_uuid,
-    read_uvarint,
-    skip_tagged_fields,
     write_compact_string,
     write_int16,
     write_int32,
@@ -198,61 +191,3 @@ def kraft_voters(voters: Sequence[Voter]) -> ControlRecord:
         write_uvarint(out, 0)  # of the voter
     write_uvarint(out, 0)
     return ControlType.KRAFT_VOTERS, bytes(out)
-
-
-def voter_ids(batch: Buffer) -> tuple[NodeId, ...] | None:
-    """Return the quorum's members as the last record of a control batch that names them has it; None when none does.
-
-    Raises: ProtocolViolation, BrokerError when a record is malformed.
-    """
-    voters = None
-    for record in iter_records(batch):
-        kind = None if record.key is None else control_type(record.key)
-        if record.value is not None and kind is ControlType.LEADER_CHANGE:
-            voters = _leader_change_voters(record.value)
-        elif record.value is not None and kind is ControlType.KRAFT_VOTERS:
-            voters = _kraft_voters(record.value)
-    return voters
-
-
-def _leader_change_voters(value: Buffer) -> tuple[NodeId, ...]:
-    version, at = read_int16(value, 0)
-    _, at = read_int32(value, at)  # the leader
-    count, at = _read_count(value, at)
-    voters = []
-    for _ in range(count):
-        voter_id, at = read_int32(value, at)
-        if version > 0:
-            _, at = read_uuid(value, at)  # its directory
-        at = skip_tagged_fields(value, at)
-        voters.append(voter_id)
-    return tuple(voters)
-
-
-def _kraft_voters(value: Buffer) -> tuple[NodeId, ...]:
-    _, at = read_int16(value, 0)
-    count, at = _read_count(value, at)
-    voters = []
-    for _ in range(count):
-        voter_id, at = read_int32(value, at)
-        _, at = read_uuid(value, at)
-        endpoints, at = _read_count(value, at)
-        for _ in range(endpoints):
-            _, at = read_compact_string(value, at)
-            _, at = read_compact_string(value, at)
-            _, at = read_uint16(value, at)
-            at = skip_tagged_fields(value, at)
-        _, at = read_int16(value, at)
-        _, at = read_int16(value, at)
-        at = skip_tagged_fields(value, at)  # of the version range
-        at = skip_tagged_fields(value, at)  # of the voter
-        voters.append(voter_id)
-    return tuple(voters)
-
-
-def _read_count(value: Buffer, at: int) -> tuple[int, int]:
-    """Read the length of a compact array, which no more bytes than are left can hold."""
-    length, at = read_uvarint(value, at)
-    if not 0 < length <= len(value):
-        raise ProtocolViolation(f"an array of {length - 1} elements in {len(value)} bytes")
-    return length - 1, at

@@ -178,8 +178,13 @@ class BrokerError(Exception):
         self.code = code
         self.message = message
 
+    @property
+    def text(self) -> str:
+        """What to tell people: the message, or what the code says by itself."""
+        return self.message or self.code.text
+
     def __str__(self) -> str:
-        return f"{self.code.name}: {self.message or self.code.text}"
+        return f"{self.code.name}: {self.text}"
 
 
 class ProtocolViolation(Exception):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from protocol.configs import ConfigOperation, ConfigResourceType
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import ConfigRecord
@@ -18,9 +19,8 @@ from replication.metadata_commands import (
     AlterConfigs,
     ConfigAlteration,
     ConfigChange,
-    ConfigOperation,
 )
-from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC, MetadataImage
+from replication.metadata_image import MetadataImage
 from replication.topic_names import topic_name_problem
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ConfigChanger:
             try:
                 records += self._records(change)
             except BrokerError as refusal:
-                alterations.append(ConfigAlteration(refusal.code, refusal.message or refusal.code.text))
+                alterations.append(ConfigAlteration(refusal.code, refusal.text))
             else:
                 alterations.append(ConfigAlteration())
         if len(records) > RECORDS_PER_COMMAND_MAX:
@@ -69,7 +69,7 @@ class ConfigChanger:
             changed |= {name: None for name in former if name not in changed}
         made = {name: value for name, value in changed.items() if value is not None}
         kept = {name: value for name, value in former.items() if name not in changed}
-        if change.resource_type == RESOURCE_TOPIC:
+        if change.resource_type == ConfigResourceType.TOPIC:
             self._check_topic(change.resource_name, made, kept)
         else:
             self._check_broker(change.resource_name, made, kept)
@@ -114,7 +114,7 @@ class ConfigChanger:
         if name == CLUSTER:
             problem = self._rules.broker_problem(made, cluster={**kept, **made}, node={})
         else:
-            cluster = self._image.configs(RESOURCE_BROKER, CLUSTER)
+            cluster = self._image.configs(ConfigResourceType.BROKER, CLUSTER)
             problem = self._rules.broker_problem(made, cluster=cluster, node={**kept, **made})
         if problem is not None:
             # Kafka's code for what it finds wrong with a broker's settings; of a topic's it is INVALID_CONFIG.

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
+from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (
@@ -43,7 +44,7 @@ from replication.metadata_commands import (
     TakeOverNode,
     UnregisterBroker,
 )
-from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
+from replication.metadata_image import MetadataImage
 from replication.partition_creation import PartitionCreator
 from replication.topic_creation import TopicCreator
 from replication.topic_names import collision_key
@@ -146,7 +147,9 @@ class Controller:
     def _alter_configs(self, command: AlterConfigs) -> Decision:
         records, alterations = self._changer.alter(command)
         touches = frozenset(
-            _topic_key(change.resource_name) if change.resource_type == RESOURCE_TOPIC else "broker-configs"
+            _topic_key(change.resource_name)
+            if change.resource_type == ConfigResourceType.TOPIC
+            else "broker-configs"
             for change in command.changes
         )
         return Decision(() if command.validate_only else records, alterations, touches)

@@ -8,10 +8,10 @@ data classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
+from protocol.configs import ConfigOperation
 from protocol.errors import ErrorCode
 from protocol.types import ZERO_UUID, NodeId, ProducerId, TopicPartition
 from replication.broker_registration import BrokerRegistration
@@ -85,17 +85,6 @@ class PartitionCreation(NamedTuple):
     name: str
     code: ErrorCode = ErrorCode.NONE
     message: str | None = None
-
-
-class ConfigOperation(IntEnum):
-    """What to do with one property (Kafka: AlterConfigOp.OpType)."""
-
-    SET = 0
-    DELETE = 1
-    """Back to the default."""
-    APPEND = 2
-    """Add to a list, starting from its default when it was not set."""
-    SUBTRACT = 3
 
 
 class ConfigChange(NamedTuple):

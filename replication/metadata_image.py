@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from protocol.configs import ConfigResourceType
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (
     AccessControlEntryRecord,
@@ -49,8 +50,6 @@ from replication.partition_state import PartitionState, merge_partition, partiti
 from replication.topic_names import collision_key, is_internal_topic
 from replication.unsupported_state import UnsupportedRecord, UnsupportedState
 
-RESOURCE_TOPIC = 2
-RESOURCE_BROKER = 4
 """Resource types of ConfigRecord (Kafka: ConfigResource.Type)."""
 
 _NO_CONFIGS: Mapping[str, str] = MappingProxyType({})
@@ -137,7 +136,7 @@ class MetadataImage:
 
     def topic_configs(self, name: str) -> Mapping[str, str]:
         """Settings made on topic `name` (not defaults)."""
-        return self.configs(RESOURCE_TOPIC, name)
+        return self.configs(ConfigResourceType.TOPIC, name)
 
     def configured(self) -> list[tuple[int, str]]:
         """Return (resource type, resource name) of every resource that has settings."""
@@ -254,7 +253,7 @@ class MetadataImage:
         key = collision_key(topic.name)
         if self._names_by_collision_key.get(key) == topic.name:  # Kafka may have let two of them collide
             del self._names_by_collision_key[key]
-        self._configs.pop((RESOURCE_TOPIC, topic.name), None)
+        self._configs.pop((ConfigResourceType.TOPIC, topic.name), None)
         delta.deleted_topics.append(topic)
 
     def _replay_config(self, record: ConfigRecord, delta: MetadataDelta) -> None:

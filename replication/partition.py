@@ -81,6 +81,10 @@ class Partition(Generic[LogT]):
         self._in_sync_followers: tuple[NodeId, ...] = ()
         self._demanded_flush: Offset = -1
         """An append up to here (exclusive) awaits its flush; -1 when none does."""
+        # A log that was replayed holds decided transactions back until it hears this, and where the high watermark is
+        # at the log end already, no later move of it would tell.
+        if log.producers.first_unstable_offset is not None:
+            log.producers.on_high_watermark(self.high_watermark)
 
     # -- role ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from protocol.configs import ConfigResourceType
 from protocol.messages.records_metadata import FeatureLevelRecord, PartitionChangeRecord
 from protocol.types import TopicPartition
 
@@ -33,9 +34,6 @@ _TAKEN_FEATURES: Final = {
     "eligible.leader.replicas.version": (0, 1),
 }
 """(lowest, highest) finalised level, both inclusive, that can be taken over: what Kafka 4.0 to 4.3 can be at."""
-
-_CLIENT_METRICS: Final = 16
-"""Resource type of ConfigRecord (Kafka: ConfigResource.Type)."""
 
 
 def take_over_problem(image: MetadataImage, node_id: NodeId, voters: Collection[NodeId]) -> str | None:
@@ -125,7 +123,7 @@ def _features_problem(features: Mapping[str, int]) -> str | None:
 
 def _configs_problem(image: MetadataImage) -> str | None:
     for resource_type, name in image.configured():
-        if resource_type == _CLIENT_METRICS:
+        if resource_type == ConfigResourceType.CLIENT_METRICS:
             return (
                 f"the metadata holds the client metrics subscription {name!r}, which logd does not have: "
                 f"remove with kafka-client-metrics --delete --name {name}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import ConfigRecord, TopicRecord
@@ -19,7 +20,7 @@ from replication.metadata_commands import (
     NewTopic,
     TopicCreation,
 )
-from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
+from replication.metadata_image import MetadataImage
 from replication.partition_state import PartitionState, partition_record
 from replication.placement import Placer
 from replication.topic_names import METADATA_TOPIC, collision_key, topic_name_problem
@@ -81,7 +82,9 @@ class TopicCreator:
         topic_id = new_topic_id(entropy)
         records: list[Message] = [TopicRecord(name=topic.name, topic_id=topic_id)]
         records += [
-            ConfigRecord(resource_type=RESOURCE_TOPIC, resource_name=topic.name, name=name, value=value)
+            ConfigRecord(
+                resource_type=ConfigResourceType.TOPIC, resource_name=topic.name, name=name, value=value
+            )
             for name, value in configs.items()
         ]
         for index, state in enumerate(partitions):

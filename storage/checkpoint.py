@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from protocol.types import LeaderEpoch, Offset, TopicPartition
 from storage.errors import MalformedFile
+from storage.fs import has_content
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
@@ -45,11 +46,12 @@ def read_offsets(fs: FileSystem, path: str) -> dict[TopicPartition, Offset]:
 
 
 def read_cleaned(fs: FileSystem, data_dir: str) -> frozenset[TopicPartition]:
-    """The partitions that the cleaner's checkpoint names: they were compacted at some time. Kafka makes the file when
-    it starts, and leaves it empty until then. Raises: MalformedFile, StorageFailure.
+    """The partitions that the cleaner's checkpoint names: they were compacted at some time.
+
+    Raises: MalformedFile, StorageFailure.
     """
     path = f"{data_dir}/{CLEANER_OFFSETS}"
-    return frozenset(read_offsets(fs, path)) if fs.exists(path) and fs.size(path) else frozenset()
+    return frozenset(read_offsets(fs, path)) if has_content(fs, path) else frozenset()
 
 
 def write_offsets(fs: FileSystem, path: str, offsets: Mapping[TopicPartition, Offset]) -> None:

@@ -38,14 +38,15 @@ class CheckpointPlanner:
             for partition, offset in high_watermarks.items()
             if self._table.home_of(partition) is home
         }
-        return CheckpointPlan(
-            home,
-            [
-                home.log_start_offsets.plan(self._table.log_start_offsets(home)),
-                home.recovery_points.plan(self._table.recovery_points(home)),
-                home.high_watermarks.plan(watermarks),
-            ],
-        )
+        plans = [
+            home.log_start_offsets.plan(self._table.log_start_offsets(home)),
+            home.recovery_points.plan(self._table.recovery_points(home)),
+            home.high_watermarks.plan(watermarks),
+        ]
+        if home.cleaner_offsets.loaded:
+            kept = {each: at for each, at in home.cleaned.items() if self._table.home_of(each) is home}
+            plans.append(home.cleaner_offsets.plan(kept))
+        return CheckpointPlan(home, plans)
 
     def log_starts(self, directories: Collection[str]) -> list[CheckpointPlan]:
         """Plans for the log start offsets alone, in the directories at these paths."""
@@ -66,3 +67,5 @@ class CheckpointPlanner:
             home.recovery_points.plan(self._table.recovery_points(home)).run()
         if home.log_start_offsets in stale:
             home.log_start_offsets.plan(self._table.log_start_offsets(home)).run()
+        if home.cleaner_offsets in stale and topic_partition in home.cleaner_offsets.loaded:
+            home.cleaner_offsets.plan_without(topic_partition).run()

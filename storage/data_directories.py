@@ -17,7 +17,7 @@ from storage.clean_shutdown import take_clean_shutdown
 from storage.data_directory import DataDirectory
 from storage.errors import DirectoryRefused, DirectoryUnusable, StorageFailure
 from storage.meta_properties import OWNER_LOGD, MetaProperties
-from storage.ownership import Identified, check_identities, home_directory
+from storage.ownership import Identified, check_identities
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
@@ -37,7 +37,7 @@ class DataDirectories:
     ) -> None:
         """`home_path`: see `LogManager`; `unique_id` draws 16 random bytes."""
         self.all = [DataDirectory(fs, path) for path in dict.fromkeys(map(os.path.abspath, paths))]
-        self.home = home_directory(fs, self.all, home_path)
+        self.home = _home_directory(fs, self.all, home_path)
         self.owned = list(dict.fromkeys((*self.all, self.home)))
         """Every directory that is locked."""
         self._fs = fs
@@ -135,3 +135,11 @@ class DataDirectories:
         """Gives the locks back."""
         for directory in self.owned:
             directory.release()
+
+
+def _home_directory(fs: FileSystem, directories: Sequence[DataDirectory], path: str | None) -> DataDirectory:
+    """The data directory at `path`, or one of its own where it is none of `directories`; their first without a path."""
+    if path is None:
+        return directories[0]
+    path = os.path.abspath(path)
+    return next((each for each in directories if each.path == path), None) or DataDirectory(fs, path)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from protocol.types import ZERO_UUID, uuid_from_str
 from storage.checkpoint import (
+    CLEANER_OFFSETS,
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
     RECOVERY_POINTS,
@@ -34,9 +35,7 @@ from storage.meta_properties import (
 from storage.offset_checkpoint import OffsetCheckpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from protocol.types import TopicPartition
+    from protocol.types import Offset, TopicPartition
     from storage.fs import DiskSpace, FileSystem, Lock
 
 LOCK_FILE = ".lock"
@@ -55,8 +54,9 @@ class DataDirectory:
         self.recovery_points = OffsetCheckpoint(fs, f"{path}/{RECOVERY_POINTS}")
         self.log_start_offsets = OffsetCheckpoint(fs, f"{path}/{LOG_START_OFFSETS}")
         self.high_watermarks = OffsetCheckpoint(fs, f"{path}/{HIGH_WATERMARKS}")
-        self.cleaned: Collection[TopicPartition] = frozenset()
-        """Partitions that a cleaner has compacted: offsets may be missing in them that were never lost."""
+        self.cleaner_offsets = OffsetCheckpoint(fs, f"{path}/{CLEANER_OFFSETS}")
+        self.cleaned: dict[TopicPartition, Offset] = {}
+        """Partitions that a cleaner has compacted, and up to where: offsets that are missing there were not lost."""
         self.was_clean = False
         """Whether the last owner stopped properly: its logs need no recovery."""
         self._fs = fs
@@ -68,8 +68,8 @@ class DataDirectory:
 
     @property
     def checkpoints(self) -> tuple[OffsetCheckpoint, ...]:
-        """All checkpoints that this package keeps. The cleaner's belongs to the cleaner."""
-        return (self.recovery_points, self.log_start_offsets, self.high_watermarks)
+        """All checkpoints that this package keeps. Of the cleaner's it only forgets partitions."""
+        return (self.recovery_points, self.log_start_offsets, self.high_watermarks, self.cleaner_offsets)
 
     def acquire(self) -> None:
         """Makes the directory where it is missing, and locks it. Raises: DirectoryLocked, DirectoryUnusable."""
@@ -132,15 +132,23 @@ class DataDirectory:
 
     def read_checkpoints(self, warnings: list[str]) -> None:
         """Reads all checkpoints. Of a damaged one nothing is believed, with a warning. Raises: StorageFailure."""
-        for checkpoint in self.checkpoints:
+        for checkpoint in (self.recovery_points, self.log_start_offsets, self.high_watermarks):
             try:
                 checkpoint.load()
             except MalformedFile as error:
                 warnings.append(f"{error}; none of its offsets is believed")
         try:
-            self.cleaned = read_cleaned(self._fs, self.path)
+            if read_cleaned(self._fs, self.path):
+                self.cleaner_offsets.load()
+                self.cleaned = dict(self.cleaner_offsets.loaded)
         except MalformedFile as error:
             warnings.append(f"{error}; none of its partitions is known to have been compacted")
+
+    def forget(self, topic_partition: TopicPartition) -> None:
+        """A partition is no longer here: plans made so far shall not write of it, the checkpoints are planned anew."""
+        self.cleaned.pop(topic_partition, None)
+        for checkpoint in self.checkpoints:
+            checkpoint.outdate_plans()
 
     def fail(self, reason: str) -> None:
         """Takes the directory offline; the first reason stays."""

@@ -147,3 +147,10 @@ class FileSystem(Protocol):
 
 ATOMIC_SUFFIX = ".tmp"
 """Ends the name of the file that `write_atomic` writes beside its target; a leftover is worth nothing."""
+
+
+def has_content(fs: FileSystem, path: str) -> bool:
+    """Whether there is a file with something in it: Kafka makes its checkpoints before it has anything to put there,
+    and a crash leaves a file that was just made. Raises: StorageFailure.
+    """
+    return fs.exists(path) and fs.size(path) > 0

@@ -278,8 +278,8 @@ class LogManager:
             removal = RemoveDirectoryPlan(self._fs, home.path, name, due_ms)
         self._table.forget(topic_partition)
         self.high_watermarks.pop(topic_partition, None)
-        for checkpoint in home.checkpoints if home is not None else ():
-            checkpoint.outdate_plans()
+        if home is not None:
+            home.forget(topic_partition)
         return removal
 
     def truncate_log(

@@ -6,29 +6,17 @@ is in them was written by this broker or by another program.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from protocol.types import NodeId
 from storage.data_directory import DataDirectory
 from storage.errors import DirectoryUnusable, StorageFailure
 from storage.meta_properties import OWNER_LOGD, MetaProperties, check_meta_properties
 
-if TYPE_CHECKING:
-    from storage.fs import FileSystem
-
 Identified: TypeAlias = list[tuple[DataDirectory, MetaProperties | None]]
 """Directories with their identity, None for a new one."""
-
-
-def home_directory(fs: FileSystem, directories: Sequence[DataDirectory], path: str | None) -> DataDirectory:
-    """The data directory at `path`, or one of its own where it is none of `directories`; their first without a path."""
-    if path is None:
-        return directories[0]
-    path = posixpath.abspath(path)
-    return next((each for each in directories if each.path == path), None) or DataDirectory(fs, path)
 
 
 def identify(directories: Sequence[DataDirectory], cluster_id: str | None, node_id: NodeId) -> Identified:

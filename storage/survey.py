@@ -23,7 +23,7 @@ from storage.checkpoint import (
 from storage.clean_shutdown import read_clean_shutdown
 from storage.directory_names import parse_partition_directory
 from storage.errors import DirectoryRefused, MalformedFile
-from storage.fs import OpenMode
+from storage.fs import OpenMode, has_content
 from storage.leftovers import base_offset_of
 from storage.partition_metadata import PARTITION_METADATA, read_topic_id
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX
@@ -126,8 +126,7 @@ def _look_at(fs: FileSystem, path: str, topic_partition: TopicPartition) -> Foun
         if name.endswith(LOG_SUFFIX) and base_offset_of(name) is not None:
             size_bytes += _check_segment(fs, f"{path}/{name}")
     epochs_path = f"{path}/{LEADER_EPOCHS}"
-    has_epochs = fs.exists(epochs_path) and fs.size(epochs_path) > 0  # Kafka makes the file before it has any
-    epochs = read_leader_epochs(fs, epochs_path) if has_epochs else []
+    epochs = read_leader_epochs(fs, epochs_path) if has_content(fs, epochs_path) else []
     return FoundPartition(
         topic_partition,
         read_topic_id(fs, f"{path}/{PARTITION_METADATA}"),

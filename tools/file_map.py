@@ -25,6 +25,7 @@ _FOLDERS = (
     ("logd/cli", "the command line: each command, and what they share", True),
     ("logd/config", "the configuration table and where values come from", True),
     ("logd/coordination", "runs the coordinators: shards, their logs, clocks and clients", True),
+    ("logd/dump", "looking into data directories at rest, and checking them", True),
     ("logd/handlers", "what each API means", True),
     ("bench", "measurements, and `make run`", True),
     ("tools", "for working on the project", True),

@@ -21,7 +21,7 @@ from logd.cli import output
 from logd.cli.errors import CommandError, UsageError
 from logd.cli.parser import Parser, examples
 from logd.console import discard_output, warn
-from logd.errors import StartupError
+from logd.errors import UserError
 
 COMMANDS = {
     "serve": "start a broker",
@@ -67,7 +67,7 @@ def _outcome(arguments: Sequence[str], started: float) -> tuple[int, str]:
     """The exit code, and what is to be said of a failure."""
     try:
         return _run(arguments, started), ""
-    except (CommandError, StartupError) as error:
+    except UserError as error:
         return error.exit_code, str(error)
     except output.ClosedPipe:
         return _PIPE_CLOSED, ""

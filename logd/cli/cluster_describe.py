@@ -14,8 +14,9 @@ from typing import NamedTuple
 from logd import __version__
 from logd.cli import output
 from logd.cli.connection import refusal, run_with_client
-from logd.cli.settings import BROKER, Resource, describe_settings
+from logd.cli.settings import Resource, describe_settings
 from logd.cluster_client import ClusterClient, format_address
+from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
@@ -80,7 +81,7 @@ async def _durability(cluster: ClusterClient) -> _Durability | None:
         (row.node_id for row in metadata.brokers if (row.host, row.port) == cluster.address),
         metadata.brokers[0].node_id if metadata.brokers else -1,
     )
-    resource = Resource(BROKER, str(asked))
+    resource = Resource(ConfigResourceType.BROKER, str(asked))
     try:
         answer = (await describe_settings(cluster, [resource]))[resource]
     except BrokerError:

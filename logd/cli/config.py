@@ -59,7 +59,9 @@ def _add_list(actions: Any) -> Parser:
         description="List the settings that were made on topics and brokers while they ran.",
         epilog=_LIST,
     )
-    parser.add_argument("resources", metavar="RESOURCE", nargs="*", help=f"only these; {_RESOURCES}")
+    parser.add_argument(
+        "resources", metavar="RESOURCE", nargs="*", default=[], help=f"only these; {_RESOURCES}"
+    )
     return parser
 
 
@@ -73,7 +75,7 @@ def _add_get(actions: Any) -> Parser:
         epilog=_GET,
     )
     parser.add_argument("resource", metavar="RESOURCE", help=_RESOURCES)
-    parser.add_argument("names", metavar="NAME", nargs="*", help="only these settings")
+    parser.add_argument("names", metavar="NAME", nargs="*", default=[], help="only these settings")
     parser.add_argument("--changed", action="store_true", help="only those that are not defaults")
     parser.add_argument("-q", "--quiet", action="store_true", help="values only, one a line")
     return parser

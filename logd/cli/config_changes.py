@@ -12,27 +12,26 @@ from logd.cli.connection import run_with_client
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.settings import Resource, refused
 from logd.cluster_client import ClusterClient, broker_error
+from protocol.configs import ConfigOperation
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
 
-SET, DELETE, APPEND, SUBTRACT = range(4)
-
-_OPERATIONS = {SET: "set", DELETE: "unset", APPEND: "append", SUBTRACT: "subtract"}
-_SIGNS = {SET: "=", APPEND: "+=", SUBTRACT: "-="}
+SIGNS = {ConfigOperation.SET: "=", ConfigOperation.APPEND: "+=", ConfigOperation.SUBTRACT: "-="}
+"""How a user writes what changes a setting."""
 
 
 class Change(NamedTuple):
     """What is to happen to one setting."""
 
     name: str
-    operation: int
+    operation: ConfigOperation
     value: str | None
 
     def __str__(self) -> str:
-        sign = _SIGNS.get(self.operation)
+        sign = SIGNS.get(self.operation)
         return f"unset {self.name}" if sign is None else f"set {self.name}{sign}{self.value}"
 
 
@@ -76,8 +75,12 @@ def _outcome(
     row: dict[str, object] = {
         "resource": str(resource),
         "name": change.name,
-        "operation": _OPERATIONS[change.operation],
+        "operation": _name(change.operation),
         "value": change.value,
         "changed": error is None and not options.dry_run,
     }
     return Outcome(row, f"{'could ' if options.dry_run else ''}{change} on {resource}", error)
+
+
+def _name(operation: ConfigOperation) -> str:
+    return "unset" if operation is ConfigOperation.DELETE else operation.name.lower()

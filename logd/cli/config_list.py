@@ -9,17 +9,10 @@ import argparse
 
 from logd.cli import output
 from logd.cli.connection import explain, run_with_client
-from logd.cli.settings import (
-    BROKER,
-    TOPIC,
-    Resource,
-    Setting,
-    describe_settings,
-    parse_resource,
-    refused,
-)
+from logd.cli.settings import Resource, Setting, describe_settings, parse_resource, refused
 from logd.cluster_client import ClusterClient
 from logd.console import warn
+from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 
 
@@ -50,9 +43,9 @@ async def _all_resources(cluster: ClusterClient) -> list[Resource]:
     topics = sorted(topic.name or "" for topic in metadata.topics)
     nodes = sorted(broker.node_id for broker in metadata.brokers)
     return [
-        Resource(BROKER, ""),
-        *(Resource(BROKER, str(node)) for node in nodes),
-        *(Resource(TOPIC, name) for name in topics),
+        Resource(ConfigResourceType.BROKER, ""),
+        *(Resource(ConfigResourceType.BROKER, str(node)) for node in nodes),
+        *(Resource(ConfigResourceType.TOPIC, name) for name in topics),
     ]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 
-from logd.cli.config_changes import APPEND, SET, SUBTRACT, Change, apply
+from logd.cli.config_changes import SIGNS, Change, apply
 from logd.cli.errors import UsageError
 from logd.cli.settings import parse_resource
 
 _CHANGE = re.compile(r"([^=]*[^=+-])(\+=|-=|=)(.*)", re.DOTALL)
-_OPERATIONS = {"=": SET, "+=": APPEND, "-=": SUBTRACT}
+_OPERATIONS = {sign: operation for operation, sign in SIGNS.items()}
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from logd.cli.config_changes import DELETE, Change, apply
+from logd.cli.config_changes import Change, apply
 from logd.cli.settings import parse_resource
+from protocol.configs import ConfigOperation
 
 
 def run(options: argparse.Namespace) -> int:
-    changes = [Change(name, DELETE, None) for name in dict.fromkeys(options.names)]
+    changes = [Change(name, ConfigOperation.DELETE, None) for name in dict.fromkeys(options.names)]
     return apply(options, parse_resource(options.resource), changes)

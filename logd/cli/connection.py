@@ -47,16 +47,19 @@ def run_with_client(
 
 def explain(error: BrokerError) -> str:
     """A broker's refusal for people: its own words where it has some, ours otherwise, and the code."""
-    text = (error.message or error.code.text).rstrip(". ")
+    text = error.text.rstrip(". ")
     return f"{text} ({error.code.name})"
 
 
 def refusal(subject: str, code: int, message: str | None) -> BrokerError | None:
     """The error of a response with its subject named, since brokers often leave that out; None for code 0."""
     from logd.cluster_client import broker_error  # noqa: PLC0415 - as above
+
+    return about(subject, broker_error(code, message)) if code else None
+
+
+def about(subject: str, error: BrokerError) -> BrokerError:
+    """The same error, with what it is about."""
     from protocol.errors import BrokerError  # noqa: PLC0415 - as above
 
-    if code == 0:
-        return None
-    error = broker_error(code, message)
-    return BrokerError(error.code, f"{subject}: {error.message or error.code.text}")
+    return BrokerError(error.code, f"{subject}: {error.text}")

@@ -13,10 +13,11 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from logd.cli.connection import about
 from logd.cli.consumed import Source
 from logd.cli.offsets import END, START, list_offsets
 from logd.cli.patience import Patience
-from logd.cli.topic_layout import about
+from logd.cli.topic_layout import partition_text
 from logd.cluster_client import broker_error
 from logd.console import warn
 from protocol.errors import BrokerError, ErrorCode
@@ -169,9 +170,9 @@ class Fetcher:
             for row in topic.partitions:
                 source = Source(topic.topic, row.partition_index, leader)
                 if row.error_code != ErrorCode.NONE:
-                    refused[_partition(source)] = broker_error(row.error_code, None)
+                    refused[source.topic_partition] = broker_error(row.error_code, None)
                     continue
-                reading = self._readings[_partition(source)]
+                reading = self._readings[source.topic_partition]
                 arrival, next_offset = self._arrival(source, reading, row)
                 at_end = next_offset >= self._end_of(row)
                 if arrival.batches or arrival.reached_end is not None:
@@ -185,7 +186,7 @@ class Fetcher:
         if moves:
             self._patience.succeeded()
         await self._deal_with(refused)
-        return {_partition(each.source) for each in arrivals}
+        return {each.source.topic_partition for each in arrivals}
 
     def _arrival(self, source: Source, reading: _Reading, row: _Row) -> tuple[Arrival, Offset]:
         """What a row of a response brings, and the offset to read on from. Raises BrokerError for damaged records."""
@@ -223,8 +224,7 @@ class Fetcher:
             bounds.append(answer)
         nearest = min(max(reading.offset, bounds[0]), bounds[1])
         if nearest != reading.offset:
-            where = f"{partition.topic} [{partition.partition}]"
-            warn(f"offset {reading.offset} of {where} is gone; going on at {nearest}")
+            warn(f"offset {reading.offset} of {partition_text(partition)} is gone; going on at {nearest}")
             reading.move(nearest)
 
     async def _failed(self, partitions: list[TopicPartition], error: BrokerError | OSError) -> None:
@@ -233,10 +233,6 @@ class Fetcher:
         try:
             await self._patience.failed(error)
         except BrokerError as final:
-            raise about(partitions[0], final) from None
+            raise about(partition_text(partitions[0]), final) from None
         for each in partitions:
             self._cluster.forget_leader(*each)
-
-
-def _partition(source: Source) -> TopicPartition:
-    return TopicPartition(source.topic, source.partition)

@@ -7,7 +7,6 @@ import os
 import stat
 import sys
 import time
-from math import inf
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from logd.cli import output
@@ -17,15 +16,12 @@ from logd.cli.consume_start import Bounds, find_stretches
 from logd.cli.consumed import Records, Source, read_records
 from logd.cli.errors import UsageError
 from logd.cli.record_json import JsonFormat
-from logd.cli.topic_layout import check_partition, partitions_of
+from logd.cli.topic_layout import check_partition, partition_text, partitions_of
 from protocol.types import TopicPartition
 
 if TYPE_CHECKING:
     from logd.cli.consume_start import Start
     from logd.cluster_client import ClusterClient
-
-
-PROGRESS_AFTER_S = 1.0
 
 
 class Format(Protocol):
@@ -44,9 +40,9 @@ class ConsumeRun:
         self._left: int | None = options.count
         self._printed = 0
         self._stopped: set[Source] = set()
-        self._progress = output.Progress()
+        self._progress = output.Progress(after_s=output.PROGRESS_AFTER_S)
         self._tells_end = not options.quiet and sys.stderr is not None and sys.stderr.isatty()
-        self._progress_from = time.monotonic() + PROGRESS_AFTER_S if _is_file(sys.stdout) else inf
+        self._shows_progress = _is_file(sys.stdout)
 
     async def run(self, cluster: ClusterClient) -> int:
         """Raises CommandError, BrokerError, OSError, output.ClosedPipe."""
@@ -63,7 +59,7 @@ class ConsumeRun:
                     self._print(each, fetcher)
                     if self._left == 0:
                         return 0
-                if self._progress.is_due and time.monotonic() >= self._progress_from:
+                if self._shows_progress and self._progress.is_due:
                     self._progress.show(f"{self._printed:,} records")
         finally:
             self._progress.clear()
@@ -92,7 +88,7 @@ class ConsumeRun:
             if until_ms is not None and max(records.timestamps_ms, default=-1) >= until_ms:
                 records = records.before(until_ms)
                 self._stopped.add(source)
-                fetcher.stop(TopicPartition(source.topic, source.partition))
+                fetcher.stop(source.topic_partition)
             if self._left is not None:
                 records = records.first(self._left)
                 self._left -= records.size
@@ -102,8 +98,8 @@ class ConsumeRun:
         output.flush()
         if arrival.reached_end is not None and self._tells_end:
             self._progress.clear()
-            where = f"{source.topic} [{source.partition}] at offset {arrival.reached_end}"
-            sys.stderr.write(f"% Reached end of {where}\n")
+            where = partition_text(source.topic_partition)
+            sys.stderr.write(f"% Reached end of {where} at offset {arrival.reached_end}\n")
             sys.stderr.flush()
 
 

@@ -99,14 +99,15 @@ async def _ask(
     timestamp: TimestampMs,
     read_committed: bool,
 ) -> dict[TopicPartition, Offset]:
+    from logd.cli.connection import about  # noqa: PLC0415 - as in find_stretches
     from logd.cli.offsets import list_offsets  # noqa: PLC0415
-    from logd.cli.topic_layout import about  # noqa: PLC0415
+    from logd.cli.topic_layout import partition_text  # noqa: PLC0415
     from protocol.errors import BrokerError  # noqa: PLC0415
 
     answers = await list_offsets(cluster, partitions, timestamp, read_committed=read_committed)
     offsets = {}
     for each, answer in answers.items():
         if isinstance(answer, BrokerError):
-            raise about(each, answer)
+            raise about(partition_text(each), answer)
         offsets[each] = answer
     return offsets

@@ -6,6 +6,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.record_columns import read_columns
+from protocol.types import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,10 @@ class Source(NamedTuple):
     topic: str
     partition: int
     broker: NodeId
+
+    @property
+    def topic_partition(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
 
 
 class Records(NamedTuple):

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
 
 from logd.cli import output
 from logd.cli.errors import CommandError, UsageError
 from logd.cli.parser import add_command, add_json_option
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
     from collections.abc import Iterator
+    from typing import Any
 
     from logd.dump.finding import Finding, Report
     from logd.dump.segment_rows import BatchSelection, Row
@@ -127,25 +128,24 @@ def _rows(fs: FileSystem, path: str, selection: BatchSelection) -> Iterator[Row]
 def _verify_all(fs: FileSystem, paths: list[str], options: argparse.Namespace) -> int:
     from logd.dump.finding import Report  # noqa: PLC0415
     from logd.dump.verify import size_to_verify, verify  # noqa: PLC0415
+    from logd.dump.verify_context import VerifyOptions  # noqa: PLC0415
     from storage.errors import StorageFailure  # noqa: PLC0415
 
     progress = output.Progress()
 
     def show_progress() -> None:
         if progress.is_due:
-            progress.show(f"verified {_mib(report.bytes_read)} of {_mib(total)}")
+            progress.show(f"verified {output.format_size(report.bytes_read)} of {output.format_size(total)}")
 
     def show_finding(finding: Finding) -> None:
         progress.clear()
         _print_finding(finding, as_json=options.json)
 
     report = Report(show_finding, show_progress)
+    how = VerifyOptions(compacted=options.compacted, walk_records=not options.shallow)
     try:
         total = sum(size_to_verify(fs, path) for path in paths)
-        states = [
-            verify(fs, path, report, compacted=options.compacted, walk_records=not options.shallow)
-            for path in paths
-        ]
+        states = [verify(fs, path, report, how) for path in paths]
     except StorageFailure as failure:
         raise CommandError(str(failure)) from None
     finally:
@@ -183,7 +183,7 @@ def _print_summary(report: Report, states: list[str], *, as_json: bool) -> None:
     notes = f", {report.notes} notes" if report.notes else ""
     output.print_line(
         f"{verdict}{notes}: {report.partitions} partitions, {report.files} files, {report.batches} batches, "
-        f"{report.records} records, {_mib(report.bytes_read)}; {', '.join(sorted(set(states)))}"
+        f"{report.records} records, {output.format_size(report.bytes_read)}; {', '.join(sorted(set(states)))}"
     )
 
 
@@ -202,7 +202,3 @@ def _offsets(text: str) -> tuple[int, int]:
     if last < first:
         raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
     return first, last
-
-
-def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 20):.1f} MiB"

@@ -5,19 +5,11 @@ Not here: why a broker cannot start (logd.errors), and what brokers answer (prot
 
 from __future__ import annotations
 
+from logd.errors import UserError
 
-class CommandError(Exception):
-    """It could not be done. Printed as one line, `message` then `hint`; never with a traceback."""
 
-    exit_code = 1
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message}; {self.hint}" if self.hint else self.message
+class CommandError(UserError):
+    """It could not be done."""
 
 
 class UsageError(CommandError):

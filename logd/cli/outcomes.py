@@ -42,4 +42,4 @@ def error_row(error: BrokerError | None) -> dict[str, object] | None:
     """An error as JSON has it."""
     if error is None:
         return None
-    return {"code": error.code.name, "message": error.message or error.code.text}
+    return {"code": error.code.name, "message": error.text}

@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
 
 Cell = str | int | None
 
+PROGRESS_AFTER_S = 1.0
+"""What is done sooner need not tell how far it has come."""
+
 _PROGRESS_INTERVAL_S = 0.1
 
 
@@ -33,8 +36,11 @@ def write(text: str) -> None:
 
 def write_bytes(data: bytes | memoryview) -> None:
     """Raises ClosedPipe; CommandError when standard output takes nothing."""
+    stream = _stdout()
     try:
-        _stdout().write(data)
+        written = stream.write(data)
+        while written < len(data):  # with PYTHONUNBUFFERED: a signal, or a disk that is nearly full
+            written += stream.write(memoryview(data)[written:])
     except OSError as error:
         raise _failure(error) from None
 
@@ -90,9 +96,10 @@ def format_size(size_bytes: int | None) -> str | None:
 class Progress:
     """One line on standard error that is written over and over; nothing where that is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, after_s: float = 0.0) -> None:
+        """`after_s`: nothing is due before."""
         self._stream: IO[str] | None = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
-        self._next = 0.0
+        self._next = time.monotonic() + after_s
         self._shown = False
 
     @property

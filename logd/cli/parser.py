@@ -120,8 +120,10 @@ def addresses(text: str | None) -> list[tuple[str, int]]:
     origin = "--bootstrap"
     if text is None:
         text = os.environ.get(BOOTSTRAP_VARIABLE, "").strip()
+        text = text or BOOTSTRAP_DEFAULT
         origin = BOOTSTRAP_VARIABLE
-    parts = [part.strip() for part in (text or BOOTSTRAP_DEFAULT).split(",")]
+    # An empty --bootstrap is an unset variable of a script: the default would be some other broker.
+    parts = [part.strip() for part in text.split(",")]
     return [_address(part, origin) for part in parts]
 
 

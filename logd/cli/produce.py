@@ -7,11 +7,14 @@ auto.create.topics.enable says: a typing error should not become a topic.
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from logd.cli.errors import UsageError
 from logd.cli.parser import INT32_MAX, Parser, add_command, add_connection_options, whole_number
 from logd.cli.record_text import delimiter, unescape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
+    from typing import Any
 
 _EXAMPLES = """\
   logd produce orders -K: < orders.txt         lines such as "id:text", keyed by what stands before the colon
@@ -37,7 +40,9 @@ def add_to(commands: Any) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument("topic", metavar="TOPIC")
-    parser.add_argument("files", metavar="FILE", nargs="*", help="read these; - is standard input")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="*", default=[], help="read these; - is standard input"
+    )
     add_connection_options(parser)
     _add_input_options(parser)
     _add_record_options(parser)

@@ -47,6 +47,8 @@ class Undeliverable(Exception):
 
 
 class Settings(NamedTuple):
+    """What the options say of a delivery."""
+
     topic: str
     codec: Codec
     acks: int

@@ -34,9 +34,6 @@ LINGER_S = 0.005
 """How long a batch waits for company, as in Kafka's producer. What is typed at a terminal waits for nothing."""
 
 
-PROGRESS_AFTER_S = 1.0
-
-
 class ProduceRun:
     """A context manager: opens the input, so that a missing file is told before a broker is asked, and closes it."""
 
@@ -49,9 +46,9 @@ class ProduceRun:
         self._origins: list[tuple[int, str]] = []  # records read before an input, and its name
         self._files = ExitStack()
         self._inputs: list[tuple[str, BinaryIO]] = []
-        self._progress = output.Progress()
-        self._progress_from = time.monotonic() + PROGRESS_AFTER_S
+        self._progress = output.Progress(after_s=output.PROGRESS_AFTER_S)
         self._is_typed = False
+        """At a terminal: then nothing is held back, and progress is not in between."""
 
     def __enter__(self) -> ProduceRun:
         for name in self._options.files or ["-"]:
@@ -130,13 +127,9 @@ class ProduceRun:
                     raise RecordTooLong
             else:
                 await self._add(splitter.feed(data), queue, delivery)
-            if self._shows_progress():
+            if self._progress.is_due and not self._is_typed:
                 self._progress.show(f"{self._read:,} records read, {delivery.acknowledged:,} written")
         await self._add([bytes(whole)] if self._whole_files else splitter.finish(), queue, delivery)
-
-    def _shows_progress(self) -> bool:
-        """Not in between what is typed, and not for what is done soon."""
-        return not self._is_typed and self._progress.is_due and time.monotonic() >= self._progress_from
 
     async def _add(self, records: list[bytes], queue: ProduceQueue, delivery: Delivery) -> None:
         if not records:

@@ -10,29 +10,29 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from logd.cli.connection import about
 from logd.cli.errors import UsageError
 from logd.cli.topics import unknown_topic
 from logd.cluster_client import ClusterClient, broker_error
+from protocol.configs import ConfigResourceType, ConfigSource
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
 from protocol.types import NodeId
 
-TOPIC, BROKER = 2, 4
 DEFAULT = "default"
 """As a broker's name: what all brokers share."""
 
-_KINDS = {TOPIC: "topic", BROKER: "broker"}
-_SOURCES = {
-    1: "topic",
-    2: "broker",
-    3: "broker/default",
-    4: "static",  # the broker's file, environment or command line
-    5: "default",
-    6: "broker-logger",
-    7: "client-metrics",
-    8: "group",
+_KINDS = {ConfigResourceType.TOPIC: "topic", ConfigResourceType.BROKER: "broker"}
+_SOURCES: dict[int, str] = {
+    ConfigSource.TOPIC: "topic",
+    ConfigSource.NODE: "broker",
+    ConfigSource.CLUSTER: "broker/default",
+    ConfigSource.START: "static",  # the broker's file, environment or command line
+    ConfigSource.DEFAULT: "default",
+    ConfigSource.LOGGER: "broker-logger",
+    ConfigSource.CLIENT_METRICS: "client-metrics",
+    ConfigSource.GROUP: "group",
 }
-_DEFAULT_SOURCE = 5
 
 _RESOURCES_MAX = 50  # in one request: all of a broker's topics at once would hold its other clients up
 _NODE_ID_MAX = (1 << 31) - 1
@@ -44,21 +44,25 @@ _Entry = DescribeConfigsResponse.DescribeConfigsResourceResult
 class Resource(NamedTuple):
     """What has settings: a topic, a broker, or (with the empty name) all brokers."""
 
-    kind: int
+    kind: ConfigResourceType
     name: str
 
     def __str__(self) -> str:
-        return f"{_KINDS.get(self.kind, self.kind)}/{self.name or DEFAULT}"
+        return f"{_KINDS[self.kind]}/{self.name or DEFAULT}"
 
     @property
     def own_source(self) -> str:
         """The source of what was set on it, rather than on what stands above it."""
-        return "broker/default" if self.kind == BROKER and not self.name else _KINDS[self.kind]
+        return (
+            "broker/default"
+            if self.kind == ConfigResourceType.BROKER and not self.name
+            else _KINDS[self.kind]
+        )
 
     @property
     def node(self) -> NodeId | None:
         """The one node that knows the answer; None where any does."""
-        return int(self.name) if self.kind == BROKER and self.name else None
+        return int(self.name) if self.kind == ConfigResourceType.BROKER and self.name else None
 
 
 class Setting(NamedTuple):
@@ -95,11 +99,11 @@ def parse_resource(text: str) -> Resource:
     """The resource that a user writes as topic/NAME, broker/ID or broker/default. Raises UsageError."""
     kind, _, name = text.partition("/")
     if kind == "topic" and name:
-        return Resource(TOPIC, name)
+        return Resource(ConfigResourceType.TOPIC, name)
     if kind == "broker" and name == DEFAULT:
-        return Resource(BROKER, "")
+        return Resource(ConfigResourceType.BROKER, "")
     if kind == "broker" and name.isascii() and name.isdigit() and int(name) <= _NODE_ID_MAX:
-        return Resource(BROKER, str(int(name)))
+        return Resource(ConfigResourceType.BROKER, str(int(name)))
     raise UsageError(f"{text!r} has no settings", "write topic/NAME, broker/ID or broker/default")
 
 
@@ -116,9 +120,9 @@ async def describe_settings(
 
 def refused(resource: Resource, error: BrokerError) -> BrokerError:
     """A resource's refusal in words that name it."""
-    if resource.kind == TOPIC and error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+    if resource.kind == ConfigResourceType.TOPIC and error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
         return unknown_topic(resource.name)
-    return BrokerError(error.code, f"{resource}: {error.message or error.code.text}")
+    return about(str(resource), error)
 
 
 async def _ask_in_portions(
@@ -141,7 +145,7 @@ async def _ask(
     )
     response: DescribeConfigsResponse = await cluster.call(request, node=node)
     return {
-        Resource(result.resource_type, result.resource_name): (
+        Resource(ConfigResourceType(result.resource_type), result.resource_name): (
             sorted(map(_setting, result.configs))
             if result.error_code == ErrorCode.NONE
             else broker_error(result.error_code, result.error_message)
@@ -155,7 +159,7 @@ def _setting(entry: _Entry) -> Setting:
         name=entry.name,
         value=None if entry.is_sensitive else entry.value,
         source=_SOURCES.get(entry.config_source, "unknown"),
-        is_default=entry.config_source == _DEFAULT_SOURCE,
+        is_default=entry.config_source == ConfigSource.DEFAULT,
         is_dynamic=not entry.read_only,
         is_sensitive=entry.is_sensitive,
     )

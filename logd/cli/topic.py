@@ -75,7 +75,7 @@ def _add_list(actions: Any) -> Parser:
     parser = add_command(
         actions, "list", help="list topics", description="List topics by name.", epilog=_LIST
     )
-    parser.add_argument("topics", metavar="TOPIC", nargs="*", help=f"only these; {_PATTERNS}")
+    parser.add_argument("topics", metavar="TOPIC", nargs="*", default=[], help=f"only these; {_PATTERNS}")
     parser.add_argument(
         "--internal", action="store_true", help="internal topics, such as __consumer_offsets, too"
     )

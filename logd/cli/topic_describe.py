@@ -15,11 +15,12 @@ from typing import NamedTuple
 from logd.cli import output
 from logd.cli.connection import explain, run_with_client
 from logd.cli.offsets import END, START, list_offsets
-from logd.cli.settings import TOPIC, Resource, Setting, describe_settings
+from logd.cli.settings import Resource, Setting, describe_settings
 from logd.cli.sizes import leader_sizes, total_size
 from logd.cli.topics import Topic, replication_factor, select_topics, topic_id
 from logd.cluster_client import ClusterClient
 from logd.console import warn
+from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 from protocol.messages.metadata import MetadataResponse
 from protocol.types import Offset, TopicPartition
@@ -83,9 +84,11 @@ async def _settings(
     cluster: ClusterClient, topics: list[Topic]
 ) -> dict[Resource, list[Setting] | BrokerError]:
     try:
-        return await describe_settings(cluster, [Resource(TOPIC, topic.name or "") for topic in topics])
+        return await describe_settings(
+            cluster, [Resource(ConfigResourceType.TOPIC, topic.name or "") for topic in topics]
+        )
     except BrokerError as error:
-        return {Resource(TOPIC, topic.name or ""): error for topic in topics}
+        return {Resource(ConfigResourceType.TOPIC, topic.name or ""): error for topic in topics}
 
 
 def _print(topic: Topic, facts: _Facts) -> None:
@@ -152,7 +155,7 @@ def _partition_row(topic: Topic, row: _Row, facts: _Facts) -> dict[str, object]:
 
 
 def _changed(topic: Topic, facts: _Facts) -> list[Setting] | BrokerError:
-    settings = facts.settings.get(Resource(TOPIC, topic.name or ""), [])
+    settings = facts.settings.get(Resource(ConfigResourceType.TOPIC, topic.name or ""), [])
     if isinstance(settings, BrokerError):
         return settings
     return [each for each in settings if not each.is_default]

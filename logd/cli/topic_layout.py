@@ -6,7 +6,7 @@ import asyncio
 
 from logd.cli.errors import CommandError
 from logd.cluster_client import ClusterClient, broker_error
-from protocol.errors import BrokerError, ErrorCode
+from protocol.errors import ErrorCode
 from protocol.types import TopicPartition
 
 _PAUSE_S = 0.1
@@ -51,11 +51,9 @@ def check_partition(topic: str, partition: int, existing: list[int]) -> None:
         raise CommandError(f"topic {topic} has no partition {partition}, {numbers}")
 
 
-def about(partition: TopicPartition, error: BrokerError) -> BrokerError:
-    """The same error, with what it is about."""
-    return BrokerError(
-        error.code, f"{partition.topic} [{partition.partition}]: {error.message or error.code.text}"
-    )
+def partition_text(partition: TopicPartition) -> str:
+    """How a partition is called in what people read, as kcat calls it."""
+    return f"{partition.topic} [{partition.partition}]"
 
 
 async def _create(cluster: ClusterClient, topic: str, timeout_s: float) -> None:

@@ -325,7 +325,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "socket.request.max.bytes",
         "int",
         104_857_600,
-        "Largest request; a larger one closes the connection.",
+        "Largest request; a larger one closes the connection. Without records, 4 MiB at most.",
         low=1,
     ),
     ConfigKey(
@@ -398,11 +398,12 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
 
 BROKER_KEYS_BY_NAME: dict[str, ConfigKey] = {key.name: key for key in BROKER_KEYS}
 
-# Names of one and the same setting, strongest first.
-SYNONYMS: tuple[tuple[str, ...], ...] = (
-    ("node.id", "broker.id"),
-    ("log.dirs", "log.dir"),
+# One time in several units, strongest first (Kafka: brokerConfigSynonyms).
+UNIT_SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("log.roll.ms", "log.roll.hours"),
     ("log.roll.jitter.ms", "log.roll.jitter.hours"),
     ("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
 )
+
+# Names of one and the same setting, strongest first.
+SYNONYMS: tuple[tuple[str, ...], ...] = (("node.id", "broker.id"), ("log.dirs", "log.dir"), *UNIT_SYNONYMS)

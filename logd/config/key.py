@@ -10,7 +10,6 @@ Source: Kafka's ConfigDef.java.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = bool | int | float | str | tuple[str, ...] | None
@@ -50,7 +49,11 @@ class ConfigKey(NamedTuple):
 def parse_value(key: ConfigKey, text: str) -> Value:
     """Raises ConfigValueError."""
     text = text.strip()
-    if len(text) > _TEXT_MAX or len(text.encode()) > _TEXT_MAX:
+    try:
+        is_too_long = len(text) > _TEXT_MAX or len(text.encode()) > _TEXT_MAX
+    except UnicodeEncodeError:  # bytes of a command line or an environment, which no client could be told
+        raise ConfigValueError(f"the value of {key.name} is not UTF-8: {text!a}") from None
+    if is_too_long:
         raise ConfigValueError(f"the value of {key.name} is longer than {_TEXT_MAX} bytes")
     if key.type == "boolean":
         value: Value = _parse_boolean(key, text)
@@ -89,11 +92,6 @@ def format_value(value: Value) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return _format_double(value) if isinstance(value, float) else str(value)
-
-
-def settings_text(settings: Mapping[str, str]) -> str:
-    """What was set on something, in a line of the log."""
-    return ",".join(f"{name}={settings[name]}" for name in sorted(settings)) or "defaults"
 
 
 def _parse_boolean(key: ConfigKey, text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from logd.config.key import format_value
 from logd.config.topic_keys import TOPIC_KEYS_BY_NAME, topic_configs_problem
-from replication.metadata_image import RESOURCE_TOPIC
+from protocol.configs import ConfigResourceType
 
 if TYPE_CHECKING:
     from logd.config.broker_config import BrokerConfig
@@ -22,7 +22,7 @@ class PropertyRules:
 
     def list_default(self, resource_type: int, name: str) -> str | None:
         """The default of a property that is a list; None for every other, and for names that are not known."""
-        if resource_type == RESOURCE_TOPIC:
+        if resource_type == ConfigResourceType.TOPIC:
             key = TOPIC_KEYS_BY_NAME.get(name)
         else:
             from logd.config.dynamic import find_key  # noqa: PLC0415 - rarely needed, and reads a large table

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from logd.metadata_batches import read_metadata_batch
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_snapshot import read_snapshot, snapshots_in
+from protocol.configs import ConfigResourceType
 from protocol.messages.records_metadata import (
     ConfigRecord,
     PartitionChangeRecord,
@@ -22,7 +23,7 @@ from protocol.messages.records_metadata import (
     TopicRecord,
 )
 from protocol.types import NodeId, TopicPartition
-from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC, UnusableMetadata
+from replication.metadata_image import UnusableMetadata
 from replication.partition_state import NO_LEADER_CHANGE
 from storage.batch_scan import iter_checked
 from storage.errors import CorruptLog, StorageFailure
@@ -115,7 +116,7 @@ def _take_in(facts: ClusterFacts, names: dict[bytes, str], record: Message) -> N
         case RegisterBrokerRecord():
             facts.directory_ids[record.broker_id] = list(record.log_dirs)
         case ConfigRecord() if record.name in _CLEANUP_POLICIES and "compact" in (record.value or ""):
-            if record.resource_type == RESOURCE_TOPIC:
+            if record.resource_type == ConfigResourceType.TOPIC:
                 facts.compacted.add(record.resource_name)
-            elif record.resource_type == RESOURCE_BROKER:
+            elif record.resource_type == ConfigResourceType.BROKER:
                 facts.all_compacted = True

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from logd.dump.cluster_facts import ClusterFacts, read_cluster_facts
 from logd.dump.kinds import OFFSET_CHECKPOINTS
-from logd.dump.verify_context import DirectoryState, PartitionContext
+from logd.dump.verify_context import DirectoryState, PartitionContext, VerifyOptions
 from logd.metadata_files import METADATA_DIRECTORY, METADATA_PARTITION, METADATA_TOPIC_ID
-from storage.checkpoint import CLEANER_OFFSETS, RECOVERY_POINTS, read_offsets
+from storage.checkpoint import CLEANER_OFFSETS, LOG_START_OFFSETS, RECOVERY_POINTS, read_offsets
 from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.data_directory import LOCK_FILE
 from storage.errors import MalformedFile, StorageFailure
+from storage.fs import has_content
 from storage.meta_properties import META_PROPERTIES, MetaProperties, read_meta_properties
 
 if TYPE_CHECKING:
@@ -33,11 +34,10 @@ class DataDirectoryFacts:
     properties: MetaProperties | None = None
     malformed: list[MalformedFile] = field(default_factory=list)
 
-    def context_of(
-        self, partition: TopicPartition | None, *, compacted: bool, walk_records: bool
-    ) -> PartitionContext:
-        """What is known of one partition in the directory; `compacted` as the user says."""
-        context = PartitionContext(self.state, may_have_gaps=compacted, walk_records=walk_records)
+    def context_of(self, partition: TopicPartition | None, options: VerifyOptions) -> PartitionContext:
+        """What is known of one partition in the directory."""
+        compacted = options.compacted
+        context = PartitionContext(self.state, may_have_gaps=compacted, walk_records=options.walk_records)
         if partition is None:
             return context
         context.gaps_known = self.cluster.known or compacted
@@ -47,6 +47,7 @@ class DataDirectoryFacts:
             or partition in self.checkpoints.get(CLEANER_OFFSETS, {})
         )
         context.recovery_point = self.checkpoints.get(RECOVERY_POINTS, {}).get(partition)
+        context.log_start_offset = self.checkpoints.get(LOG_START_OFFSETS, {}).get(partition, 0)
         context.topic_id = self.cluster.topic_ids.get(partition.topic)
         record = self.cluster.partitions.get(partition)
         if record is not None and self.cluster.known and self.state is not DirectoryState.RUNNING:
@@ -83,9 +84,7 @@ def directory_state(fs: FileSystem, path: str) -> DirectoryState:
 
 def _read_checkpoint(fs: FileSystem, path: str, facts: DataDirectoryFacts) -> dict[TopicPartition, Offset]:
     try:
-        if fs.exists(path) and not fs.size(path):
-            return {}  # Kafka makes the file before it has anything to put there
-        return read_offsets(fs, path)
+        return read_offsets(fs, path) if has_content(fs, path) else {}
     except MalformedFile as error:
         facts.malformed.append(error)
     except StorageFailure:

@@ -79,7 +79,7 @@ def data_directory_rows(fs: FileSystem, path: str) -> Iterator[Row]:
 
 def partition_row(fs: FileSystem, path: str, segments: list[Row]) -> Row:
     """One partition, summed up from its segments."""
-    partition = partition_of(f"{path}/file")
+    partition = partition_of(path)
     row: dict[str, Any] = {
         "kind": "partition",
         "path": path,

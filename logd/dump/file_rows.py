@@ -14,6 +14,7 @@ from protocol.types import uuid_to_str
 from storage import checkpoint, producer_snapshot
 from storage.clean_shutdown import read_clean_shutdown
 from storage.errors import MalformedFile
+from storage.fs import has_content
 from storage.leftovers import base_offset_of
 from storage.meta_properties import read_meta_properties
 from storage.offset_index import OffsetIndex
@@ -87,15 +88,15 @@ def _producer_snapshot(fs: FileSystem, path: str) -> Iterator[Row]:
 
 
 def _offset_checkpoint(fs: FileSystem, path: str) -> Iterator[Row]:
-    if not fs.size(path):
-        return  # Kafka makes the file before it has anything to put there
+    if not has_content(fs, path):
+        return
     for (topic, partition), offset in checkpoint.read_offsets(fs, path).items():
         yield {"kind": "checkpoint", "topic": topic, "partition": partition, "offset": offset}
 
 
 def _leader_epochs(fs: FileSystem, path: str) -> Iterator[Row]:
-    if not fs.size(path):
-        return  # as above
+    if not has_content(fs, path):
+        return
     for epoch, start_offset in checkpoint.read_leader_epochs(fs, path):
         yield {"kind": "leader epoch", "leader_epoch": epoch, "start_offset": start_offset}
 

@@ -11,6 +11,9 @@ from protocol.types import Offset, Position
 NOWHERE = -1
 """Stands for no position, or no offset."""
 
+RESTORE_FILE = "restore it from a copy"
+REMOVE_FILE = "remove it while the broker is stopped: it is made anew at the next start"
+
 
 class Severity(enum.Enum):
     """What a finding means for the exit code."""

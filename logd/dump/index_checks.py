@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from logd.dump.finding import REMOVE_FILE
 from storage.errors import CorruptLog
 from storage.time_index import NO_TIMESTAMP
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from storage.offset_index import OffsetIndex
     from storage.time_index import TimeIndex
 
-REBUILD = "remove the file while the broker is stopped: it is made anew at the next start"
 _REPORTED_MAX = 20
 """Further entries of the same index that are wrong are counted instead of listed."""
 
@@ -45,20 +45,22 @@ class _Cursor:
         try:
             self.current = next(self._entries, None)
         except CorruptLog as error:
-            self._report.problem(error.path, error.reason, REBUILD, position=error.position)
+            self._report.problem(error.path, error.reason, REMOVE_FILE, position=error.position)
             self.current = None
 
     def wrong(self, number: int, problem: str) -> None:
         self._wrong += 1
         if self._wrong <= _REPORTED_MAX:
             position = number * self._index.ENTRY.size
-            self._report.problem(self._index.path, f"entry {number} {problem}", REBUILD, position=position)
+            self._report.problem(
+                self._index.path, f"entry {number} {problem}", REMOVE_FILE, position=position
+            )
 
     def close(self) -> None:
         """Say how many more entries were wrong than were listed."""
         if self._wrong > _REPORTED_MAX:
             more = self._wrong - _REPORTED_MAX
-            self._report.problem(self._index.path, f"{more} more entries are wrong", REBUILD)
+            self._report.problem(self._index.path, f"{more} more entries are wrong", REMOVE_FILE)
 
 
 class OffsetIndexCursor(_Cursor):
@@ -145,7 +147,7 @@ class TimeIndexCursor(_Cursor):
             self._report.problem(
                 self._index.path,
                 f"its last entry is for {self.last}, the segment has records up to {self.largest}",
-                REBUILD,
+                REMOVE_FILE,
             )
         self.close()
 

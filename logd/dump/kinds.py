@@ -107,9 +107,9 @@ def kind_of(fs: FileSystem, path: str) -> Kind:
     return Kind.PARTITION if holds_segment else Kind.DATA_DIRECTORY
 
 
-def partition_of(path: str) -> TopicPartition | None:
-    """The partition that a file lies in, by the name of its directory; one that was set aside counts, too."""
-    name = posixpath.basename(posixpath.dirname(path))
+def partition_of(directory: str) -> TopicPartition | None:
+    """The partition whose directory that is, by its name; one that was set aside counts, too."""
+    name = posixpath.basename(directory)
     if set_aside_suffix(name) is not None:
         name = name.rpartition(".")[0]
     return parse_partition_directory(name)

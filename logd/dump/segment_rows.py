@@ -6,10 +6,11 @@ and the file ends there: what follows cannot be trusted to begin at any place (`
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logd.dump.kinds import partition_of
-from logd.dump.payloads import decode_control, decoder_for
+from logd.dump.payloads import decode_control_record, decoder_for
 from protocol.compression import Codec
 from protocol.errors import BrokerError
 from protocol.records import iter_records
@@ -46,7 +47,7 @@ class BatchSelection(NamedTuple):
 def segment_rows(fs: FileSystem, path: str, selection: BatchSelection) -> Iterator[Row]:
     """Yields rows `batch`, `record` and at most one `damage`, the last. Raises: StorageFailure."""
     file = fs.open(path, OpenMode.READ)
-    partition = partition_of(path)
+    partition = partition_of(posixpath.dirname(path))
     topic = "__cluster_metadata" if not path.endswith(LOG_SUFFIX) else partition and partition.topic
     decode = decoder_for(topic) if selection.decode else None
     size = file.size()
@@ -102,7 +103,7 @@ def _first_position(fs: FileSystem, file: File, path: str, offset: Offset, size:
 
 
 def _indexed_position(fs: FileSystem, file: File, path: str, offset: Offset, size: int) -> Position:
-    base_offset = base_offset_of(path.rpartition("/")[2])
+    base_offset = base_offset_of(posixpath.basename(path))
     index_path = path.removesuffix(LOG_SUFFIX) + OFFSET_INDEX_SUFFIX
     if base_offset is None or not path.endswith(LOG_SUFFIX) or not fs.exists(index_path):
         return 0
@@ -124,7 +125,7 @@ def _record_rows(
     decode: Callable[[Record], Row] | None,
 ) -> Iterator[Row]:
     if header.is_control:
-        decode = decode_control
+        decode = decode_control_record
     sequence = header.base_sequence
     base_offset = header.base_offset
     try:

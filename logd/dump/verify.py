@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from logd.dump.data_directory_facts import DataDirectoryFacts, directory_state, read_data_directory
 from logd.dump.file_rows import file_rows
+from logd.dump.finding import REMOVE_FILE, RESTORE_FILE
 from logd.dump.kinds import Kind, kind_of, kind_of_file, partition_of
 from logd.dump.segment_rows import BatchSelection
-from logd.dump.verify_context import DirectoryState
+from logd.dump.verify_context import DirectoryState, VerifyOptions
 from logd.dump.verify_directory import DirectoryCheck
 from logd.dump.verify_partition import PartitionCheck
 from logd.dump.verify_snapshot import verify_metadata_snapshot
@@ -25,25 +26,28 @@ if TYPE_CHECKING:
 _OF_A_SEGMENT = (Kind.SEGMENT, Kind.OFFSET_INDEX, Kind.TIME_INDEX, Kind.TXN_INDEX)
 
 
-def verify(
-    fs: FileSystem, path: str, report: Report, *, compacted: bool = False, walk_records: bool = True
-) -> DirectoryState:
-    """Check everything at `path`, which exists; `compacted`: gaps in the offsets are in order whatever else is known.
+def verify(fs: FileSystem, path: str, report: Report, options: VerifyOptions) -> DirectoryState:
+    """Check everything at `path`, which exists; return the state of the data directory around it.
 
-    Returns the state of the data directory around it. Raises: StorageFailure.
+    Raises: StorageFailure.
     """
     kind = kind_of(fs, path)
     if kind is Kind.DATA_DIRECTORY:
         facts = read_data_directory(fs, path)
-        DirectoryCheck(fs, facts, report, compacted=compacted, walk_records=walk_records).run()
+        if facts.state is DirectoryState.UNKNOWN and not _holds_partitions(fs, path):
+            # "Nothing wrong" would be said of a mistyped path.
+            report.problem(
+                path, "is neither a data directory nor a partition's", "name one of the broker's log.dirs"
+            )
+            return facts.state
+        DirectoryCheck(fs, facts, report, options).run()
         return facts.state
     if fs.is_dir(path):
         facts = _facts_around(fs, path)
-        partition = partition_of(f"{path}/file")
-        context = facts.context_of(partition, compacted=compacted, walk_records=walk_records)
+        context = facts.context_of(partition_of(path), options)
         PartitionCheck(fs, path, context, report).run()
         return facts.state
-    return _verify_file(fs, path, kind, report, compacted=compacted, walk_records=walk_records)
+    return _verify_file(fs, path, kind, report, options)
 
 
 def size_to_verify(fs: FileSystem, path: str) -> int:
@@ -61,8 +65,13 @@ def size_to_verify(fs: FileSystem, path: str) -> int:
     return total
 
 
+def _holds_partitions(fs: FileSystem, path: str) -> bool:
+    inner = (f"{path}/{name}" for name in fs.listdir(path))
+    return any(fs.is_dir(each) and kind_of(fs, each) is Kind.PARTITION for each in inner)
+
+
 def _verify_file(
-    fs: FileSystem, path: str, kind: Kind, report: Report, *, compacted: bool, walk_records: bool
+    fs: FileSystem, path: str, kind: Kind, report: Report, options: VerifyOptions
 ) -> DirectoryState:
     directory = posixpath.dirname(path) or "."
     base_offset = base_offset_of(posixpath.basename(path))
@@ -72,7 +81,7 @@ def _verify_file(
         and fs.exists(f"{directory}/{base_offset:020d}{LOG_SUFFIX}")
     ):
         facts = _facts_around(fs, directory)
-        context = facts.context_of(partition_of(path), compacted=compacted, walk_records=walk_records)
+        context = facts.context_of(partition_of(directory), options)
         PartitionCheck(fs, directory, context, report).run(only=base_offset)
         return facts.state
     if kind is Kind.METADATA_SNAPSHOT:
@@ -83,11 +92,9 @@ def _verify_file(
             for _ in file_rows(fs, path, kind, BatchSelection()):
                 pass
         except (CorruptLog, MalformedFile) as error:
-            report.problem(path, error.reason, "restore it from a copy")
+            report.problem(path, error.reason, RESTORE_FILE)
         except CorruptSnapshot as error:
-            report.problem(
-                path, str(error), "remove it while the broker is stopped: it is made anew at the next start"
-            )
+            report.problem(path, str(error), REMOVE_FILE)
     return directory_state(fs, directory)
 
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocol.types import LeaderEpoch, Offset
 from storage.leader_epochs import LeaderEpochCache
 from storage.producer_state import ProducerStateManager
+
+
+class VerifyOptions(NamedTuple):
+    """What the user says of a check."""
+
+    compacted: bool = False
+    """Gaps in the offsets are in order, whatever else is known."""
+    walk_records: bool = True
+    """Look at the records inside sound batches, too."""
 
 
 class DirectoryState(enum.Enum):
@@ -33,6 +43,8 @@ class PartitionContext:
     gaps_known: bool = False
     """Whether `may_have_gaps` is more than a guess."""
     recovery_point: Offset | None = None
+    log_start_offset: Offset = 0
+    """As checkpointed; the log's first batches may lie below."""
     topic_id: bytes | None = None
     """As the metadata has it."""
     leader_epoch: LeaderEpoch | None = None

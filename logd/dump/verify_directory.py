@@ -19,6 +19,7 @@ from storage.meta_properties import META_PROPERTIES
 if TYPE_CHECKING:
     from logd.dump.data_directory_facts import DataDirectoryFacts
     from logd.dump.finding import Report
+    from logd.dump.verify_context import VerifyOptions
     from storage.fs import FileSystem
 
 _ADVICE_OF = {
@@ -41,15 +42,12 @@ class DirectoryCheck:
         fs: FileSystem,
         facts: DataDirectoryFacts,
         report: Report,
-        *,
-        compacted: bool,
-        walk_records: bool,
+        options: VerifyOptions,
     ) -> None:
         self._fs = fs
         self._facts = facts
         self._report = report
-        self._compacted = compacted
-        self._walk_records = walk_records
+        self._options = options
         self._ends: dict[TopicPartition, PartitionEnds] = {}
         self._is_running = facts.state is DirectoryState.RUNNING
 
@@ -117,9 +115,7 @@ class DirectoryCheck:
                 self._report.note(path, "is not the directory of a partition")
 
     def _check_partition(self, path: str, partition: TopicPartition | None) -> None:
-        context = self._facts.context_of(
-            partition, compacted=self._compacted, walk_records=self._walk_records
-        )
+        context = self._facts.context_of(partition, self._options)
         try:
             ends = PartitionCheck(self._fs, path, context, self._report).run()
         except StorageFailure as failure:

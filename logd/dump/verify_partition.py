@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from logd.dump.file_rows import read_quorum_state
+from logd.dump.finding import REMOVE_FILE, RESTORE_FILE
 from logd.dump.kinds import Kind, kind_of_file
 from logd.dump.verify_context import DirectoryState, PartitionContext, PartitionWalk
 from logd.dump.verify_segment import RESTORE, SegmentCheck
@@ -19,7 +20,7 @@ from protocol.types import uuid_to_str
 from storage import producer_snapshot
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs, read_offsets
 from storage.errors import MalformedFile, StorageFailure
-from storage.fs import OpenMode
+from storage.fs import OpenMode, has_content
 from storage.leader_epochs import LeaderEpochCache
 from storage.leftovers import base_offset_of
 from storage.partition_metadata import read_topic_id
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from storage.fs import FileSystem
     from storage.producer_snapshot import SnapshotEntry
 
-_MADE_ANEW = "remove it while the broker is stopped: it is made anew at the next start"
 _SETTLED_AT_START = "the next start of a broker finishes or undoes what it is of"
 
 
@@ -153,24 +153,24 @@ class PartitionCheck:
             text = (
                 f"says {_essence(entry)} of producer {entry.producer_id}, the log says {_essence(replayed)}"
             )
-            self._report.problem(path, text, _MADE_ANEW, offset=offset)
+            self._report.problem(path, text, REMOVE_FILE, offset=offset)
 
     # -- what lies beside --------------------------------------------------------------------------------------
 
     def _read_epochs(self) -> LeaderEpochCache:
         path = f"{self._directory}/{LEADER_EPOCHS}"
-        if LEADER_EPOCHS not in self._names or not self._fs.size(path):
-            return LeaderEpochCache()  # Kafka makes the file before it has anything to put there
+        if not has_content(self._fs, path):
+            return LeaderEpochCache()
         self._report.files += 1
         try:
             entries = read_leader_epochs(self._fs, path)
         except MalformedFile as error:
-            self._report.problem(path, error.reason, _MADE_ANEW)
+            self._report.problem(path, error.reason, REMOVE_FILE)
             return LeaderEpochCache()
         for before, entry in pairwise(entries):
             if before[0] >= entry[0] or before[1] >= entry[1]:
                 self._report.problem(
-                    path, f"epoch {entry[0]} from offset {entry[1]} on does not ascend", _MADE_ANEW
+                    path, f"epoch {entry[0]} from offset {entry[1]} on does not ascend", REMOVE_FILE
                 )
                 return LeaderEpochCache()
         return LeaderEpochCache(entries)
@@ -179,16 +179,18 @@ class PartitionCheck:
         path = f"{self._directory}/{LEADER_EPOCHS}"
         if not epochs.entries:
             if self._last_epoch >= 0 and self._context.state is DirectoryState.CLEAN:
-                self._report.problem(path, "knows no epoch, the log has some", _MADE_ANEW)
+                self._report.problem(path, "knows no epoch, the log has some", REMOVE_FILE)
             return
         epoch, start = epochs.entries[-1]
         if start > end and self._context.state is not DirectoryState.RUNNING:
-            self._report.problem(path, f"epoch {epoch} begins at {start}, the log ends at {end}", _MADE_ANEW)
+            self._report.problem(path, f"epoch {epoch} begins at {start}, the log ends at {end}", REMOVE_FILE)
         first_epoch, first_start = epochs.entries[0]
+        if first_start <= self._context.log_start_offset or self._context.state is DirectoryState.RUNNING:
+            return  # epochs begin where the log does, which may be within a segment, and may have moved meanwhile
         header = self._first_header(first)
         if header is not None and header.leader_epoch >= 0 and header.last_offset < first_start:
             text = f"its first epoch {first_epoch} begins at {first_start}, behind the first batch of the log"
-            self._report.problem(path, text, _MADE_ANEW)
+            self._report.problem(path, text, REMOVE_FILE)
 
     def _first_header(self, first: Offset) -> BatchHeader | None:
         path = f"{self._directory}/{first:020d}{LOG_SUFFIX}"
@@ -210,7 +212,7 @@ class PartitionCheck:
                 if self._context.state is DirectoryState.RUNNING and offset == max(offsets):
                     self._report.note(path, "is being written")
                 else:
-                    self._report.problem(path, str(error), _MADE_ANEW)
+                    self._report.problem(path, str(error), REMOVE_FILE)
             except StorageFailure as failure:
                 if not self._vanished(failure):
                     raise
@@ -258,19 +260,19 @@ class PartitionCheck:
                     self._check_topic_id(path)
                 case Kind.QUORUM_STATE:
                     self._check_quorum_state(path)
-                case Kind.OFFSET_CHECKPOINT if self._fs.size(path):
+                case Kind.OFFSET_CHECKPOINT if has_content(self._fs, path):
                     read_offsets(self._fs, path)
                 case _:
                     return
             self._report.files += 1
         except MalformedFile as error:
-            self._report.problem(path, error.reason, "restore it from a copy")
+            self._report.problem(path, error.reason, RESTORE_FILE)
 
     def _check_quorum_state(self, path: str) -> None:
         epoch = read_quorum_state(self._fs, path)["leaderEpoch"]
         if epoch < self._last_epoch and self._context.state is not DirectoryState.RUNNING:
             text = f"leaderEpoch is {epoch}, the log has batches of epoch {self._last_epoch}"
-            self._report.problem(path, text, "restore it from a copy")
+            self._report.problem(path, text, RESTORE_FILE)
 
     def _check_topic_id(self, path: str) -> None:
         found, expected = read_topic_id(self._fs, path), self._context.topic_id

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from logd.dump.batch_walk import BatchWalk
-from logd.dump.index_checks import REBUILD, OffsetIndexCursor, TimeIndexCursor
+from logd.dump.finding import REMOVE_FILE
+from logd.dump.index_checks import OffsetIndexCursor, TimeIndexCursor
 from logd.dump.verify_context import DirectoryState
 from protocol.errors import BrokerError
 from protocol.record_walk import RecordFault, walk_records
 from protocol.records import iter_records, record_bytes
+from storage.batch_scan import OutOfPlace
 from storage.errors import CorruptLog
 from storage.fs import OpenMode
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
@@ -145,7 +147,7 @@ class SegmentCheck:
             if any(fault is RecordFault.OFFSET for _, fault in faults):
                 self._check_record_offsets(position, header, batch)
         except BrokerError as error:
-            self._wrong(position, header, error.message or error.code.text)
+            self._wrong(position, header, error.text)
 
     def _check_record_offsets(self, position: Position, header: BatchHeader, batch: memoryview) -> None:
         """Of a batch that a cleaner took records out of: they ascend within the batch's offsets."""
@@ -167,7 +169,7 @@ class SegmentCheck:
         try:
             aborted = replay_batch(producers, header, batch)
         except BrokerError as error:
-            self._wrong(position, header, error.message or error.code.text)
+            self._wrong(position, header, error.text)
             return
         if aborted is not None:
             self._aborted.append(aborted)
@@ -199,7 +201,7 @@ class SegmentCheck:
             return
         self._walk.history_is_whole = False
         text = error.reason
-        if "was due" in text and not self._context.gaps_known:
+        if isinstance(error, OutOfPlace) and not self._context.gaps_known:
             text += " (gaps are in order if the topic is or was compacted: then ask again with --compacted)"
         if end > position:
             text += f"; {end - position} bytes cannot be used"
@@ -243,7 +245,7 @@ class SegmentCheck:
     def _check_whole(self, index: IndexFile) -> None:
         if not index.is_whole() and self._context.state is not DirectoryState.RUNNING:
             position = index.entries * index.ENTRY.size
-            self._report.problem(index.path, "the last entry is cut short", REBUILD, position=position)
+            self._report.problem(index.path, "the last entry is cut short", REMOVE_FILE, position=position)
 
     def _finish(self, size: Position) -> None:
         grows = self._context.state is DirectoryState.RUNNING and self._next_base is None

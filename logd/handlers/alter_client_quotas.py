@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation
 from logd.handlers.authorized_operations import may_on_cluster
+from logd.handlers.quota_entities import ADDRESS, ENTITY_TYPES, check_combination
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.alter_client_quotas import AlterClientQuotasRequest, AlterClientQuotasResponse
 
@@ -24,7 +25,6 @@ _CLIENT_QUOTAS: Final = frozenset(
 )
 _ADDRESS_QUOTAS: Final = frozenset(("connection_creation_rate",))
 _FRACTIONAL: Final = frozenset(("request_percentage", "controller_mutation_rate"))
-_ENTITY_TYPES: Final = frozenset(("user", "client-id", "ip"))
 
 _Key = tuple[tuple[str, str | None], ...]
 _Result = AlterClientQuotasResponse.EntryData
@@ -55,7 +55,7 @@ def handle(
             _check(entity, entry.ops)
         except BrokerError as refusal:
             result.error_code = refusal.code
-            result.error_message = refusal.message or refusal.code.text
+            result.error_message = refusal.text
         results[key] = result
     return AlterClientQuotasResponse(entries=list(results.values()))
 
@@ -84,12 +84,9 @@ def _quotas_of(entity: dict[str, str | None]) -> frozenset[str]:
     """Return the quotas that an entity may have. Raises: BrokerError INVALID_REQUEST."""
     if not entity:
         raise BrokerError(ErrorCode.INVALID_REQUEST, "the entity is empty")
-    if not _ENTITY_TYPES.issuperset(entity):
+    if not ENTITY_TYPES.issuperset(entity):
         raise BrokerError(ErrorCode.INVALID_REQUEST, "the type of the entity is not known")
     if "" in entity.values():
         raise BrokerError(ErrorCode.INVALID_REQUEST, "the name of the entity is empty")
-    if "ip" not in entity:
-        return _CLIENT_QUOTAS
-    if len(entity) > 1:
-        raise BrokerError(ErrorCode.INVALID_REQUEST, "an address cannot be combined with users or client ids")
-    return _ADDRESS_QUOTAS
+    check_combination(entity)
+    return _ADDRESS_QUOTAS if ADDRESS in entity else _CLIENT_QUOTAS

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from logd.handlers.config_changes import AskedChange, change_configs
+from protocol.configs import ConfigOperation
 from protocol.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
-from replication.metadata_commands import ConfigOperation
 
 if TYPE_CHECKING:
     from logd.broker import Broker

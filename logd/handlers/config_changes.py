@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from logd.authorisation import Operation
 from logd.handlers.config_resources import (
-    ConfigResourceType,
     check_allowed,
     check_is_this_node,
     resource_type,
 )
+from protocol.configs import ConfigOperation, ConfigResourceType
 from protocol.errors import BrokerError, ErrorCode
-from replication.metadata_commands import AlterConfigs, ConfigAlteration, ConfigChange, ConfigOperation
+from replication.metadata_commands import AlterConfigs, ConfigAlteration, ConfigChange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ async def change_configs(
                 answers.append(_DONE)
                 continue
         except BrokerError as refusal:
-            answers.append(ConfigAlteration(refusal.code, refusal.message or refusal.code.text))
+            answers.append(ConfigAlteration(refusal.code, refusal.text))
         else:
             changes.append(checked)
             answers.append(None)

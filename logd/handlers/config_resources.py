@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation, ResourceType
 from logd.handlers.authorized_operations import CLUSTER_NAME
+from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError, ErrorCode
 
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
-
-
-class ConfigResourceType(IntEnum):
-    """Kinds of resources, as they stand on the wire (Kafka: ConfigResource.Type)."""
-
-    TOPIC = 2
-    BROKER = 4
-    """Named by its id, or "" for the settings of all brokers."""
-    BROKER_LOGGER = 8
-    CLIENT_METRICS = 16
-    GROUP = 32
 
 
 _DENIED: Final = {

@@ -52,7 +52,7 @@ async def _create(broker: Broker, command: CreatePartitions, timeout_ms: int) ->
     except TimeoutError:
         code, message = ErrorCode.REQUEST_TIMED_OUT, "the partitions are still being created"
     except BrokerError as refusal:
-        code, message = refusal.code, refusal.message or refusal.code.text
+        code, message = refusal.code, refusal.text
     return [PartitionCreation(topic.name, code, message) for topic in command.topics]
 
 

@@ -55,7 +55,7 @@ async def _create(broker: Broker, command: CreateTopics, timeout_ms: int) -> Seq
     except TimeoutError:
         code, message = ErrorCode.REQUEST_TIMED_OUT, "the topic is still being created"
     except BrokerError as refusal:
-        code, message = refusal.code, refusal.message or refusal.code.text
+        code, message = refusal.code, refusal.text
     return [TopicCreation(topic.name, code, message) for topic in command.topics]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation
 from logd.handlers.authorized_operations import may_on_cluster
+from logd.handlers.quota_entities import ENTITY_TYPES, check_combination
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_client_quotas import DescribeClientQuotasRequest, DescribeClientQuotasResponse
 
@@ -23,8 +24,6 @@ _DEFAULT: Final = 1
 _ANY: Final = 2
 """How a filter matches an entity: by name, the one without a name, or whichever is named."""
 
-_ENTITY_TYPES: Final = frozenset(("user", "client-id", "ip"))
-
 
 def handle(
     broker: Broker, request: DescribeClientQuotasRequest, context: RequestContext
@@ -35,9 +34,7 @@ def handle(
             raise BrokerError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
         _check(request.components)
     except BrokerError as refusal:
-        return DescribeClientQuotasResponse(
-            error_code=refusal.code, error_message=refusal.message or refusal.code.text, entries=None
-        )
+        return DescribeClientQuotasResponse(error_code=refusal.code, error_message=refusal.text, entries=None)
     return DescribeClientQuotasResponse()
 
 
@@ -49,7 +46,7 @@ def _check(components: Sequence[DescribeClientQuotasRequest.ComponentData]) -> N
             raise BrokerError(ErrorCode.INVALID_REQUEST, "the filter names no type of entity")
         if component.entity_type in seen:
             raise BrokerError(ErrorCode.INVALID_REQUEST, "the filter names a type of entity twice")
-        if component.entity_type not in _ENTITY_TYPES:
+        if component.entity_type not in ENTITY_TYPES:
             raise BrokerError(
                 ErrorCode.UNSUPPORTED_VERSION, "the filter names a type of entity that is not known"
             )
@@ -58,5 +55,4 @@ def _check(components: Sequence[DescribeClientQuotasRequest.ComponentData]) -> N
         if (component.match is None) == (component.match_type == _EXACT):
             raise BrokerError(ErrorCode.INVALID_REQUEST, "an exact match takes a name, and no other does")
         seen.add(component.entity_type)
-    if "ip" in seen and len(seen) > 1:
-        raise BrokerError(ErrorCode.INVALID_REQUEST, "an address cannot be combined with users or client ids")
+    check_combination(seen)

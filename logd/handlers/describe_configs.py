@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation
 from logd.handlers.config_resources import (
-    ConfigResourceType,
     check_allowed,
     check_is_this_node,
     resource_type,
 )
-from logd.setting import ConfigSource, Setting
+from logd.setting import Setting
+from protocol.configs import ConfigResourceType, ConfigSource
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
 from replication.topic_names import topic_name_problem
@@ -84,7 +84,7 @@ def _describe(
         result.configs = [row for row in rows if not wanted or row.name in wanted]
     except BrokerError as refusal:
         result.error_code = refusal.code
-        result.error_message = refusal.message or refusal.code.text
+        result.error_message = refusal.text
     return result
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation
-from logd.handlers.config_resources import ConfigResourceType, check_allowed
+from logd.handlers.config_resources import check_allowed
+from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.list_config_resources import ListConfigResourcesRequest, ListConfigResourcesResponse
 

@@ -27,7 +27,5 @@ async def handle(
             raise BrokerError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
         await broker.metadata.submit(UnregisterBroker(request.broker_id))
     except BrokerError as refusal:
-        return UnregisterBrokerResponse(
-            error_code=refusal.code, error_message=refusal.message or refusal.code.text
-        )
+        return UnregisterBrokerResponse(error_code=refusal.code, error_message=refusal.text)
     return UnregisterBrokerResponse(error_message=None)

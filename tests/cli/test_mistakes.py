@@ -109,9 +109,11 @@ def test_help_has_examples(command: list[str]) -> None:
         (["topic", "list", "-b", "::1:9092"], "'::1:9092' is not HOST:PORT"),
         (["topic", "list", "-b", "h:99999"], "HOST:PORT"),
         (["topic", "list", "-b", "h:1,"], "'' is not HOST:PORT"),
+        (["topic", "list", "-b", ""], "'' is not HOST:PORT"),
         (["topic", "list", "--timeout", "0"], "--timeout"),
         (["topic", "list", "--timeout", "nan"], "--timeout"),
         (["topic", "create"], "TOPIC"),
+        (["produce"], "are required: TOPIC;"),
         (["topic", "create", "t", "--partitions", "0"], "at least 1"),
         (["topic", "create", "t", "--partitions", "3000000000"], "at most 2147483647"),
         (["topic", "create", "t", "-c", "retention.ms"], "'retention.ms' is not NAME=VALUE"),
@@ -233,6 +235,17 @@ def test_standard_output_that_takes_nothing(running: str) -> None:
         _, errors = process.communicate(timeout=20)
     done = Done(process.returncode, "", errors.decode())
     assert_one_line(done, 1, "standard output", "No space left on device")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_that_takes_less_than_all(tmp_path: Path, unbuffered: str) -> None:
+    """An unbuffered stream hands on as much as fits and says how much that was, without an error."""
+    shell = f'ulimit -f 1; exec "{sys.executable}" -m logd consume --help > "{tmp_path / "help"}"'
+    environment = clean_environment() | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["sh", "-c", shell], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (tmp_path / "help").stat().st_size in (512, 1024)
+    assert done.returncode == 1
+    assert done.stderr == b"logd: cannot write to standard output: File too large\n"
 
 
 def test_standard_output_that_is_closed(running: str) -> None:

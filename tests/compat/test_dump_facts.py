@@ -22,7 +22,7 @@ from logd.dump.finding import Finding, Report, Severity
 from logd.dump.kinds import Kind, kind_of_file
 from logd.dump.segment_rows import BatchSelection
 from logd.dump.verify import verify
-from logd.dump.verify_context import DirectoryState
+from logd.dump.verify_context import DirectoryState, VerifyOptions
 from storage.fs_real import RealFileSystem
 from tests.support import java
 from tests.support.kafka_broker import KafkaBroker
@@ -131,7 +131,7 @@ def files_agree(directory: Path) -> dict[Kind, int]:
 def findings_in(path: Path, **options: bool) -> tuple[list[Finding], Report, DirectoryState]:
     findings: list[Finding] = []
     report = Report(findings.append)
-    state = verify(RealFileSystem(), str(path), report, **options)
+    state = verify(RealFileSystem(), str(path), report, VerifyOptions(**options))
     return findings, report, state
 
 

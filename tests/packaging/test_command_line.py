@@ -56,6 +56,17 @@ def test_a_broker_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None
     process.stderr.close()
 
 
+def test_a_broker_goes_on_when_what_it_says_finds_no_room(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "logd", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"logd: cannot write to standard output: No space left on device\n"
+    process.terminate()
+    assert process.communicate(timeout=20)[1] == b""
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"]])
 def test_help_has_examples(arguments: list[str]) -> None:
     done = run_logd(*arguments)
@@ -80,6 +91,7 @@ def test_help_pages() -> None:
         (["serve", "--memory", "--data-dir", "d"], "--memory"),
         (["serve", "--data-dir", "d", "-X", "log.dirs=e"], "log.dirs"),
         (["serve", "--data-dir", "a,b"], "comma"),
+        (["serve", "--data-dir", "\udcff"], "not UTF-8"),
         (["serve", "-X", "num.partition=1"], "did you mean num.partitions?"),
         (["serve", "-X", "num.partitions=one"], "whole number"),
         (["serve", "-X", "listeners=9092"], "NAME://HOST:PORT"),
@@ -110,6 +122,15 @@ def test_data_directory_is_a_link_to_nowhere(tmp_path: Path) -> None:
     _assert_one_line(
         run_logd("serve", "--port", "0", "--data-dir", str(link)), 1, str(link), f"{tmp_path / 'gone'}, which"
     )
+
+
+def test_a_working_directory_that_was_removed(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f'rmdir "{gone}"; exec "{sys.executable}" "{ROOT}/logd/__main__.py" serve --port 0'
+    done = subprocess.run(["sh", "-c", command], cwd=gone, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"logd: the working directory was removed; change to one that is there\n"
 
 
 def test_data_directories_that_are_not_apart(tmp_path: Path) -> None:

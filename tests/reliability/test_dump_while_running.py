@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from logd.dump.finding import Finding, Report, Severity
 from logd.dump.text import line_of_finding
 from logd.dump.verify import verify
-from logd.dump.verify_context import DirectoryState
+from logd.dump.verify_context import DirectoryState, VerifyOptions
 from storage.fs_real import RealFileSystem
 from tests.support.broker import LogdBroker
 
@@ -56,7 +56,7 @@ def first_segments(data_dir: Path) -> list[Path]:
 def verified(data_dir: Path) -> int:
     findings: list[Finding] = []
     report = Report(findings.append)
-    state = verify(RealFileSystem(), str(data_dir), report, walk_records=False)
+    state = verify(RealFileSystem(), str(data_dir), report, VerifyOptions(walk_records=False))
     problems = [line_of_finding(each) for each in findings if each.severity is Severity.PROBLEM]
     assert not problems, "\n".join(problems[:5])
     assert state is DirectoryState.RUNNING

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import struct
 import time
 from collections import Counter
 from contextlib import suppress
@@ -19,6 +21,7 @@ import pytest
 
 from logd.client import Client
 from protocol.api import APIS
+from protocol.connection import PLAIN_REQUEST_BYTES_MAX
 from protocol.errors import BrokerError
 from protocol.messages.delete_topics import DeleteTopicsRequest
 from tests.reliability.bystander import Bystander
@@ -114,3 +117,21 @@ def test_hostile_batches_under_full_validation(tmp_path: Path) -> None:
     seed = seed_of_run()
     with LogdBroker(tmp_path, properties={"log.record.validation": "full"}) as broker:
         fuzz(broker, seed, 10_000, apis=(0,))
+
+
+def test_a_large_request_without_records_ends_its_connection(tmp_path: Path) -> None:
+    """At its first bytes, and the log says why. A Produce request of that size is waited for."""
+    size = PLAIN_REQUEST_BYTES_MAX + 1
+    metadata, produce = (struct.pack(">ihhih", size, key, 9, 1, -1) for key in (3, 0))
+    with LogdBroker(tmp_path) as broker:
+        with socket.create_connection(("127.0.0.1", broker.port), timeout=10) as peer:
+            peer.sendall(metadata)
+            assert peer.recv(1) == b""
+        with socket.create_connection(("127.0.0.1", broker.port), timeout=0.3) as peer:
+            peer.sendall(produce)
+            with pytest.raises(TimeoutError):
+                peer.recv(1)
+    (line,) = (line for line in broker.output().splitlines() if "closing connection" in line)
+    assert (
+        f"reason=request with API key 3 of {size} bytes, at most 4194304 are allowed without records" in line
+    )

@@ -16,19 +16,19 @@ import pytest
 
 from logd.metadata_log import MetadataLog
 from logd.metadata_recovery import recover_metadata
+from protocol.configs import ConfigOperation, ConfigResourceType
 from replication.controller import Controller
 from replication.metadata_commands import (
     AllocateProducerIds,
     AlterConfigs,
     Command,
     ConfigChange,
-    ConfigOperation,
     CreateTopics,
     DeleteTopics,
     NewTopic,
     RaiseLeaderEpochs,
 )
-from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC, MetadataDelta, MetadataImage
+from replication.metadata_image import MetadataDelta, MetadataImage
 from storage.fs_faulty import FaultyFileSystem, Loss, Operation
 from tests.support.metadata_store import DEFAULT_RULES, NODE_ID, Clock, SeededEntropy, open_store
 from tests.support.metadata_world import registration, state_of
@@ -45,9 +45,13 @@ def workload(image: MetadataImage) -> Iterator[Command]:
             keep, drop = (ConfigOperation.SET, str(number)), (ConfigOperation.DELETE, None)
             yield AlterConfigs(
                 [
-                    ConfigChange(RESOURCE_TOPIC, f"t{number}", {"retention.ms": drop, "flush.ms": keep}),
-                    ConfigChange(RESOURCE_BROKER, "", {"max.connections": keep}),
-                    ConfigChange(RESOURCE_BROKER, "1", {"max.connections": drop if number > 8 else keep}),
+                    ConfigChange(
+                        ConfigResourceType.TOPIC, f"t{number}", {"retention.ms": drop, "flush.ms": keep}
+                    ),
+                    ConfigChange(ConfigResourceType.BROKER, "", {"max.connections": keep}),
+                    ConfigChange(
+                        ConfigResourceType.BROKER, "1", {"max.connections": drop if number > 8 else keep}
+                    ),
                 ]
             )
         if number % 5 == 4:

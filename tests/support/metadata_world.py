@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from protocol.configs import ConfigResourceType
 from protocol.messages.message import Message
 from protocol.types import NodeId
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import SUPPORTED_FEATURES, Controller, bootstrap_records
 from replication.metadata_commands import Command, CreateTopics, NewTopic, RegisterBroker, TopicCreation
-from replication.metadata_image import RESOURCE_BROKER, MetadataDelta, MetadataImage
+from replication.metadata_image import MetadataDelta, MetadataImage
 
 
 class CountingEntropy:
@@ -101,9 +102,9 @@ def state_of(image: MetadataImage) -> tuple[Any, ...]:
         {topic_id: topic.name for topic_id, topic in image.topics_by_id.items()},
         {name: dict(image.topic_configs(name)) for name in image.topics},
         {
-            name: dict(image.configs(RESOURCE_BROKER, name))
+            name: dict(image.configs(ConfigResourceType.BROKER, name))
             for name in ("", "1")
-            if image.configs(RESOURCE_BROKER, name)
+            if image.configs(ConfigResourceType.BROKER, name)
         },
         {name: image.colliding_topic(name) for name in image.topics},
         image.brokers,

@@ -16,6 +16,7 @@ from logd.dump.finding import Finding, Report
 from logd.dump.kinds import Kind, kind_of_file
 from logd.dump.segment_rows import BatchSelection
 from logd.dump.verify import verify
+from logd.dump.verify_context import VerifyOptions
 from storage.fs import OpenMode
 from storage.fs_memory import MemoryFileSystem
 from tests.support.logs import NOW_MS
@@ -62,7 +63,7 @@ FILES = {
 
 def findings_in(fs: MemoryFileSystem, path: str = DATA_DIR) -> list[Finding]:
     findings: list[Finding] = []
-    verify(fs, path, Report(findings.append))
+    verify(fs, path, Report(findings.append), VerifyOptions())
     return findings
 
 

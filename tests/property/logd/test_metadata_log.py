@@ -17,18 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logd.metadata_log import MetadataLog
+from protocol.configs import ConfigOperation, ConfigResourceType
 from replication.metadata_commands import (
     AllocateProducerIds,
     AlterConfigs,
     Command,
     ConfigChange,
-    ConfigOperation,
     CreateTopics,
     DeleteTopics,
     NewTopic,
     RaiseLeaderEpochs,
 )
-from replication.metadata_image import RESOURCE_TOPIC, MetadataImage
+from replication.metadata_image import MetadataImage
 from storage.fs_faulty import FaultyFileSystem, Loss, Operation
 from tests.support.metadata_store import NODE_ID, Clock, open_store
 from tests.support.metadata_world import registration
@@ -222,7 +222,7 @@ class Run:
             case Alter(name, retention):
                 operation = ConfigOperation.DELETE if retention is None else ConfigOperation.SET
                 return AlterConfigs(
-                    [ConfigChange(RESOURCE_TOPIC, name, {"retention.ms": (operation, retention)})]
+                    [ConfigChange(ConfigResourceType.TOPIC, name, {"retention.ms": (operation, retention)})]
                 )
             case Allocate():
                 return AllocateProducerIds(NODE_ID)

@@ -364,12 +364,12 @@ def test_replicas_of_which_nobody_knew_where_they_are_are_taken_down_where_they_
         where = homes(node)
         for index in (0, 1):
             topic.partitions[index] = topic.partitions[index]._replace(directories=(UNASSIGNED_DIRECTORY,))
-        assert len(node.broker.replicas.directory_assignments()) == 2
+        assert len(node.broker.replicas.places.assignments()) == 2
         manager = node.broker._manager
         manager._table.forget(TopicPartition("t", 1))
-        assert len(node.broker.replicas.directory_assignments()) == 1  # one that waits for room, say
+        assert len(node.broker.replicas.places.assignments()) == 1  # one that waits for room, say
         manager._table.add_lost(TopicPartition("t", 1), None, "planted", 0)
-        assert sorted(a.directory_id for a in node.broker.replicas.directory_assignments()) == sorted(
+        assert sorted(a.directory_id for a in node.broker.replicas.places.assignments()) == sorted(
             [ids(node)[where[0]], LOST_DIRECTORY]
         )
 

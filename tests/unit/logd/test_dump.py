@@ -19,8 +19,12 @@ from typing import Any
 import pytest
 
 from logd.cli import run
+from protocol.types import TopicPartition
+from storage.config import LogConfig
 from storage.fs_real import RealFileSystem
+from storage.manager import LogManager
 from tests.support.broker import ROOT, LogdBroker, clean_environment
+from tests.support.logs import append, make_batch
 from tests.support.stopped_directory import CLUSTER_ID, write_stopped_directory
 
 SEGMENT = "orders-0/00000000000000000018"
@@ -285,6 +289,31 @@ def test_behind_a_torn_length_the_index_shows_the_way(dump: Dump, data: Path) ->
     (position,) = struct.unpack_from(">i", (data / f"{SEGMENT}.index").read_bytes(), 4)
     assert f"{position} bytes cannot be used" in problem["problem"]
     assert sound - 8 < summary["batches"] < sound
+
+
+def test_a_log_may_start_within_a_segment(dump: Dump, tmp_path: Path) -> None:
+    """DeleteRecords moves the start of a log, and of its leader epochs, past batches that stay in the file."""
+    data = tmp_path / "data"
+    fs = RealFileSystem()
+    manager = LogManager(fs, [str(data)], node_id=1, unique_id=lambda: bytes(range(16)))
+    manager.open()
+    log = manager.create_log(TopicPartition("orders", 0), bytes(range(1, 17)), LogConfig(), 0)
+    for epoch in (0, 1, 2):
+        append(log, make_batch(3), leader_epoch=epoch)
+    log.advance_log_start_offset(6)
+    log.leader_epochs.truncate_from_start(6)
+    assert manager.close({log.topic_partition: 9}) == []
+    assert "nothing wrong" in dump("--verify", data)[-1]
+    (data / "log-start-offset-checkpoint").write_text("0\n0\n")
+    assert "its first epoch 2 begins at 6" in dump("--verify", data, code=1)[0]
+
+
+def test_what_is_no_data_directory_is_not_called_sound(dump: Dump, data: Path) -> None:
+    (said, summary) = dump("--verify", data.parent, code=1)
+    assert said.startswith(f"{data.parent}: is neither a data directory nor a partition's; name one of")
+    assert summary.startswith("1 problem")
+    (data / "meta.properties").unlink()
+    assert "neither" not in "".join(dump("--verify", data))
 
 
 def test_leftovers_are_named_and_no_fault(dump: Dump, data: Path) -> None:

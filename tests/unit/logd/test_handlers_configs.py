@@ -19,12 +19,13 @@ from logd.config.other_keys import KEYS_WITHOUT_EFFECT, SHOWN_WHEN_SET
 from logd.handlers import create_topics, describe_configs, incremental_alter_configs, list_config_resources
 from logd.handlers.authorized_operations import CLUSTER_NAME
 from logd.handlers.config_changes import AskedChange, change_configs
+from protocol.configs import ConfigOperation
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.create_topics import CreateTopicsRequest
 from protocol.messages.describe_configs import DescribeConfigsRequest
 from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from protocol.messages.list_config_resources import ListConfigResourcesRequest
-from replication.metadata_commands import AlterConfigs, ConfigChange, ConfigOperation
+from replication.metadata_commands import AlterConfigs, ConfigChange
 from tests.support.config_talk import (
     BROKER,
     DELETE,

@@ -6,8 +6,9 @@ from logd.config import load_config
 from logd.config.broker_config import BrokerConfig
 from logd.config.dynamic import with_dynamic
 from logd.config.topic_keys import TOPIC_KEYS
-from logd.setting import ConfigSource, Setting
+from logd.setting import Setting
 from logd.topic_settings import topic_settings
+from protocol.configs import ConfigSource
 
 
 def settings_of(configs: dict[str, str], broker: BrokerConfig) -> dict[str, Setting]:

@@ -9,6 +9,7 @@ import pytest
 from protocol.connection import (
     LEND_FROM_BYTES,
     LOANS_MAX,
+    PLAIN_REQUEST_BYTES_MAX,
     SCRATCH_BYTES,
     FrameReceiver,
     ResponseQueue,
@@ -61,6 +62,35 @@ def test_an_impossible_size_is_a_violation(size: int) -> None:
     target = receiver()
     target.receive_data(struct.pack(">i", size))
     with pytest.raises(ProtocolViolation):
+        target.next_frame()
+
+
+@pytest.mark.parametrize("key", [1, 3, 18, -1])
+def test_only_produce_requests_may_be_large(key: int) -> None:
+    """Refused when the key has arrived, not when the request has."""
+    target = FrameReceiver(ScratchBuffers(), 2 * PLAIN_REQUEST_BYTES_MAX)
+    target.receive_data(struct.pack(">ib", PLAIN_REQUEST_BYTES_MAX + 1, key >> 8))
+    assert target.next_frame() is None
+    target.settle()
+    target.receive_data(struct.pack(">B", key & 0xFF))
+    with pytest.raises(ProtocolViolation, match=f"API key {key} of 4194305 bytes, at most 4194304"):
+        target.next_frame()
+
+
+@pytest.mark.parametrize(
+    ("key", "size"),
+    [(0, PLAIN_REQUEST_BYTES_MAX + 1), (3, PLAIN_REQUEST_BYTES_MAX)],
+    ids=["produce", "plain"],
+)
+def test_large_requests_that_are_in_order(key: int, size: int) -> None:
+    body = struct.pack(">h", key) + bytes(size - 2)
+    assert feed(FrameReceiver(ScratchBuffers(), 2 * PLAIN_REQUEST_BYTES_MAX), framed(body)) == [body]
+
+
+def test_a_bound_below_that_of_plain_requests_holds_for_all() -> None:
+    target = FrameReceiver(ScratchBuffers(), 1000)
+    target.receive_data(struct.pack(">ih", 1001, 0))
+    with pytest.raises(ProtocolViolation, match="frame of 1001 bytes, at most 1000"):
         target.next_frame()
 
 

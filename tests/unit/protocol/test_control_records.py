@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.control_messages import voter_ids
 from protocol.control_records import (
     ControlType,
     EndTxnMarker,
@@ -17,7 +18,6 @@ from protocol.control_records import (
     read_end_txn_marker,
     snapshot_footer,
     snapshot_header,
-    voter_ids,
 )
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.record_builder import RecordBatchBuilder

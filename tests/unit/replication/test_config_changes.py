@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.configs import ConfigOperation, ConfigResourceType
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.records_metadata import ConfigRecord
 from replication.metadata_commands import (
@@ -11,11 +12,9 @@ from replication.metadata_commands import (
     AlterConfigs,
     ConfigAlteration,
     ConfigChange,
-    ConfigOperation,
     DeleteTopics,
     NewTopic,
 )
-from replication.metadata_image import RESOURCE_BROKER, RESOURCE_TOPIC
 from tests.support.metadata_world import World, state_of
 
 SET, DELETE, APPEND, SUBTRACT = ConfigOperation
@@ -23,11 +22,11 @@ Operations = dict[str, tuple[ConfigOperation, str | None]]
 
 
 def on_topic(operations: Operations, name: str = "t", *, replace: bool = False) -> ConfigChange:
-    return ConfigChange(RESOURCE_TOPIC, name, operations, replace)
+    return ConfigChange(ConfigResourceType.TOPIC, name, operations, replace)
 
 
 def on_broker(operations: Operations, name: str = "", *, replace: bool = False) -> ConfigChange:
-    return ConfigChange(RESOURCE_BROKER, name, operations, replace)
+    return ConfigChange(ConfigResourceType.BROKER, name, operations, replace)
 
 
 def alter(world: World, *changes: ConfigChange, validate_only: bool = False) -> list[ErrorCode]:
@@ -67,7 +66,7 @@ def test_each_operation() -> None:
         "others": "b",
         "unset_lists": "default,more",
     }
-    assert world.delta.changed_configs == [(RESOURCE_TOPIC, "t")]
+    assert world.delta.changed_configs == [(ConfigResourceType.TOPIC, "t")]
 
 
 def test_only_what_differs_is_written() -> None:
@@ -109,17 +108,19 @@ def test_a_resource_is_changed_as_a_whole_or_not_at_all_and_others_go_on() -> No
         ErrorCode.NONE,
     ]
     assert dict(world.image.topic_configs("t")) == {}
-    assert dict(world.image.configs(RESOURCE_BROKER, "1")) == {"good": "1"}
-    assert dict(world.image.configs(RESOURCE_BROKER, "")) == {}
+    assert dict(world.image.configs(ConfigResourceType.BROKER, "1")) == {"good": "1"}
+    assert dict(world.image.configs(ConfigResourceType.BROKER, "")) == {}
 
 
 def test_a_broker_may_keep_nonsense_that_it_had() -> None:
     """What a former version left must not forbid other changes."""
     world = World()
-    world.replay([ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="", name="nonsense", value="1")])
+    world.replay(
+        [ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="", name="nonsense", value="1")]
+    )
     assert alter(world, on_broker({"good": (SET, "1")})) == [ErrorCode.NONE]
     assert alter(world, on_broker({"nonsense": (DELETE, None)})) == [ErrorCode.NONE]
-    assert dict(world.image.configs(RESOURCE_BROKER, "")) == {"good": "1"}
+    assert dict(world.image.configs(ConfigResourceType.BROKER, "")) == {"good": "1"}
 
 
 def test_validation_changes_nothing() -> None:
@@ -153,6 +154,6 @@ def test_an_image_is_rebuilt_from_its_records_with_all_settings() -> None:
     alter(world, on_broker({"b": (SET, "2")}), on_broker({"c": (SET, "3")}, "1"))
     other = World(brokers=0)
     other.replay(world.image.records())
-    assert dict(other.image.configs(RESOURCE_BROKER, "")) == {"b": "2"}
-    assert dict(other.image.configs(RESOURCE_BROKER, "1")) == {"c": "3"}
+    assert dict(other.image.configs(ConfigResourceType.BROKER, "")) == {"b": "2"}
+    assert dict(other.image.configs(ConfigResourceType.BROKER, "1")) == {"c": "3"}
     assert dict(other.image.topic_configs("t")) == {"a": "1"}

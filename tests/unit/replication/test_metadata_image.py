@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.configs import ConfigResourceType
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (
     BrokerRegistrationChangeRecord,
@@ -19,8 +20,6 @@ from protocol.messages.records_metadata import (
 )
 from replication.metadata_commands import AllocateProducerIds, NewTopic
 from replication.metadata_image import (
-    RESOURCE_BROKER,
-    RESOURCE_TOPIC,
     MetadataDelta,
     MetadataImage,
     UnusableMetadata,
@@ -78,23 +77,23 @@ def test_configs_are_set_replaced_and_removed() -> None:
     world = World()
     world.replay(
         [
-            ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="", name="a", value="1"),
-            ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="", name="a", value="2"),
-            ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="", name="b", value="3"),
-            ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="1", name="a", value="4"),
+            ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="", name="a", value="1"),
+            ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="", name="a", value="2"),
+            ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="", name="b", value="3"),
+            ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="1", name="a", value="4"),
         ]
     )
-    assert dict(world.image.configs(RESOURCE_BROKER, "")) == {"a": "2", "b": "3"}
+    assert dict(world.image.configs(ConfigResourceType.BROKER, "")) == {"a": "2", "b": "3"}
     delta = world.replay(
         [
-            ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="", name="a", value=None),
-            ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="", name="b", value=None),
-            ConfigRecord(resource_type=RESOURCE_TOPIC, resource_name="t", name="b", value=None),
+            ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="", name="a", value=None),
+            ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="", name="b", value=None),
+            ConfigRecord(resource_type=ConfigResourceType.TOPIC, resource_name="t", name="b", value=None),
         ]
     )
-    assert dict(world.image.configs(RESOURCE_BROKER, "")) == {}
-    assert dict(world.image.configs(RESOURCE_BROKER, "1")) == {"a": "4"}
-    assert delta.changed_configs == [(RESOURCE_BROKER, ""), (RESOURCE_TOPIC, "t")]
+    assert dict(world.image.configs(ConfigResourceType.BROKER, "")) == {}
+    assert dict(world.image.configs(ConfigResourceType.BROKER, "1")) == {"a": "4"}
+    assert delta.changed_configs == [(ConfigResourceType.BROKER, ""), (ConfigResourceType.TOPIC, "t")]
 
 
 def test_brokers_are_fenced_unfenced_and_removed() -> None:
@@ -158,7 +157,7 @@ def test_a_snapshot_gives_the_image_again() -> None:
             PartitionChangeRecord(
                 partition_id=0, topic_id=world.image.topics["c"].topic_id, leader=2, isr=[2]
             ),
-            ConfigRecord(resource_type=RESOURCE_BROKER, resource_name="", name="x", value="y"),
+            ConfigRecord(resource_type=ConfigResourceType.BROKER, resource_name="", name="x", value="y"),
         ]
     )
     epoch = world.image.brokers[3].broker_epoch
@@ -168,4 +167,4 @@ def test_a_snapshot_gives_the_image_again() -> None:
     for offset, record in enumerate(world.image.records()):
         copy.replay(offset, record, delta)
     assert state_of(copy) == state_of(world.image)
-    assert dict(copy.configs(RESOURCE_BROKER, "")) == {"x": "y"}
+    assert dict(copy.configs(ConfigResourceType.BROKER, "")) == {"x": "y"}

@@ -24,13 +24,17 @@ FOLLOWER = 2
 def leader(config: LogConfig | None = None, *, follower: bool = True) -> Partition[Log]:
     log, _ = open_log(MemoryFileSystem(), config)
     partition = Partition(log.topic_partition, log, node_id=1)
+    lead(partition, follower=follower)
+    return partition
+
+
+def lead(partition: Partition[Log], *, follower: bool = False) -> None:
     partition.become_leader(
         leader_epoch=3,
         partition_epoch=0,
         assigned_replicas=(1, FOLLOWER),
         in_sync_replicas=(1, FOLLOWER) if follower else (1,),
     )
-    return partition
 
 
 def produce(
@@ -99,6 +103,26 @@ def test_the_last_stable_offset_waits_for_the_marker_to_be_replicated() -> None:
     partition.update_follower(FOLLOWER, 7)
     assert (partition.high_watermark, partition.last_stable_offset) == (7, 7)
     assert partition.log.aborted_transactions(0, 7) == [(7, 2)]
+
+
+@pytest.mark.parametrize(("checkpointed", "stable"), [(0, 2), (5, 2), (6, 6)])
+def test_a_log_replayed_after_a_crash_holds_back_what_is_not_known_to_be_replicated(
+    checkpointed: int, stable: int
+) -> None:
+    fs = MemoryFileSystem()
+    before, _ = open_log(fs)
+    partition = Partition(before.topic_partition, before, node_id=1)
+    lead(partition)
+    produce(partition, 2)
+    produce(partition, 3, producer_id=7, sequence=0)
+    mark(partition, 7, committed=True)
+
+    log, report = open_log(fs, clean=False)
+    assert not report.clean
+    again = Partition(log.topic_partition, log, node_id=1, high_watermark=checkpointed)
+    assert again.last_stable_offset == min(stable, checkpointed)
+    lead(again)
+    assert (again.high_watermark, again.last_stable_offset) == (6, 6)
 
 
 def test_a_retry_is_acknowledged_when_the_original_is() -> None:

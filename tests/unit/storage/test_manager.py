@@ -12,7 +12,14 @@ from protocol.errors import BrokerError, ErrorCode
 from protocol.record_builder import build_batch
 from protocol.records import Record
 from protocol.types import TopicPartition, uuid_to_str
-from storage.checkpoint import HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS, read_offsets
+from storage.checkpoint import (
+    CLEANER_OFFSETS,
+    HIGH_WATERMARKS,
+    LOG_START_OFFSETS,
+    RECOVERY_POINTS,
+    read_offsets,
+    write_offsets,
+)
 from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.closing import one_by_one
 from storage.config import LogConfig
@@ -362,6 +369,46 @@ def test_a_recovery_point_does_not_outlive_its_topic(was_written: bool, settle: 
     after = fs.crash(Loss.ALL)
     assert read_offsets(after, f"{DIRECTORY}/{RECOVERY_POINTS}").get(ORDERS, 0) == 0
     assert read_offsets(after, f"{DIRECTORY}/{HIGH_WATERMARKS}") == {}
+
+
+@pytest.mark.parametrize("settle", [True, False])
+def test_that_a_log_was_compacted_does_not_outlive_its_topic(settle: bool) -> None:
+    """In a new log of the old name a missing offset is a lost one."""
+    fs = FaultyFileSystem()
+    path = f"{DIRECTORY}/{CLEANER_OFFSETS}"
+    kept = TopicPartition("kept", 0)
+    manager = manager_over(fs)
+    for each in (ORDERS, kept):
+        manager.create_log(each, ID, CONFIG, 0)
+    manager.close({})
+    write_offsets(fs, path, {ORDERS: 7, kept: 5, TopicPartition("gone", 0): 1})
+
+    manager = reopened(fs)
+    plans = deleted(manager, ORDERS, 0, {})
+    if settle:
+        plans[0].run()
+        assert read_offsets(fs, path) == {kept: 5}
+    manager.create_log(ORDERS, OTHER_ID, CONFIG, 0)
+    assert ORDERS not in read_offsets(fs, path)
+    run(manager.checkpoint_plans({}))
+    assert read_offsets(fs, path) == {kept: 5}
+    manager.close({})
+    assert read_offsets(fs, path) == {kept: 5}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense"])
+def test_a_checkpoint_of_the_cleaner_that_says_nothing_is_left_alone(content: bytes | None) -> None:
+    fs = FaultyFileSystem()
+    path = f"{DIRECTORY}/{CLEANER_OFFSETS}"
+    fs.makedirs(DIRECTORY)
+    if content is not None:
+        fs.write_atomic(path, content)
+    manager = reopened(fs)
+    manager.create_log(ORDERS, ID, CONFIG, 0)
+    run(deleted(manager, ORDERS, 0, {}))
+    manager.create_log(ORDERS, ID, CONFIG, 0)
+    manager.close({})
+    assert (fs.read_file(path) if fs.exists(path) else None) == content
 
 
 def test_a_partition_that_is_offline_can_be_deleted() -> None:
