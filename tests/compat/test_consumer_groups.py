@@ -1,10 +1,11 @@
-"""Real clients with the protocol of KIP-848: they share partitions, come and go, crash, restart, and mix with classic ones.
+"""Real clients with the protocol of KIP-848: they share partitions, come, go, crash, and mix with classic ones.
 
 Java members are processes; librdkafka's are polled here.
 """
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 import time
@@ -100,6 +101,8 @@ class JavaMember(Member):
 
 class LibrdkafkaMember(Member):
     def __init__(self, bootstrap: str, group: str, topics: Sequence[str], **settings: str) -> None:
+        self.assigned = frozenset()
+        self.topics: set[str] = set()
         self.got = []
         self._ends = False
         self._consumer = Consumer(
@@ -116,14 +119,6 @@ class LibrdkafkaMember(Member):
         self._poller = threading.Thread(target=self._poll, daemon=True)
         self._poller.start()
 
-    @property
-    def assigned(self) -> frozenset[int]:  # type: ignore[override]
-        return frozenset(owned.partition for owned in self._consumer.assignment())
-
-    @property
-    def topics(self) -> set[str]:
-        return {owned.topic for owned in self._consumer.assignment()}
-
     def leave(self) -> None:
         if not self._ends:
             self._ends = True
@@ -133,6 +128,9 @@ class LibrdkafkaMember(Member):
     def _poll(self) -> None:
         while not self._ends:
             message = self._consumer.poll(0.05)
+            owned = self._consumer.assignment()
+            self.assigned = frozenset(partition.partition for partition in owned)
+            self.topics = {partition.topic for partition in owned}
             if message is not None and message.error() is None:
                 self.got.append((message.partition(), message.offset()))
                 self._consumer.commit(message=message, asynchronous=False)
@@ -172,7 +170,7 @@ class Scene:
 
         wait_until(settled, lambda: f"{[sorted(member.assigned) for member in members]}")
 
-    def process(self, each: int, *members: Member) -> None:
+    def process(self, each: int) -> None:
         """Produce to every partition, and wait until all of it has been got."""
         producer = Producer({"bootstrap.servers": self.broker.bootstrap})
         before = sum(len(set(member.got)) for member in self.members)
@@ -265,14 +263,17 @@ def test_a_group_moves_to_the_new_protocol_and_back_while_it_works(scene: Scene)
 
 
 def test_the_group_goes_on_after_the_broker_was_killed(tmp_path: Path) -> None:
-    with LogdBroker(tmp_path, properties=PROPERTIES) as broker:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with LogdBroker(tmp_path, properties=PROPERTIES, arguments=["--port", port]) as broker:
         scene = Scene(broker)
         members = [scene.librdkafka() for _ in range(2)]
         try:
             scene.settle(*members)
             scene.process(5)
             broker.kill()
-            broker.start()
+            broker.restart()
             scene.process(5)
             scene.settle(*members)
         finally:
