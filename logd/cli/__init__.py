@@ -26,6 +26,7 @@ from logd.errors import UserError
 COMMANDS = {
     "serve": "start a broker",
     "topic": "list, describe, create, delete, alter and trim topics",
+    "group": "list, describe and delete groups of consumers, and reset their offsets",
     "config": "show and change the settings of topics and brokers",
     "cluster": "show the cluster's nodes and what they can do",
     "produce": "write records from standard input or files to a topic",

@@ -122,7 +122,7 @@ class Kit:
 
 PROBE = ["ClientProbe.java", "AdminCalls.java"]
 ORACLES = ["AssignorOracle.java", "RegexOracle.java"]
-OTHERS = ["DumpCheck.java", "PatternProbe.java", "ToolRunner.java"]
+OTHERS = ["ConsumerGroupMember.java", "DumpCheck.java", "PatternProbe.java", "ToolRunner.java"]
 
 KAFKA = Kit("kafka-4.3.1", HOME / "pom.xml", [*PROBE, *ORACLES, *OTHERS])
 CLIENT_4_4 = Kit("client-4.4.0", HOME / "client-4.4" / "pom.xml", [*PROBE, "MessageOracle.java"])
