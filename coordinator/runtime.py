@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
@@ -34,6 +34,10 @@ from coordinator.shard import (
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.types import Offset, TimestampMs
+
+
+#: A heap with fewer entries than this is not worth tidying.
+_TIDY_ABOVE = 64
 
 
 class State(Enum):
@@ -179,8 +183,20 @@ class ShardRuntime:
         return key if key in self._due else None
 
     def _queue(self, key: TimerKey, due_ms: TimestampMs) -> None:
+        if len(self._heap) > _TIDY_ABOVE and len(self._heap) > 2 * len(self._due):
+            self._tidy()
         self._queued[key] = due_ms
         heappush(self._heap, (due_ms, next(self._order), key))
+
+    def _tidy(self) -> None:
+        """Drop the entries of timers that were taken back: they may be due much later."""
+        self._heap = [entry for entry in self._heap if self._counts(entry)]
+        heapify(self._heap)
+        self._queued = {key: queued_ms for queued_ms, _, key in self._heap}
+
+    def _counts(self, entry: tuple[TimestampMs, int, TimerKey]) -> bool:
+        queued_ms, _, key = entry
+        return key in self._due and self._queued.get(key) == queued_ms
 
     def _set_timer(self, key: TimerKey, due_ms: TimestampMs | None) -> None:
         if due_ms is None:

@@ -119,7 +119,11 @@ class Connection:
             return
         if self.responses.fill(slot, chunks) and not self._processing:
             self.flush()
-            self.proceed()
+            if self._backlog:
+                # Another connection's turn may be under way, and all share one receive buffer.
+                self._server.loop.call_soon(self.proceed)
+            else:
+                self.proceed()
 
     # Receiving
 

@@ -20,11 +20,13 @@ from pathlib import Path
 import pytest
 
 from logd.client import Client
+from logd.groups import GROUP_TOPIC
 from protocol.api import APIS
 from protocol.connection import PLAIN_REQUEST_BYTES_MAX
 from protocol.errors import BrokerError
 from protocol.messages.delete_topics import DeleteTopicsRequest
 from tests.reliability.bystander import Bystander
+from tests.reliability.hostile_clean_up import remove_groups
 from tests.reliability.hostile_frames import FrameMaker, Target
 from tests.reliability.hostile_peers import SlowPeers, send_hostile
 from tests.reliability.seeds import seed_of_run
@@ -49,8 +51,10 @@ def resident_bytes(pid: int) -> int:
 async def set_up(address: tuple[str, int]) -> list[Target]:
     """Make the topics that the frames name, where they are missing, and remove what the frames have made."""
     async with await Client.connect(*address) as client:
+        await remove_groups(client)
         present = {str(topic.name): topic.topic_id for topic in (await client.metadata()).topics}
-        junk = [name for name in present if name not in TOPICS and not name.startswith("bystander")]
+        kept = (*TOPICS, GROUP_TOPIC)
+        junk = [name for name in present if name not in kept and not name.startswith("bystander")]
         if junk:
             states = [DeleteTopicsRequest.DeleteTopicState(name=name) for name in junk]
             await client.call(DeleteTopicsRequest(topics=states, timeout_ms=30_000))

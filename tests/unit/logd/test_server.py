@@ -1,6 +1,7 @@
 """Sockets, order, limits and back-pressure, over real loopback connections with a dispatcher of the test's own.
 
 Request body: a verb byte and an argument. The answers are frames too: `E` echoes, `L` answers later when released,
+`R` releases one of those,
 `F` sends a region of a file between two pieces of bytes, `B` answers with as many bytes as asked for, `V` violates
 the protocol.
 """
@@ -59,6 +60,9 @@ class Node:
             connection.responses.send([framed(argument)])
         elif verb == b"L":
             self.later.append((connection, connection.responses.reserve(), argument))
+        elif verb == b"R":
+            self.release(int(argument))
+            connection.responses.send([framed(b"released")])
         elif verb == b"F":
             region = FileRegion(self.file, 100, len(self.content) - 200)
             connection.responses.send([struct.pack(">i", region.size + 4) + b"<<", region, b">>"])
@@ -168,6 +172,30 @@ def test_a_file_that_ends_early_ends_the_connection(play: Play) -> None:
         with pytest.raises(asyncio.IncompleteReadError):
             await peer.answer()
         peer.close()
+
+    play(scenario)
+
+
+def test_an_answer_to_another_client_leaves_the_rest_of_this_receive_alone(play: Play) -> None:
+    """The other has requests that were held back: they are taken up later, not in the shared buffer of this turn."""
+
+    async def scenario(node: Node) -> None:
+        waiting, asking = await connect(node), await connect(node)
+        waiting.send(*[b"L%d" % number for number in range(IN_FLIGHT_MAX)], *[b"Eheld back"] * 50)
+        while len(node.later) < IN_FLIGHT_MAX:
+            await asyncio.sleep(0.001)
+        asking.send(b"R0", *[b"Ehello %d" % number for number in range(50)])
+        assert await asking.answer() == b"released"
+        for number in range(50):
+            assert await asking.answer() == b"hello %d" % number
+        for number in range(1, IN_FLIGHT_MAX):
+            node.release(number)
+        for number in range(IN_FLIGHT_MAX):
+            assert await waiting.answer() == b"%d" % number
+        for _ in range(50):
+            assert await waiting.answer() == b"held back"
+        waiting.close()
+        asking.close()
 
     play(scenario)
 
