@@ -228,6 +228,10 @@ class Checker:
 
     def _told_generation(self, request: JoinGroupRequest, response: JoinGroupResponse) -> None:
         group = self.group(request.group_id)
+        if group.members:  # a consumer group: each member has an epoch of its own
+            held = group.members.get(response.member_id)
+            assert held is not None and held.epoch == response.generation_id, f"{response} of {held}"
+            return
         assert response.generation_id >= group.generation, (
             f"{request.group_id}: generation {response.generation_id} after {group.generation}"
         )
@@ -245,6 +249,12 @@ class Checker:
     ) -> None:
         """What was accepted is of the generation of now, and of nobody whose twin came."""
         group = self.group(request.group_id)
+        if group.members:
+            held = group.members.get(request.member_id)
+            assert held is not None and held.epoch == generation, (
+                f"{what} of {generation} of {held}: {request}"
+            )
+            return
         assert request.member_id not in group.fenced, f"{what} of {request.member_id}, whose twin came"
         assert generation == group.generation, (
             f"{request.group_id}: {what} of generation {generation} in {group.generation}"
