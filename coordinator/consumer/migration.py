@@ -96,7 +96,8 @@ def _of_consumers(
             group.targets[member.member_id] = target
     except ProtocolViolation as violation:
         raise _not_found(group_id, "what its members subscribe to cannot be read") from violation
-    group.metadata_hash = state.topics.metadata_hash(group.topics_by_name)
+    # For which topics the leader assigned is not known: the hash stays that of none, so that there is a new target.
+    # Kafka takes them as they are now; what a static member finds that changes the protocol is not assigned then.
     classic_kind.remove(classic, effects)
     _write(group, effects)
     for key in (classic.join_timer, classic.sync_timer):

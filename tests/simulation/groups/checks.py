@@ -78,6 +78,8 @@ class GroupPicture:
     """Member id by instance id, as told last."""
     fenced: set[str] = field(default_factory=set)
     """Member ids whose twins came."""
+    lives: int = 0
+    """How often it was deleted; with each life generations begin anew."""
     unwritten: bool = False
     """That nobody is left could not be written: the log lags behind until the next rebalance, which does no harm."""
 
@@ -138,7 +140,7 @@ class Checker:
             f"answered before it was committed: needs {exchange.needed}, committed {high_watermark}: {outcome}"
         )
         if isinstance(outcome, SyncGroupResponse) and outcome.error_code == ErrorCode.NONE:
-            self._granted(exchange.request, outcome)
+            self._granted(exchange, outcome)
         self.count(f"{type(exchange.request).__name__} {_code(outcome).name}")
 
     def in_time(self) -> None:
@@ -165,6 +167,7 @@ class Checker:
         needed = end_offset + len(effects.records)
         for waiter, _ in (*effects.answers, *effects.refusals):
             waiter.needed = needed  # type: ignore[attr-defined]
+            waiter.life = self.group(_group_of(waiter.request)).lives  # type: ignore[attr-defined]
         if isinstance(event, Call):
             outcome = next((response for waiter, response in effects.answers if waiter is event.waiter), None)
             match event.request:
@@ -213,9 +216,18 @@ class Checker:
         assert self._decision is not None
         _, effects = self._decision
         self._decision = None
+        # Who makes a classic group of the group by joining is told its epoch, and finds out that it is to join again.
+        deleted = any(
+            isinstance(key, ConsumerGroupMetadataKey) and value is None for key, value in effects.records
+        )
+        made = any(isinstance(value, GroupMetadataValue) and value.members for _, value in effects.records)
         for waiter, response in effects.answers:
             request = waiter.request  # type: ignore[attr-defined]
-            if isinstance(response, JoinGroupResponse) and response.error_code == ErrorCode.NONE:
+            if (
+                isinstance(response, JoinGroupResponse)
+                and response.error_code == ErrorCode.NONE
+                and not (deleted and made)
+            ):
                 self._told_generation(request, response)
             elif (
                 isinstance(response, ConsumerGroupHeartbeatResponse)
@@ -228,6 +240,10 @@ class Checker:
 
     def _told_generation(self, request: JoinGroupRequest, response: JoinGroupResponse) -> None:
         group = self.group(request.group_id)
+        if group.members:  # a consumer group: each member has an epoch of its own
+            held = group.members.get(response.member_id)
+            assert held is not None and held.epoch == response.generation_id, f"{response} of {held}"
+            return
         assert response.generation_id >= group.generation, (
             f"{request.group_id}: generation {response.generation_id} after {group.generation}"
         )
@@ -245,17 +261,26 @@ class Checker:
     ) -> None:
         """What was accepted is of the generation of now, and of nobody whose twin came."""
         group = self.group(request.group_id)
+        if group.members:
+            held = group.members.get(request.member_id)
+            assert held is not None and held.epoch == generation, (
+                f"{what} of {generation} of {held}: {request}"
+            )
+            return
         assert request.member_id not in group.fenced, f"{what} of {request.member_id}, whose twin came"
         assert generation == group.generation, (
             f"{request.group_id}: {what} of generation {generation} in {group.generation}"
         )
 
-    def _granted(self, request: Message, response: SyncGroupResponse) -> None:
+    def _granted(self, exchange: Exchange, response: SyncGroupResponse) -> None:
         """A classic member was told its share, which is now committed."""
         from tests.simulation.groups.classic_client import assigned  # noqa: PLC0415  # clients import checks
 
+        request = exchange.request
         assert isinstance(request, SyncGroupRequest)
         group = self.group(request.group_id)
+        if exchange.life != group.lives:
+            return
         granted = group.granted.setdefault(request.generation_id, {})
         member = request.group_instance_id or request.member_id
         for partition in assigned(response.assignment):
@@ -443,12 +468,14 @@ class Checker:
     def loaded(self, records: Iterable[CoordinatorRecord]) -> None:
         """A new shard begins with this log; what was granted stays so, all else follows from the log."""
         self.away = False
+        lives = {name: group.lives for name, group in self.groups.items()}
         granted = {name: group.granted for name, group in self.groups.items()}
         self.groups = {}
         for record in records:
             self._take_in(record, fresh=True)
         for name, grants in granted.items():
             group = self.group(name)
+            group.lives = lives[name]
             group.granted = {
                 generation: grant for generation, grant in grants.items() if generation <= group.generation
             }
@@ -481,6 +508,7 @@ class Checker:
         group.unwritten = False
         if value is None:
             group.generation = 0
+            group.lives += 1
             group.granted.clear()
             group.fenced.clear()
             group.twins.clear()
@@ -525,8 +553,13 @@ def _partitions(entries: Iterable[Any]) -> set[tuple[bytes, int]]:
     return {(entry.topic_id, number) for entry in entries for number in entry.partitions}
 
 
-def _group_of(key: Any) -> str:
-    return str(key.group) if hasattr(key, "group") else str(key.group_id)
+def _group_of(message: Any) -> str:
+    """Return the group of a record's key or of a request."""
+    if hasattr(message, "group"):
+        return str(message.group)
+    if isinstance(message, DeleteGroupsRequest):
+        return str(message.groups_names[0])
+    return str(message.group_id)
 
 
 def _code(outcome: Message | ErrorCode) -> ErrorCode:

@@ -142,6 +142,10 @@ class ClassicClient(Client):
     def _joined(self, response: Any) -> None:
         code = code_of(response)
         if code is ErrorCode.NONE:
+            if self.positions and response.generation_id > self.generation_id + 1:
+                # Others may have owned them in a generation that it missed. Java's goes on as if nothing had been,
+                # which for a cooperative static member means from positions of long ago.
+                self.lose_all()
             self.member_id = response.member_id
             self.generation_id = response.generation_id
             self.phase = Phase.SYNCING

@@ -131,6 +131,8 @@ class ConsumerClient(Client):
         elif code in RETRY:
             self._reported = None
             self._beat_after(self.sim.choose.randint(50, 250))
+        elif code is ErrorCode.GROUP_ID_NOT_FOUND and sent_epoch == _JOIN:
+            self.die("the group has members with the classic protocol")
         elif code in (
             ErrorCode.UNKNOWN_MEMBER_ID,
             ErrorCode.FENCED_MEMBER_EPOCH,

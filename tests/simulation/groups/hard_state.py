@@ -16,7 +16,7 @@ from coordinator.classic.states import ClassicState
 if TYPE_CHECKING:
     from coordinator.group_state import GroupState
 
-_SOFT: dict[str, frozenset[str]] = {"ConsumerGroup": frozenset({"checked_epoch"})}
+_SOFT = {"ConsumerGroup": frozenset({"asked_to_join", "checked_epoch"})}
 """By class: attributes that a restart need not find again."""
 
 

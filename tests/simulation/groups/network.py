@@ -26,6 +26,7 @@ class Exchange:
         "client_host",
         "client_id",
         "connection",
+        "life",
         "needed",
         "outcome",
         "received_ms",
@@ -54,6 +55,8 @@ class Exchange:
         """Its client sets an offset back on purpose."""
         self.needed = 0
         """Answered when the high watermark is here."""
+        self.life = 0
+        """Of the group, when it was decided."""
         self.unwritten = False
         """What was decided on it could not be written."""
         self.received_ms: TimestampMs = 0

@@ -20,6 +20,7 @@ from protocol.messages.message import Message
 from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_delete import OffsetDeleteRequest
 from protocol.messages.sync_group import SyncGroupRequest
+from protocol.types import TimestampMs
 from tests.simulation.groups.checks import Checker
 from tests.simulation.groups.classic_client import ClassicClient
 from tests.simulation.groups.clients import Client, Partition, fetch_request
@@ -90,8 +91,13 @@ class Simulation:
         self.node = Node(self.clock, choose, self.checker, self.config, self.topics)
         self.network = Network(self.clock, choose, self.node)
         self.slots: list[Slot] = []
+        self.kinds: dict[str, tuple[str, ...]] = {}
+        self.changes_at_ms: dict[str, TimestampMs] = {}
+        """By group: when it begins to change to another protocol, if it does."""
         self.strays: list[Client] = []
         """Older twins, whose slots have other clients now."""
+        self._wanted: list[Slot] = []
+        """Those that have clients at the end."""
         self.faulty = True
         self._parked_join_ms = max(REBALANCE_TIMEOUTS_MS) + HIGH_WATERMARK_STALLS_MS + 2_000
         self.checker.answer_within_ms = {
@@ -129,21 +135,25 @@ class Simulation:
                 self.clock.after(choose.randint(0, 1000), self._start, slot)
         self.clock.after(500, self._check_forever)
 
-    def _make_group(self, name: str, kind: str) -> None:
+    def _make_group(self, name: str, kinds: tuple[str, ...]) -> None:
+        """A group whose clients are of the first kind and, from some time on, those that start of the last one."""
         choose = self.choose
+        self.kinds[name] = kinds
+        self.changes_at_ms[name] = START_MS + choose.randint(0, FAULTS_MS)
         topics = ("a", "b") if choose.random() < 0.4 else ("a",)
         self.checker.subscribed[name] = frozenset(topics)
         static = choose.choice((0.0, 0.3, 1.0))
         for number in range(choose.randint(1, 4)):
             client_id = f"c{number}"
             instance_id = f"i{number}" if choose.random() < static else None
-            self.slots.append(Slot(name, client_id, instance_id, self._maker(kind, topics)))
+            self.slots.append(Slot(name, client_id, instance_id, self._maker(kinds, topics)))
 
-    def _maker(self, kind: str, topics: tuple[str, ...]) -> Callable[[Slot], Client]:
+    def _maker(self, kinds: tuple[str, ...], topics: tuple[str, ...]) -> Callable[[Slot], Client]:
         choose = self.choose
         assignor = choose.choice((None, "uniform", "range"))
 
         def make(slot: Slot) -> Client:
+            kind = kinds[0] if self.clock.now_ms < self.changes_at_ms[slot.group] else kinds[-1]
             named = (self, slot.group, slot.client_id, slot.instance_id, topics)
             rebalance_timeout_ms = choose.choice(REBALANCE_TIMEOUTS_MS)
             if kind == "consumer":
@@ -390,10 +400,12 @@ class Simulation:
         for client in self.clients:
             client.paused_until_ms = client.stalled_until_ms = self.clock.now_ms
             self.clock.after(0, client._resume)
-        for slot in self.slots:
-            if self.choose.random() < 0.7:
-                self.clock.after(1, self._start, slot)
-        self.clock.run_until(self.clock.now_ms + 500)
+            if (
+                len(self.kinds[client.group]) > 1
+                and client.protocol != _PROTOCOLS[self.kinds[client.group][-1]]
+            ):
+                client.run(client.leave)  # the change of the protocol is over
+        self._wanted = [slot for slot in self.slots if self.choose.random() < 0.7]
         self._settle()
         if self.choose.random() < 0.25:
             self._stay_settled()
@@ -407,12 +419,20 @@ class Simulation:
         bound_ms = 2 * (max(SESSION_TIMEOUTS_MS) + max(REBALANCE_TIMEOUTS_MS)) + 10_000
         end_ms = self.clock.now_ms + bound_ms
         nudged = False
+        self._restart_wanted()
+        self.clock.run_until(self.clock.now_ms + 500)
         while (why := self.unsettled()) is not None:
             assert self.clock.now_ms < end_ms, f"not settled within {bound_ms} ms: {why}"
             if self.clock.now_ms > end_ms - bound_ms // 2 and not nudged:
                 nudged = True
                 self._nudge()
+            self._restart_wanted()
             self.clock.run_until(self.clock.now_ms + 1000)
+
+    def _restart_wanted(self) -> None:
+        """As a supervisor does: a static member may have to wait until its former self is forgotten."""
+        for slot in self._wanted:
+            self._start(slot)
 
     def _stay_settled(self) -> None:
         """Nothing happens for longer than a session, not even commits: nothing changes.
@@ -455,13 +475,28 @@ class Simulation:
                 return f"nobody in {group} has {missing}"
             if len(set(owned)) < len(owned):
                 return f"partitions of {group} have two owners: {clients}"
+            generations = {client.generation() for client in clients}
+            picture = self.checker.group(group)
+            if len(generations) > 1 or (picture.members and generations != {picture.epoch}):
+                return f"{clients} are of generations {generations}, the group is in {picture.epoch}"
             unknown = [client for client in clients if None in client.positions.values()]
             if unknown:
                 return f"{unknown} do not know where to begin"
         return None
 
 
-KINDS = ("eager", "cooperative", "consumer")
+KINDS = (
+    ("eager",),
+    ("cooperative",),
+    ("consumer",),
+    ("consumer",),
+    ("eager", "consumer"),
+    ("cooperative", "consumer"),
+    ("consumer", "cooperative"),
+    ("consumer", "eager"),
+)
+
+_PROTOCOLS = {"eager": "classic", "cooperative": "classic", "consumer": "consumer"}
 
 
 def _call(action: Callable[..., None], *arguments: Any) -> None:

@@ -230,6 +230,14 @@ def test_a_static_classic_member_comes_back_with_the_consumer_protocol() -> None
     assert len(consumer.partitions) == 4 and list(group_of(world).members) == ["a"]
 
 
+def test_a_static_member_that_changes_the_protocol_finds_what_came_since_its_leader_assigned() -> None:
+    world = a_world()
+    a_classic_group(world, "i")
+    world.create_topic("t", 6)
+    response = world.call(joining("a", "t", instance_id="i"))
+    assert [entry.partitions for entry in response.assignment.topic_partitions] == [[0, 1, 2, 3, 4, 5]]
+
+
 def test_members_that_wait_for_each_other_are_told_to_come_again() -> None:
     world = a_world()
     first = a_classic_group(world)
