@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupType, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.support import java
@@ -209,6 +209,15 @@ def test_librdkafka_members_come_and_go(scene: Scene) -> None:
     second.leave()
     scene.settle(first, third)
     scene.process(5)
+    admin = AdminClient({"bootstrap.servers": scene.broker.bootstrap})
+    described = admin.describe_consumer_groups([scene.group])[scene.group].result(10)
+    assert described.state is ConsumerGroupState.STABLE and described.type is ConsumerGroupType.CONSUMER
+    owned = [
+        partition.partition
+        for member in described.members
+        for partition in member.assignment.topic_partitions
+    ]
+    assert sorted(owned) == list(range(PARTITIONS))
 
 
 def test_librdkafka_subscribes_by_pattern_and_finds_new_topics(scene: Scene) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from protocol.errors import BrokerError, ErrorCode
-from protocol.messages.records_metadata import BrokerRegistrationChangeRecord, ProducerIdsRecord
+from protocol.messages.records_metadata import (
+    BrokerRegistrationChangeRecord,
+    FeatureLevelRecord,
+    ProducerIdsRecord,
+)
 from replication.controller import PRODUCER_ID_BLOCK_SIZE, PRODUCER_ID_MAX
 from replication.metadata_commands import (
     AllocateProducerIds,
@@ -43,6 +47,17 @@ def test_a_broker_that_cannot_work_at_the_finalised_level_is_refused() -> None:
         world.submit(RegisterBroker(registration(1, features={"metadata.version": (1, 29)})))
     assert refusal.value.code == ErrorCode.UNSUPPORTED_VERSION
     assert not world.image.brokers
+
+
+def test_what_came_after_a_cluster_was_begun_is_finalised_with_the_next_registration() -> None:
+    world = World(0)
+    assert "group.version" not in world.image.features
+    reply = world.submit(RegisterBroker(registration(5)))
+    assert world.image.features["group.version"] == 1
+    assert world.image.brokers[5].broker_epoch == reply.broker_epoch
+    end = len(world.log)
+    world.submit(RegisterBroker(registration(5)))
+    assert not [record for record in world.log[end:] if isinstance(record, FeatureLevelRecord)]
 
 
 def fence(world: World, node_id: int) -> None:
