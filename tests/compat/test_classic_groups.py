@@ -8,23 +8,26 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.support import java
 from tests.support.broker import LogdBroker
-from tests.support.group_members import Group, Member, wait_until
+from tests.support.group_members import Member, wait_until
+from tests.support.group_scene import Scene
 
 CLIENTS = ("kafka-python", "confluent", "aiokafka")
 MIXED = ("kafka-python", "confluent", "aiokafka")
-PARTITIONS = 6
+JAVA = pytest.param(
+    "java",
+    marks=[
+        pytest.mark.java,
+        pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
+    ],
+)
 SESSION_MS = 1_500
 LONG_SESSION_MS = 60_000
-
-_names = count()
 
 
 @pytest.fixture(scope="module")
@@ -32,33 +35,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogdBroker]:
     directory = tmp_path_factory.mktemp("classic")
     with LogdBroker(directory, properties={"group.min.session.timeout.ms": "1000"}) as broker:
         yield broker
-
-
-class Scene:
-    """A topic of its own and a group of its own."""
-
-    def __init__(self, broker: LogdBroker) -> None:
-        self.broker = broker
-        self.topic = f"classic-{next(_names)}"
-        self.ends = [0] * PARTITIONS
-        """What was produced to each partition (exclusive)."""
-        self.group = Group(lambda: broker.bootstrap, f"group-of-{self.topic}", self.topic, PARTITIONS)
-        admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-        for created in admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)]).values():
-            created.result(10)
-
-    def produce(self, each: int) -> list[tuple[int, int]]:
-        """Add so many records to every partition; return partition and offset of all of them."""
-        producer = Producer({"bootstrap.servers": self.broker.bootstrap, "acks": "all"})
-        for partition in range(PARTITIONS):
-            for _ in range(each):
-                producer.produce(self.topic, b"v", partition=partition)
-        assert producer.flush(20) == 0
-        made = [
-            (partition, end + number) for partition, end in enumerate(self.ends) for number in range(each)
-        ]
-        self.ends = [end + each for end in self.ends]
-        return made
 
 
 def _free_port() -> int:
@@ -94,7 +70,7 @@ def test_members_share_the_partitions_and_commits_are_found_again(
     assert sorted(later.got) == sorted(new)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", [*CLIENTS, JAVA])
 def test_who_comes_gets_a_share_and_who_leaves_gives_it_back_at_once(scene: Scene, client: str) -> None:
     group = scene.group
     first = group.join(client, session=LONG_SESSION_MS)
@@ -111,7 +87,7 @@ def test_who_comes_gets_a_share_and_who_leaves_gives_it_back_at_once(scene: Scen
     group.process(scene.produce(5))
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", [*CLIENTS, JAVA])
 def test_the_share_of_who_crashes_goes_to_the_others(scene: Scene, client: str) -> None:
     group = scene.group
     first, second = (group.join(client, session=SESSION_MS) for _ in range(2))
@@ -122,7 +98,7 @@ def test_the_share_of_who_crashes_goes_to_the_others(scene: Scene, client: str) 
     group.process(scene.produce(5))
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", [*CLIENTS, JAVA])
 def test_a_static_member_restarts_unnoticed(scene: Scene, client: str) -> None:
     group = scene.group
     stays = group.join(client, session=LONG_SESSION_MS, instance="stays")
@@ -137,7 +113,7 @@ def test_a_static_member_restarts_unnoticed(scene: Scene, client: str) -> None:
     assert len(stays.assignments) == told
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", [*CLIENTS, JAVA])
 def test_of_two_static_twins_the_older_is_fenced(scene: Scene, client: str) -> None:
     group = scene.group
     older = group.join(client, session=3_000, instance="twin")

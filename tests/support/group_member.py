@@ -1,9 +1,12 @@
 """One consumer in a group, as a process of its own, so that a test may stop it, kill it or have it hang.
 
-    python -m tests.support.group_member kafka-python|confluent|aiokafka BOOTSTRAP GROUP TOPIC [name=value …]
+    python -m tests.support.group_member CLIENT BOOTSTRAP GROUP TOPIC [name=value …]
 
-Options: `instance` (group instance id), `session` (timeout in ms), `strategy`. It commits after every poll, leaves on
-SIGTERM, and tells what happens to it, a line each: `assigned 0,3`, `got PARTITION OFFSET`, `failed WHY`, `left`.
+CLIENT is kafka-python, confluent, confluent-consumer (the protocol of KIP-848) or aiokafka; Java is a program of its
+own, ConsumerGroupMember.java. Options: `instance` (group instance id), `session` (timeout in ms), `strategy`.
+It commits after every poll, leaves on SIGTERM, and tells what happens to it, a line each: `assigned 0,3`,
+`got PARTITION OFFSET`, `failed WHY`, `left`; confluent-kafka also `committed PARTITION OFFSET` once that is
+acknowledged, and `uncommitted WHY` where a rebalance or a restart of the broker was faster.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ _POLL_S = 0.05
 _LONG_POLL_MS = 2_000
 """A poll of kafka-python 3.0.12 that ends while it joins may leave it without heartbeats, and hanging, afterwards."""
 _HEARTBEAT_MS = 300
+_BATCH = 500
 _ended = False
 
 
@@ -67,22 +71,42 @@ def _kafka_python(bootstrap: str, group: str, topic: str, options: Mapping[str, 
 
 
 def _confluent(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
+    strategy = options.get("strategy", "range")
+    settings = {
+        "session.timeout.ms": int(options.get("session", "10000")),
+        "heartbeat.interval.ms": _HEARTBEAT_MS,
+        "partition.assignment.strategy": strategy,
+    }
+    _run_confluent(bootstrap, group, topic, options, settings, incremental="cooperative" in strategy)
+
+
+def _confluent_consumer(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
+    """Sessions and heartbeats are the broker's settings."""
+    settings = {"group.protocol": "consumer"}
+    _run_confluent(bootstrap, group, topic, options, settings, incremental=True)
+
+
+def _run_confluent(
+    bootstrap: str,
+    group: str,
+    topic: str,
+    options: Mapping[str, str],
+    settings: Mapping[str, Any],
+    *,
+    incremental: bool,
+) -> None:
     from confluent_kafka import Consumer, KafkaError  # noqa: PLC0415
 
-    session_ms = int(options.get("session", "10000"))
-    settings = {
+    common = {
         "bootstrap.servers": bootstrap,
         "group.id": group,
-        "session.timeout.ms": session_ms,
-        "heartbeat.interval.ms": _HEARTBEAT_MS,
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
-        "partition.assignment.strategy": options.get("strategy", "range"),
+        "reconnect.backoff.max.ms": 200,
     }
     if "instance" in options:
-        settings["group.instance.id"] = options["instance"]
-    consumer = Consumer(settings)
-    incremental = "cooperative" in str(settings["partition.assignment.strategy"])
+        common["group.instance.id"] = options["instance"]
+    consumer = Consumer({**common, **settings})
 
     def assigned(_consumer: Consumer, partitions: list[Any]) -> None:
         if incremental:
@@ -100,16 +124,41 @@ def _confluent(bootstrap: str, group: str, topic: str, options: Mapping[str, str
 
     consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
     while not _ended:
-        message = consumer.poll(_POLL_S)
-        if message is None:
-            continue
-        error = message.error()
-        if error is None:
-            _tell("got", message.partition(), message.offset())
-            consumer.commit(message=message, asynchronous=False)
-        elif error.code() == KafkaError._FATAL:
-            raise RuntimeError(error.str())
+        read = False
+        for message in consumer.consume(_BATCH, _POLL_S):
+            error = message.error()
+            if error is None:
+                _tell("got", message.partition(), message.offset())
+                read = True
+            elif error.code() == KafkaError._FATAL:
+                raise RuntimeError(error.str())
+        if read:
+            _commit_confluent(consumer)
     consumer.close()
+
+
+def _commit_confluent(consumer: Any) -> None:
+    from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
+
+    passing = (
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError._NO_OFFSET,  # the partitions were given away between the poll and this
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._WAIT_COORD,
+    )
+    try:
+        for row in consumer.commit(asynchronous=False):
+            if row.error is None and row.offset >= 0:
+                _tell("committed", row.partition, row.offset)
+    except KafkaException as failure:
+        error = failure.args[0]
+        if error.code() not in passing and not error.retriable():
+            raise
+        _tell("uncommitted", error.name())
 
 
 def _aiokafka(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
@@ -150,6 +199,7 @@ def _aiokafka(bootstrap: str, group: str, topic: str, options: Mapping[str, str]
 CLIENTS: dict[str, Callable[[str, str, str, Mapping[str, str]], None]] = {
     "kafka-python": _kafka_python,
     "confluent": _confluent,
+    "confluent-consumer": _confluent_consumer,
     "aiokafka": _aiokafka,
 }
 

@@ -7,27 +7,45 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 
+from tests.support import java
 from tests.support.broker import ROOT
 
 PATIENCE_S = 20
+JAVA = {"java": "classic", "java-consumer": "consumer"}
+"""Clients that are a JVM, and the protocol that they speak."""
 
 
 class Member:
     """One consumer of a group. Its lines are read by a thread; lists only grow."""
 
     def __init__(self, client: str, bootstrap: str, group: str, topic: str, **options: str | int) -> None:
-        command = [sys.executable, "-m", "tests.support.group_member", client, bootstrap, group, topic]
-        command += [f"{name}={value}" for name, value in options.items()]
+        if client in JAVA:
+            self._leave_by_signal = False
+            settings = _java_settings(client, options)
+            command = java.KAFKA.command("ConsumerGroupMember", bootstrap, group, topic, *settings)
+        else:
+            self._leave_by_signal = True
+            settings = [f"{name}={value}" for name, value in options.items()]
+            module = "tests.support.group_member"
+            command = [sys.executable, "-m", module, client, bootstrap, group, topic, *settings]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.assignments: list[frozenset[int]] = []
         """Partitions, each time that it was told."""
         self.got: list[tuple[int, int]] = []
         """Partition and offset of each record."""
+        self.committed: dict[int, int] = {}
+        """The last acknowledged offset by partition; clients of confluent-kafka only."""
         self.failure: str | None = None
         self.left = False
         self._errors: list[str] = []
@@ -50,14 +68,26 @@ class Member:
 
     def leave(self) -> None:
         """Leave the group in an orderly way; a test that goes on without waiting sees it happen."""
-        self._process.send_signal(signal.SIGTERM)
+        if self._leave_by_signal:
+            self._process.send_signal(signal.SIGTERM)
+        else:
+            self._end_input("\n")
 
     def kill(self) -> None:
         """End without a word to the group; safe to call again."""
         self._process.kill()
         self._process.wait()
+        self._end_input("")
         for listener in self._listeners:
             listener.join()
+
+    def _end_input(self, last: str) -> None:
+        lines = self._process.stdin
+        assert lines is not None
+        if not lines.closed:
+            with suppress(BrokenPipeError):  # it has ended by itself
+                lines.write(last)
+                lines.close()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -72,6 +102,9 @@ class Member:
             case "got":
                 partition, offset = words
                 self.got.append((int(partition), int(offset)))
+            case "committed":
+                partition, offset = words
+                self.committed[int(partition)] = int(offset)
             case "failed":
                 self.failure = " ".join(words)
             case "left":
@@ -134,6 +167,18 @@ class Group:
         """Wait until all of these were processed by somebody."""
         wanted = set(records)
         wait_until(lambda: wanted <= self.got)
+
+
+def _java_settings(client: str, options: Mapping[str, str | int]) -> list[str]:
+    """The options of tests/support/group_member.py as settings of a Java consumer."""
+    settings = [f"group.protocol={JAVA[client]}", "reconnect.backoff.max.ms=200"]
+    if JAVA[client] == "classic":
+        assignor = "org.apache.kafka.clients.consumer.RangeAssignor"
+        settings += ["heartbeat.interval.ms=300", f"partition.assignment.strategy={assignor}"]
+        settings.append(f"session.timeout.ms={options.get('session', 10_000)}")
+    if "instance" in options:
+        settings.append(f"group.instance.id={options['instance']}")
+    return settings
 
 
 def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:

@@ -1,0 +1,135 @@
+"""Goal: a service of several consumers is restarted one by one while records flow, and nothing is lost or stuck.
+
+Method: members as processes; each in turn leaves, and another takes its place, while a producer goes on. In the end
+every record was processed by somebody, the group has exactly the last members, and what is committed is the end of
+every partition. With confluent-kafka, in both protocols.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.support.broker import LogdBroker
+from tests.support.group_members import Member, wait_until
+from tests.support.group_scene import Scene
+
+PROPERTIES = {
+    "group.min.session.timeout.ms": "1000",
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    "group.consumer.heartbeat.interval.ms": "300",
+    "offsets.topic.num.partitions": "4",
+}
+PATIENCE_S = 60
+
+
+class Size(NamedTuple):
+    members: int
+    partitions: int
+    records: int
+
+
+EVERYDAY = Size(members=4, partitions=8, records=4_000)
+FULL = Size(members=8, partitions=32, records=50_000)
+
+
+class Flow:
+    """A producer that spreads numbered records over partitions until all are sent; it ends with the block."""
+
+    def __init__(self, scene: Scene, total: int, duration_s: float) -> None:
+        self._scene = scene
+        self._total = total
+        self._pause_s = duration_s / total
+        self._thread = threading.Thread(target=self._run, name="flow", daemon=True)
+        self._stop = threading.Event()
+        self._failures: list[str] = []
+        self.sent = 0
+
+    def __enter__(self) -> Flow:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stop.set()
+        self._thread.join(120)
+        assert not self._thread.is_alive()
+        assert not self._failures, self._failures[:3]
+
+    def _run(self) -> None:
+        producer = Producer({"bootstrap.servers": self._scene.broker.bootstrap, "linger.ms": 5})
+        began = time.monotonic()
+        partitions = self._scene.partitions
+        for number in range(self._total):
+            if self._stop.is_set():
+                return
+            partition = number % partitions
+            producer.produce(self._scene.topic, b"%d" % number, partition=partition, on_delivery=self._told)
+            self._scene.ends[partition] += 1
+            self.sent += 1
+            ahead = began + number * self._pause_s - time.monotonic()
+            producer.poll(max(0.0, ahead))
+        if producer.flush(60):
+            self._failures.append("not everything was delivered")
+
+    def _told(self, error: object, _message: object) -> None:
+        if error is not None:
+            self._failures.append(str(error))
+
+
+@pytest.mark.parametrize("size", [EVERYDAY, pytest.param(FULL, marks=pytest.mark.full)], ids=["", "full"])
+@pytest.mark.parametrize(
+    ("client", "strategy"),
+    [("confluent", "range"), ("confluent", "cooperative-sticky"), ("confluent-consumer", "")],
+    ids=["eager", "cooperative", "consumer"],
+)
+def test_every_member_is_replaced_while_records_flow(
+    tmp_path: Path, client: str, strategy: str, size: Size
+) -> None:
+    options = {"strategy": strategy} if strategy else {}
+    with LogdBroker(tmp_path, properties=PROPERTIES) as broker:
+        scene = Scene(broker, size.partitions)
+        with scene.group as group:
+            members = [group.join(client, **options) for _ in range(size.members)]
+            wait_until(lambda: group.settled(*members), PATIENCE_S)
+            slowest_s = 0.0
+            with Flow(scene, size.records, duration_s=1.5 * size.members) as flow:
+                for place in range(size.members):
+                    began = time.monotonic()
+                    _replace(scene, members, place, client, options)
+                    slowest_s = max(slowest_s, time.monotonic() - began)
+                sent_meanwhile = flow.sent
+            wanted = {(partition, at) for partition, end in enumerate(scene.ends) for at in range(end)}
+            wait_until(lambda: wanted <= group.got, PATIENCE_S)
+            assert group.got == wanted and len(wanted) == size.records
+            for member in members:
+                member.leave()
+            wait_until(lambda: all(member.left for member in members), PATIENCE_S)
+            assert scene.committed() == scene.ends
+            assert not any(member.failure for member in group.members)
+            _report(group.members, sent_meanwhile, slowest_s)
+
+
+def _replace(scene: Scene, members: list[Member], place: int, client: str, options: dict[str, str]) -> None:
+    """Have one member leave and another come, and wait until the group has settled."""
+    old = members[place]
+    old.leave()
+    wait_until(lambda: old.left, PATIENCE_S)
+    members[place] = scene.group.join(client, **options)
+    wait_until(lambda: scene.group.settled(*members), PATIENCE_S)
+
+
+def _report(members: list[Member], sent_meanwhile: int, slowest_s: float) -> None:
+    """For whoever reads the output: what the restarts cost."""
+    times = Counter(record for member in members for record in member.got)
+    again = sum(count - 1 for count in times.values())
+    print(f"sent during the restarts {sent_meanwhile}, processed again {again}, slowest {slowest_s:.2f} s")
