@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from tests.simulation.groups.network import Exchange
     from tests.support.groups import Topics
 
+_ON_ITS_WAY_MS = 1_000
+"""No request takes longer to arrive."""
+
 
 @dataclass
 class Held:
@@ -221,6 +224,12 @@ class Checker:
             isinstance(key, ConsumerGroupMetadataKey) and value is None for key, value in effects.records
         )
         made = any(isinstance(value, GroupMetadataValue) and value.members for _, value in effects.records)
+        if deleted and made:
+            self.count("became classic")
+        if {GroupMetadataKey, ConsumerGroupCurrentMemberAssignmentKey} <= {
+            type(key) for key, _ in effects.records
+        }:
+            self.count("changed its protocol")
         for waiter, response in effects.answers:
             request = waiter.request  # type: ignore[attr-defined]
             if (
@@ -327,16 +336,22 @@ class Checker:
         for other in clients:
             if other is client or other.group != client.group or not other.alive:
                 continue
-            both = other.positions.keys() & set(partitions)
-            assert not (both and self._still_counts(client) and self._still_counts(other)), (
-                f"{both} is {client}'s and {other}'s, and both are members"
-            )
+            both = {
+                partition
+                for partition in other.positions.keys() & set(partitions)
+                if self._still_counts(client, partition) and self._still_counts(other, partition)
+            }
+            assert not both, f"{both} is {client}'s and {other}'s, and both are members"
 
-    def _still_counts(self, client: Client) -> bool:
+    def _still_counts(self, client: Client, partition: Partition) -> bool:
+        """Whether what it does with a partition would be accepted; who has not heard yet is fenced by its epoch."""
         if client.protocol == "classic":
             return False  # generations tell; see _granted
         held = self.group(client.group).members.get(client.member_id)
-        return held is not None and 0 < client.generation() <= held.epoch
+        if held is None or not 0 < client.generation() <= held.epoch:
+            return False
+        owned = (partition.topic_id, partition.number) in held.assigned | held.revoking
+        return owned or client.generation() == held.epoch
 
     # -- offsets -------------------------------------------------------------------------------------------
 
@@ -404,6 +419,8 @@ class Checker:
         assert held is not None, f"{request.group_id}: commit of {request.member_id}, who is not a member"
         assert request.generation_id_or_member_epoch <= held.epoch
         for topic, number in partitions:
+            if self.clock.now_ms - self.deleted_ms.get(topic, 0) < _ON_ITS_WAY_MS:
+                continue  # it was meant for another topic of the name
             partition = (self.topics.topic_id(topic) or b"", number)
             owner = next((name for name, other in group.members.items() if partition in other.assigned), None)
             assert owner in (None, request.member_id), (
@@ -498,6 +515,9 @@ class Checker:
                 epoch = 0 if value is None else int(getattr(value, "epoch"))  # noqa: B009  # of ConsumerGroupMetadataValue
                 assert value is None or epoch >= group.epoch, f"{key}: epoch {epoch} after {group.epoch}"
                 group.epoch = epoch
+                if value is None:
+                    group.lives += 1
+                    group.granted.clear()
             case ConsumerGroupCurrentMemberAssignmentKey():
                 self._take_in_member(self.group(key.group_id), key.member_id, value, fresh=fresh)
             case _:

@@ -185,8 +185,9 @@ class ConsumerClient(Client):
             return
         self._revoking = False
         self.give_up(lost)
-        self._heartbeat()
-        self._reconcile()
+        self._reconcile()  # and only then tell, as Java's does: what it is about to take over it would not report
+        if self._reported != set(self.positions):
+            self._heartbeat()
 
 
 def _grouped(partitions: set[Partition]) -> list[ConsumerGroupHeartbeatRequest.TopicPartitions]:

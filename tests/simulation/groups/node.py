@@ -176,7 +176,7 @@ class Node:
         self._checker.resigned()
         if moved:
             self.log.lose_tail()
-        self._clock.after(self._choose.randint(0, 300), self.log.commit_all)
+        self._clock.after(self._choose.randint(0, 2000), self.log.commit_all)
         if self._choose.random() < 0.5:
             self.log.compact()
 
