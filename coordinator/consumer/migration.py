@@ -59,7 +59,7 @@ def group_for_heartbeat(
         return membership.existing_group(state, group_id)
     if not isinstance(group, ClassicGroup):
         return ConsumerGroup(group_id)
-    if group.state is ClassicState.EMPTY:
+    if group.is_empty:  # perhaps while it waits for somebody who was only given an id
         classic_kind.remove(group, effects)
         return ConsumerGroup(group_id)
     return _of_consumers(state, group, now_ms, effects)

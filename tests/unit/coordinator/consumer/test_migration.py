@@ -135,6 +135,19 @@ def test_an_empty_classic_group_becomes_one_of_consumers_and_back() -> None:
     assert len(world.shard.state.groups["g"].members) == 1
 
 
+def test_a_classic_group_whose_first_member_left_before_it_began_becomes_one_of_consumers() -> None:
+    world = a_world(initial_rebalance_delay_ms=3_000)
+    classic = Classic(world)
+    assert classic.join() is None
+    leave = LeaveGroupRequest(
+        group_id="g", members=[LeaveGroupRequest.MemberIdentity(member_id=classic.member_id)]
+    )
+    assert world.call(leave).members[0].error_code == 0
+    assert world.call(joining("a", "t")).error_code == 0
+    world.tick(4_000)
+    assert isinstance(world.shard.state.groups["g"], ConsumerGroup)
+
+
 def test_an_empty_group_of_consumers_stays_where_the_classic_one_cannot_be_written() -> None:
     world = a_world()
     world.call(joining("a", "t"))
