@@ -58,4 +58,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("S8 start to first acknowledgement, s", "S8", "first_ack_s", "", True, 0.2, 0.2),
     Goal("S8 resident when idle, MB", "S8", "rss_mb", "", True, 40, 40),
     Goal("S9 resident after 10 GB, MB", "S9", "rss_mb", "", True, 64, 64),
+    Goal("S10 consumer to first record, ms", "S10", "classic_known_ms", "", True, 150, 150),
+    Goal("S10 the same in a new group, ms", "S10", "classic_new_ms", "", True, 150, 150),
+    Goal("S10 the same in a new group", "S10", "classic_new_ms", "kafka", True, 1, 1),
 )

@@ -1,0 +1,99 @@
+"""S10: from making a consumer to its first record, on a broker that has served groups before.
+
+    python -m bench run S10
+
+confluent-kafka with its defaults but for auto.offset.reset=earliest, one member, a topic of one partition that holds
+one record; with each protocol, in a new group and in one that has committed an offset. Kafka has logd's default
+of group.initial.rebalance.delay.ms, 0: with its own a classic group first waits 3 s for more members.
+
+librdkafka 2.16 waits by itself, whatever the broker does: 50 ms before it asks for the topic of a classic group, 100 ms
+before it looks up where to begin without a committed offset. What is above that is the broker's and the network's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, ClassVar
+
+from confluent_kafka import Consumer, TopicPartition
+
+from bench.processes import percentile
+from bench.scenarios.base import Metric, Metrics, OneByOne
+from bench.targets import Running
+from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
+
+_TOPIC = "s10"
+_RECORD_BYTES = 100
+_TIMEOUT_S = 30
+
+
+class GroupStart(OneByOne):
+    name = "S10"
+    title = "a consumer in a group: start to first record"
+    targets = ("kafka", "logd")
+    writes = False
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "classic_new_ms": Metric("classic, new group, p50", "ms", 1),
+        "classic_known_ms": Metric("classic, with offsets, p50", "ms", 1),
+        "consumer_new_ms": Metric("consumer, new group, p50", "ms", 1),
+        "consumer_known_ms": Metric("consumer, with offsets, p50", "ms", 1),
+    }
+
+    _groups: ClassVar[count[int]] = count()
+
+    def settings(self) -> Mapping[str, object]:
+        return {"consumers_per_round": self._consumers()}
+
+    def prepare(self, name: str, target: Running) -> None:
+        connection = Connection(target.bootstrap)
+        create_topic(connection, _TOPIC)
+        frame = produce_frame(_TOPIC, batch_of(1, _RECORD_BYTES))
+        check_produced(connection, connection.exchange(frame), _TOPIC)
+        connection.close()
+
+    def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+        metrics = {}
+        for protocol in ("classic", "consumer"):
+            for kind in ("new", "known"):
+                taken = []
+                for _ in range(self._consumers()):
+                    settings = self._settings(target.bootstrap, protocol)
+                    if kind == "known":
+                        _commit(settings)
+                    taken.append(_first_record(settings))
+                metrics[f"{protocol}_{kind}_ms"] = percentile(taken, 0.5) / 1e6
+        return metrics
+
+    def _settings(self, bootstrap: str, protocol: str) -> dict[str, Any]:
+        return {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"s10-{next(self._groups)}",
+            "group.protocol": protocol,
+            "auto.offset.reset": "earliest",
+        }
+
+    def _consumers(self) -> int:
+        return 5 if self.options.quick else 20
+
+
+def _commit(settings: Mapping[str, Any]) -> None:
+    """Let the group be one that has read nothing yet, and committed that."""
+    consumer = Consumer({**settings, "group.protocol": "classic"})
+    consumer.commit(offsets=[TopicPartition(_TOPIC, 0, 0)], asynchronous=False)
+    consumer.close()
+
+
+def _first_record(settings: Mapping[str, Any]) -> int:
+    """Nanoseconds from making the consumer to holding a record."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    started = time.perf_counter_ns()
+    consumer = Consumer(dict(settings))
+    consumer.subscribe([_TOPIC])
+    while (message := consumer.poll(1)) is None or message.error() is not None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no record within {_TIMEOUT_S} s")
+    taken = time.perf_counter_ns() - started
+    consumer.close()
+    return taken
