@@ -35,7 +35,6 @@ from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.types import Offset, TimestampMs
 
-
 #: A heap with fewer entries than this is not worth tidying.
 _TIDY_ABOVE = 64
 

@@ -332,5 +332,7 @@ def _resolve(future: asyncio.Future[Any], reply: object) -> None:
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if isinstance(error, BrokerError):
+        error.__traceback__ = None  # it holds the frame that holds the future that holds the error
     if not future.done():
         future.set_exception(error)

@@ -58,11 +58,12 @@ class InternalTopic(NamedTuple):
 class _Hosted:
     """One shard and the term that it serves."""
 
-    __slots__ = ("leader_epoch", "loading", "partition", "runtime")
+    __slots__ = ("leader_epoch", "loading", "partition", "runtime", "writer")
 
-    def __init__(self, partition: LocalPartition, runtime: ShardRuntime) -> None:
+    def __init__(self, partition: LocalPartition, writer: LocalWriter, runtime: ShardRuntime) -> None:
         self.partition = partition
         self.leader_epoch: LeaderEpoch = partition.leader_epoch
+        self.writer = writer
         self.runtime = runtime
         self.loading: asyncio.Task[None] | None = None
 
@@ -213,7 +214,7 @@ class CoordinatorHost:
             hosted.runtime.high_watermark_moved()
 
         writer = LocalWriter(self._broker, partition, committed)
-        hosted = _Hosted(partition, ShardRuntime(self._new_shard(), writer, Returns()))
+        hosted = _Hosted(partition, writer, ShardRuntime(self._new_shard(), writer, Returns()))
         self._hosted[index] = hosted
         if partition.log.log_start_offset == partition.log.log_end_offset:
             hosted.runtime.loaded(self._broker.now_ms())
@@ -242,6 +243,7 @@ class CoordinatorHost:
         if hosted.loading is not None:
             hosted.loading.cancel()
         hosted.runtime.resign()
+        hosted.writer.retire()
 
     # -- timers --------------------------------------------------------------------------------------------
 

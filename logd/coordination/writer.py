@@ -67,6 +67,12 @@ class LocalWriter:
             self._wait(result)
         return result.base_offset
 
+    def retire(self) -> None:
+        """Tell nobody any more. Whoever was told holds this writer: without that the two would outlive their term
+        until the collector looks, with the whole log.
+        """
+        self._committed = _tell_nobody
+
     def _wait(self, result: AppendResult) -> None:
         self._last = result
         if not self._waiting:
@@ -80,6 +86,10 @@ class LocalWriter:
         last, partition = self._last, self._partition
         if last is not None and partition.is_leader and not partition.has_acknowledged(last, ACKS_ALL):
             self._wait(last)
+
+
+def _tell_nobody() -> None:
+    pass
 
 
 def _batch(
