@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.scenarios.base import Scenario
 from bench.scenarios.consume import EndToEnd, FetchFromCache
 from bench.scenarios.group_start import GroupStart
+from bench.scenarios.idle_groups import IdleGroups
 from bench.scenarios.latency import SynchronousProduce
 from bench.scenarios.memory import Memory
 from bench.scenarios.produce import DefaultBatches, LargeBatches, SmallRecords
@@ -22,5 +23,6 @@ SCENARIOS: dict[str, type[Scenario]] = {
         Startup,
         Memory,
         GroupStart,
+        IdleGroups,
     )
 }
