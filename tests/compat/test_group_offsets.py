@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,12 +37,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogdBroker]:
         yield it
 
 
-def create_topic(bootstrap: str) -> None:
+def create_topic(bootstrap: str, name: str = TOPIC) -> None:
     from confluent_kafka import admin  # noqa: PLC0415 - only here
 
     client: Any = admin.AdminClient({"bootstrap.servers": bootstrap})
-    topic: Any = admin.NewTopic(TOPIC, PARTITIONS, 1)  # type: ignore[attr-defined]
-    client.create_topics([topic])[TOPIC].result(20)
+    topic: Any = admin.NewTopic(name, PARTITIONS, 1)  # type: ignore[attr-defined]
+    client.create_topics([topic])[name].result(20)
 
 
 # -- clients that commit and fetch ---------------------------------------------------------------------------
@@ -131,15 +132,17 @@ def test_a_consumer_goes_on_where_the_last_one_ended(broker: LogdBroker) -> None
     """Members of a group, with automatic commits: the next consumer of the group gets what the first has not seen."""
     from confluent_kafka import Consumer, Producer  # noqa: PLC0415
 
+    topic = "one-after-another"
+    create_topic(broker.bootstrap, topic)
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for number in range(30):
-        producer.produce(TOPIC, value=str(number), partition=number % PARTITIONS)
+        producer.produce(topic, value=str(number), partition=number % PARTITIONS)
     assert producer.flush(20) == 0
     seen: list[int] = []
     for share in (10, 20):
         settings = {"bootstrap.servers": broker.bootstrap, "group.id": "one after another"}
         consumer = Consumer({**settings, "auto.offset.reset": "earliest", "enable.auto.commit": False})
-        consumer.subscribe([TOPIC])
+        consumer.subscribe([topic])
         for _ in range(share):
             message = consumer.poll(20)
             assert message is not None
@@ -252,10 +255,24 @@ def test_the_records_are_kafkas(broker: LogdBroker) -> None:
     ]
     assert {(o["value"]["version"], o["key"]["data"]["topic"]) for o in offsets} == {(4, TOPIC)}
     assert sorted(o["value"]["data"]["metadata"] for o in offsets) == ["", "why"]
+    come_and_go(broker.bootstrap, "visited")
     groups = read_by_kafka(broker, "GroupMetadataMessageFormatter")
-    live = [record["value"] for record in groups if record["key"]["data"]["group"] == "live"]
+    live = [record["value"] for record in groups if record["key"]["data"]["group"] == "visited"]
     assert {value["version"] for value in live} == {3}
     assert [len(value["data"]["members"]) for value in live][-2:] == [1, 0]
+
+
+def come_and_go(bootstrap: str, group: str) -> None:
+    """Be the one member of a group, and leave it."""
+    from confluent_kafka import Consumer  # noqa: PLC0415
+
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+    consumer.subscribe([TOPIC])
+    deadline = time.monotonic() + 30
+    while not consumer.assignment():
+        consumer.poll(0.1)
+        assert time.monotonic() < deadline
+    consumer.close()
 
 
 def read_by_kafka(broker: LogdBroker, formatter: str) -> list[Any]:

@@ -95,7 +95,7 @@ def _run_confluent(
     *,
     incremental: bool,
 ) -> None:
-    from confluent_kafka import Consumer, KafkaError  # noqa: PLC0415
+    from confluent_kafka import Consumer, KafkaError, KafkaException  # noqa: PLC0415
 
     common = {
         "bootstrap.servers": bootstrap,
@@ -118,7 +118,13 @@ def _run_confluent(
     def revoked(_consumer: Consumer, partitions: list[Any]) -> None:
         if incremental:
             consumer.incremental_unassign(partitions)
-            _tell_assigned(consumer.assignment())
+            try:
+                _tell_assigned(consumer.assignment())
+            except KafkaException as error:
+                # Closing revokes as well, and there may be no assignment to ask for any more.
+                if error.args[0].code() != KafkaError._DESTROY:
+                    raise
+                _tell_assigned([])
         else:
             consumer.unassign()
 
