@@ -5,7 +5,7 @@ Each is the property of the same name in Kafka's GroupCoordinatorConfig.java; ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,4 +33,44 @@ class GroupConfig:
     """Whether a group may change its protocol while it has members: bidirectional, upgrade, downgrade, disabled."""
     consumer_assignment_interval_ms: int = 1_000
     """At least so long between two assignments of a group."""
+    consumer_assignment_interval_ms_min: int = 0
+    consumer_assignment_interval_ms_max: int = 15_000
     consumer_regex_refresh_interval_ms: int = 600_000
+
+
+def with_own_settings(
+    config: GroupConfig,
+    *,
+    session_timeout_ms: int | None,
+    heartbeat_interval_ms: int | None,
+    assignment_interval_ms: int | None,
+) -> GroupConfig:
+    """Return what holds for a consumer group that has set these for itself (None: it has not).
+
+    They were within the bounds when they were set; where the bounds have moved since, they end at them.
+    """
+    return replace(
+        config,
+        consumer_session_timeout_ms=_within(
+            session_timeout_ms,
+            config.consumer_session_timeout_ms,
+            config.consumer_session_timeout_ms_min,
+            config.consumer_session_timeout_ms_max,
+        ),
+        consumer_heartbeat_interval_ms=_within(
+            heartbeat_interval_ms,
+            config.consumer_heartbeat_interval_ms,
+            config.consumer_heartbeat_interval_ms_min,
+            config.consumer_heartbeat_interval_ms_max,
+        ),
+        consumer_assignment_interval_ms=_within(
+            assignment_interval_ms,
+            config.consumer_assignment_interval_ms,
+            config.consumer_assignment_interval_ms_min,
+            config.consumer_assignment_interval_ms_max,
+        ),
+    )
+
+
+def _within(own: int | None, default: int, low: int, high: int) -> int:
+    return default if own is None else max(low, min(own, high))

@@ -70,7 +70,7 @@ from protocol.messages.sync_group import SyncGroupRequest
 
 if TYPE_CHECKING:
     from coordinator.group_config import GroupConfig
-    from coordinator.ports import Entropy, TopicCatalog
+    from coordinator.ports import Entropy, GroupConfigs, TopicCatalog
     from coordinator.shard import CoordinatorRecord, Event, TransactionalProducer, Waiter
     from protocol.messages.message import Message
     from protocol.types import Offset, TimestampMs
@@ -159,8 +159,10 @@ class GroupShard:
 
     __slots__ = ("state",)
 
-    def __init__(self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy) -> None:
-        self.state = GroupState(config, catalog, entropy)
+    def __init__(
+        self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy, own_configs: GroupConfigs
+    ) -> None:
+        self.state = GroupState(config, catalog, entropy, own_configs)
 
     def configure(self, config: GroupConfig) -> None:
         """Follow these settings from now on."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from coordinator.group_config import GroupConfig
     from coordinator.offsets.expiry import SweepStep
-    from coordinator.ports import Entropy, TopicCatalog
+    from coordinator.ports import Entropy, GroupConfigs, TopicCatalog
 
 Group: TypeAlias = ClassicGroup | ConsumerGroup
 
@@ -25,10 +25,25 @@ Group: TypeAlias = ClassicGroup | ConsumerGroup
 class GroupState:
     """The hard and soft state of a shard, and what its decisions rest on besides."""
 
-    __slots__ = ("catalog", "config", "entropy", "groups", "loaded", "offsets", "orphans", "sweep", "topics")
+    __slots__ = (
+        "_own_configs",
+        "catalog",
+        "config",
+        "entropy",
+        "groups",
+        "loaded",
+        "offsets",
+        "orphans",
+        "sweep",
+        "topics",
+    )
 
-    def __init__(self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy) -> None:
+    def __init__(
+        self, config: GroupConfig, catalog: TopicCatalog, entropy: Entropy, own_configs: GroupConfigs
+    ) -> None:
         self.config = config
+        """What holds for groups that set nothing for themselves; see `config_of`."""
+        self._own_configs = own_configs
         self.catalog = catalog
         self.entropy = entropy
         self.topics = KnownTopics(catalog)
@@ -43,3 +58,7 @@ class GroupState:
         """Group, deleted topic and its id: the group may still have offsets for it. In order of arrival."""
         self.sweep: Iterator[SweepStep] | None = None
         """What the sweep for expired offsets that is under way has yet to look at."""
+
+    def config_of(self, group_id: str) -> GroupConfig:
+        """Return what holds for one group."""
+        return self._own_configs.of(group_id, self.config)

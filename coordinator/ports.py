@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from coordinator.group_config import GroupConfig
 from coordinator.shard import CoordinatorRecord, TransactionalProducer, Waiter
 from protocol.errors import ErrorCode
 from protocol.messages.message import Message
@@ -63,3 +64,10 @@ class TopicCatalog(Protocol):
 
     def partition_racks(self, name: str, partition: int) -> Collection[str]:
         """The racks that hold a replica; empty where brokers have none."""
+
+
+class GroupConfigs(Protocol):
+    """What groups have set for themselves, as the metadata has it now."""
+
+    def of(self, group_id: str, base: GroupConfig) -> GroupConfig:
+        """Return what holds for a group: its own settings, and `base` where it has none."""

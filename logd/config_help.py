@@ -14,6 +14,7 @@ from logd.cli.output import print_line
 from logd.config.broker_keys import BROKER_KEYS
 from logd.config.key import ConfigKey, Value, describe_allowed, format_value
 from logd.config.other_keys import KEYS_WITHOUT_EFFECT, REFUSED_KEYS
+from logd.config.per_group_keys import PER_GROUP_KEYS
 from logd.config.topic_keys import TOPIC_KEYS
 from logd.console import say
 
@@ -38,6 +39,14 @@ before what was set at the start. Every property of a topic can be changed likew
 """
 
 
+_GROUPS = """\
+Set for one group while the broker runs (`kafka-configs --entity-type groups`), before or after it exists, within the
+broker's bounds (`group.consumer.min.…`, `group.consumer.max.…`). Where a group sets none, the broker's property gives
+the value. They reach each member with its next heartbeat.
+
+"""
+
+
 def print_page(*, differences_only: bool) -> None:
     for line in _differences_text() if differences_only else _keys_text():
         print_line(line)
@@ -59,7 +68,13 @@ def render_markdown() -> str:
         "Set when a topic is created, or later. Where a topic sets none, the broker's property gives the value.\n\n",
         _table(
             ("property", "type", "default", "allowed", "broker's property", "meaning"),
-            map(_topic_row, TOPIC_KEYS),
+            map(_resource_row, TOPIC_KEYS),
+        ),
+        "\n## Group properties\n\n",
+        _GROUPS,
+        _table(
+            ("property", "type", "default", "allowed", "broker's property", "meaning"),
+            map(_resource_row, PER_GROUP_KEYS),
         ),
         "\n## Taken without effect\n\n",
         "Kafka's files may hold these. They are checked for their type, listed once at the start, and do nothing.\n\n",
@@ -99,7 +114,7 @@ def _key_row(key: ConfigKey) -> tuple[str, ...]:
     return f"`{key.name}`", key.type, _code(key.default), describe_allowed(key), key.doc + ours
 
 
-def _topic_row(key: ConfigKey) -> tuple[str, ...]:
+def _resource_row(key: ConfigKey) -> tuple[str, ...]:
     effect = f" No effect: {key.without_effect}." if key.without_effect else ""
     synonym = f"`{key.synonym}`" if key.synonym else ""
     return f"`{key.name}`", key.type, _code(key.default), describe_allowed(key), synonym, key.doc + effect

@@ -10,6 +10,7 @@ from coordinator.internal_records import GROUP_RECORDS
 from logd.config.group_keys import group_config, group_values
 from logd.coordination.host import CoordinatorHost, InternalTopic
 from logd.entropy import SystemEntropy
+from logd.group_settings import ImageGroupConfigs
 
 if TYPE_CHECKING:
     from logd.broker import Broker
@@ -24,9 +25,10 @@ def group_host(broker: Broker) -> CoordinatorHost:
     """Return the coordinator; it serves the partitions of its topic that this node leads, from now on."""
     catalog = ImageCatalog(broker.metadata.image)
     entropy = SystemEntropy()
+    own_configs = ImageGroupConfigs(broker.metadata.image)
 
     def new_shard() -> GroupShard:
-        return GroupShard(group_config(broker.config.values), catalog, entropy)
+        return GroupShard(group_config(broker.config.values), catalog, entropy, own_configs)
 
     return CoordinatorHost(broker, _topic(broker), GROUP_RECORDS, new_shard)
 

@@ -2,14 +2,15 @@
 
 The metadata holds what was set for topics, for the cluster and for this node. `Broker.config` is what comes of the last
 two and of what was set at the start; it is replaced here and nowhere else, with all that was derived from it. The logs
-that are open follow their topic's settings and, where it sets none, the broker's.
+that are open follow their topic's settings and, where it sets none, the broker's. Settings of groups need nobody to put
+them into force: the coordinator looks them up where it uses them.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from logd.config.topic_keys import log_config_for, usable_topic_configs
 from logd.server import Server, ServerLimits
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from storage.manager import LogManager
 
 log = logging.getLogger("logd.settings")
+
+_KINDS: Final[Mapping[int, str]] = {
+    ConfigResourceType.TOPIC: "topic",
+    ConfigResourceType.BROKER: "broker",
+    ConfigResourceType.GROUP: "group",
+}
 
 
 class SettingsWatcher:
@@ -50,6 +57,7 @@ class SettingsWatcher:
             if (kind == ConfigResourceType.TOPIC and name in self._image.topics)
             or (kind == ConfigResourceType.BROKER and name in (CLUSTER, str(self._broker.node_id)))
         ]
+        groups = [(kind, name) for kind, name in delta.changed_configs if kind == ConfigResourceType.GROUP]
         concerned = [self._image.topics[name] for kind, name in changed if kind == ConfigResourceType.TOPIC]
         if len(concerned) < len(changed):
             self._take_up_brokers()
@@ -57,8 +65,8 @@ class SettingsWatcher:
             concerned = list(self._image.topics.values())
         for topic in concerned:
             self._configure(topic)
-        for kind, name in changed:
-            resource = f"topic={name}" if kind == ConfigResourceType.TOPIC else f"broker={name or 'all'}"
+        for kind, name in changed + groups:
+            resource = f"{_KINDS[kind]}={name or 'all'}"
             log.info("settings changed %s now=%s", resource, _text(self._image.configs(kind, name)))
 
     def _configure(self, topic: Topic) -> None:

@@ -71,6 +71,8 @@ class ConfigChanger:
         kept = {name: value for name, value in former.items() if name not in changed}
         if change.resource_type == ConfigResourceType.TOPIC:
             self._check_topic(change.resource_name, made, kept)
+        elif change.resource_type == ConfigResourceType.GROUP:
+            self._check_group(change.resource_name, made, kept)
         else:
             self._check_broker(change.resource_name, made, kept)
         return [
@@ -119,3 +121,11 @@ class ConfigChanger:
         if problem is not None:
             # Kafka's code for what it finds wrong with a broker's settings; of a topic's it is INVALID_CONFIG.
             raise BrokerError(ErrorCode.INVALID_REQUEST, problem)
+
+    def _check_group(self, name: str, made: Mapping[str, str], kept: Mapping[str, str]) -> None:
+        """The group need not exist: its settings may be there first, and stay when it goes."""
+        if not name:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, "groups have no settings in common: name a group")
+        problem = self._rules.group_problem(made, kept)
+        if problem is not None:
+            raise BrokerError(ErrorCode.INVALID_CONFIG, problem)

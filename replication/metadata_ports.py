@@ -101,3 +101,6 @@ class ConfigRules(Protocol):
         self, changed: Mapping[str, str], cluster: Mapping[str, str], node: Mapping[str, str]
     ) -> str | None:
         """The same for brokers: `changed` is to be made, `cluster` and `node` is what there is afterwards."""
+
+    def group_problem(self, changed: Mapping[str, str], kept: Mapping[str, str]) -> str | None:
+        """The same for groups, as for topics."""

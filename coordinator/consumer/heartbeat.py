@@ -140,6 +140,6 @@ def _response(
     return ConsumerGroupHeartbeatResponse(
         member_id=member.member_id,
         member_epoch=member.member_epoch,
-        heartbeat_interval_ms=state.config.consumer_heartbeat_interval_ms,
+        heartbeat_interval_ms=state.config_of(request.group_id).consumer_heartbeat_interval_ms,
         assignment=assignment_response(member.assigned) if assigned_anew or is_full else None,
     )

@@ -53,7 +53,7 @@ def elected_assignor(state: GroupState, group: ConsumerGroup) -> str:
 
 
 def _may_assign(state: GroupState, group: ConsumerGroup, now_ms: TimestampMs) -> bool:
-    interval_ms = state.config.consumer_assignment_interval_ms
+    interval_ms = state.config_of(group.group_id).consumer_assignment_interval_ms
     if group.assignment_timestamp == 0 or interval_ms == 0:
         return True
     return now_ms >= group.assignment_timestamp + interval_ms

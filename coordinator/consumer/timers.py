@@ -43,17 +43,18 @@ def sync_key(group_id: str, member_id: str) -> TimerKey:
     return (SYNC, group_id, member_id)
 
 
-def session_timeout_ms(state: GroupState, member: ConsumerMember) -> int:
-    """Return how long a member may be silent: as it asked in its JoinGroup, or as the broker says."""
+def session_timeout_ms(state: GroupState, group_id: str, member: ConsumerMember) -> int:
+    """Return how long a member may be silent: as it asked in its JoinGroup, or as holds for the group."""
     if member.classic is not None:
         return member.classic.session_timeout_ms
-    return state.config.consumer_session_timeout_ms
+    return state.config_of(group_id).consumer_session_timeout_ms
 
 
 def restart_session(
     state: GroupState, group_id: str, member: ConsumerMember, now_ms: TimestampMs, effects: Effects
 ) -> None:
-    effects.set_timer(session_key(group_id, member.member_id), now_ms + session_timeout_ms(state, member))
+    timeout_ms = session_timeout_ms(state, group_id, member)
+    effects.set_timer(session_key(group_id, member.member_id), now_ms + timeout_ms)
 
 
 def try_again(_state: GroupState, refused: AppendRefused, now_ms: TimestampMs, effects: Effects) -> None:

@@ -108,6 +108,20 @@ GROUP_KEYS: tuple[ConfigKey, ...] = (
         dynamic=True,
     ),
     ConfigKey(
+        "group.consumer.min.assignment.interval.ms",
+        "int",
+        0,
+        "Lower bound of a group's own consumer.assignment.interval.ms.",
+        low=0,
+    ),
+    ConfigKey(
+        "group.consumer.max.assignment.interval.ms",
+        "int",
+        15_000,
+        "Upper bound of a group's own consumer.assignment.interval.ms.",
+        low=0,
+    ),
+    ConfigKey(
         "group.consumer.regex.refresh.interval.ms",
         "int",
         600_000,
@@ -168,6 +182,8 @@ _RANGES = (
     ("group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms"),
     ("group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"),
     ("group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms"),
+    ("group.consumer.min.assignment.interval.ms", "group.consumer.assignment.interval.ms"),
+    ("group.consumer.assignment.interval.ms", "group.consumer.max.assignment.interval.ms"),
 )
 """The first must not be above the second."""
 
@@ -215,5 +231,7 @@ def group_config(given: Mapping[str, Value]) -> GroupConfig:
         consumer_assignors=cast("tuple[str, ...]", values["group.consumer.assignors"]),
         consumer_migration_policy=cast(str, values["group.consumer.migration.policy"]),
         consumer_assignment_interval_ms=number("group.consumer.assignment.interval.ms"),
+        consumer_assignment_interval_ms_min=number("group.consumer.min.assignment.interval.ms"),
+        consumer_assignment_interval_ms_max=number("group.consumer.max.assignment.interval.ms"),
         consumer_regex_refresh_interval_ms=number("group.consumer.regex.refresh.interval.ms"),
     )

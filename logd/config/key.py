@@ -36,11 +36,11 @@ class ConfigKey(NamedTuple):
     high: float | None = None  # inclusive
     exempt: float | None = None  # one value allowed outside the bounds
     choices: tuple[str, ...] = ()  # the only texts allowed; in a list, the only elements
-    scope: str = "broker"  # or "topic"
+    scope: str = "broker"  # or "topic", or "group"
     dynamic: bool = False  # may change while the broker runs
     since: str = "0.1"
     without_effect: str = ""  # why the broker takes the property and does nothing with it
-    synonym: str = ""  # scope topic: the broker property that gives the default
+    synonym: str = ""  # scope topic or group: the broker property that gives the default
     kafka_default: Value = None  # only where `differs` says why ours is another
     differs: str = ""
     ours: bool = False  # Kafka has no such property

@@ -198,8 +198,6 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
     *_group(
         "share and streams groups do not exist here, and the coordinator of the others needs no tuning",
         """
-        group.consumer.max.assignment.interval.ms int 15000
-        group.consumer.min.assignment.interval.ms int 0
         group.coordinator.append.linger.ms int -1
         group.coordinator.background.threads int 2
         group.coordinator.cached.buffer.max.bytes int 1048588

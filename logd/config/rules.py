@@ -24,6 +24,8 @@ class PropertyRules:
         """The default of a property that is a list; None for every other, and for names that are not known."""
         if resource_type == ConfigResourceType.TOPIC:
             key = TOPIC_KEYS_BY_NAME.get(name)
+        elif resource_type == ConfigResourceType.GROUP:
+            return None  # a group has no property that is a list
         else:
             from logd.config.dynamic import find_key  # noqa: PLC0415 - rarely needed, and reads a large table
 
@@ -39,3 +41,8 @@ class PropertyRules:
         from logd.config.dynamic import dynamic_problem  # noqa: PLC0415 - as above
 
         return dynamic_problem(self._config(), changed, cluster, node)
+
+    def group_problem(self, changed: Mapping[str, str], kept: Mapping[str, str]) -> str | None:
+        from logd.config.per_group_keys import group_configs_problem  # noqa: PLC0415 - as above
+
+        return group_configs_problem(changed, self._config(), kept)

@@ -1,6 +1,6 @@
 """Changing settings, for AlterConfigs and IncrementalAlterConfigs alike: one answer per resource, in their order.
 
-Settings of topics and brokers become metadata; the levels of loggers are changed at once and forgotten at the end.
+Settings of topics, groups and brokers become metadata; levels of loggers are changed at once and forgotten at the end.
 Neither request has a time-out of its own: the answer comes when the change is durable and in force.
 Source: Kafka server/ConfigAdminManager.scala, ControllerApis.scala.
 """
@@ -85,8 +85,8 @@ def _checked(broker: Broker, context: RequestContext, change: AskedChange) -> Co
             if change.replace:
                 raise BrokerError(ErrorCode.INVALID_REQUEST, "levels of loggers are changed one by one")
             check_is_this_node(broker, change.resource_name)
-        case ConfigResourceType.CLIENT_METRICS | ConfigResourceType.GROUP:
-            raise BrokerError(ErrorCode.INVALID_REQUEST, "groups and client metrics have no settings yet")
+        case ConfigResourceType.CLIENT_METRICS:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, "client metrics have no settings yet")
     return ConfigChange(change.resource_type, change.resource_name, operations, change.replace)
 
 

@@ -1,7 +1,7 @@
-"""DescribeConfigs: the settings of topics, of this broker, of all brokers, and the levels of loggers.
+"""DescribeConfigs: the settings of topics, of groups, of this broker, of all brokers, and the levels of loggers.
 
 Versions 1–4. 1: synonyms (KIP-226). 3: type and documentation (KIP-569). 4: flexible. Properties that have no effect
-here say so in their documentation. Groups and client metrics have no settings yet.
+here say so in their documentation. Client metrics have no settings yet.
 Source: Kafka server/ConfigHelper.scala.
 """
 
@@ -95,7 +95,7 @@ def _settings(broker: Broker, kind: ConfigResourceType, name: str) -> list[Setti
     if kind is not ConfigResourceType.BROKER:
         if not name:
             raise BrokerError(ErrorCode.INVALID_REQUEST, "the resource has no name")
-        return []
+        return _group_settings(broker, name) if kind is ConfigResourceType.GROUP else []
     from logd.broker_settings import cluster_settings, node_settings  # noqa: PLC0415 - at first use
 
     if not name:
@@ -114,6 +114,12 @@ def _topic_settings(broker: Broker, name: str) -> list[Setting]:
     if name not in image.topics:
         raise BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     return topic_settings(image.topic_configs(name), broker.config)
+
+
+def _group_settings(broker: Broker, name: str) -> list[Setting]:
+    from logd.group_settings import group_settings  # noqa: PLC0415 - at first use
+
+    return group_settings(broker.metadata.image.configs(ConfigResourceType.GROUP, name), broker.config)
 
 
 def _logger_rows(broker: Broker, name: str) -> list[_Row]:

@@ -53,5 +53,7 @@ def _names(broker: Broker, context: RequestContext, kind: int) -> Iterable[str]:
                 for registration in image.live_brokers()
                 if context.listener in registration.endpoints
             ]
+        case ConfigResourceType.GROUP:  # those that have settings; whether there is such a group, others know
+            return [name for resource_type, name in image.configured() if resource_type == kind]
         case _:
             return ()

@@ -267,6 +267,77 @@ def test_a_description_in_every_version(run: Run, topic: str, version: int) -> N
     run(scenario)
 
 
+GROUP_DEFAULTS = {
+    "consumer.assignment.interval.ms": ("1000", 3),
+    "consumer.heartbeat.interval.ms": ("5000", 3),
+    "consumer.session.timeout.ms": ("45000", 3),
+    "share.assignment.interval.ms": ("1000", 3),
+    "share.auto.offset.reset": ("latest", 2),
+    "share.delivery.count.limit": ("5", 3),
+    "share.heartbeat.interval.ms": ("5000", 3),
+    "share.isolation.level": ("read_uncommitted", 2),
+    "share.partition.max.record.locks": ("2000", 3),
+    "share.record.lock.duration.ms": ("30000", 3),
+    "share.renew.acknowledge.enable": ("true", 1),
+    "share.session.timeout.ms": ("45000", 3),
+    "streams.assignment.interval.ms": ("1000", 3),
+    "streams.heartbeat.interval.ms": ("5000", 3),
+    "streams.initial.rebalance.delay.ms": ("3000", 3),
+    "streams.num.standby.replicas": ("0", 3),
+    "streams.session.timeout.ms": ("45000", 3),
+}
+
+
+def test_a_groups_description_is_kafkas(run: Run) -> None:
+    async def scenario(talk: Talk) -> None:
+        code, rows = await talk.describe(GROUP, "no-such-group")
+        assert code is OK
+        assert {name: (row.value, row.config_type) for name, row in rows.items()} == GROUP_DEFAULTS
+        assert {(row.config_source, row.read_only) for row in rows.values()} == {(DEFAULT, False)}
+        alone = ("share.auto.offset.reset", "share.isolation.level", "share.renew.acknowledge.enable")
+        for name, row in rows.items():
+            named = name if name in alone else f"group.{name}"
+            assert synonyms_of(row) == [(named, row.value, DEFAULT)], name
+
+    run(scenario)
+
+
+def test_settings_of_a_group(run: Run) -> None:
+    session, interval = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
+    from_group = 8
+
+    async def scenario(talk: Talk) -> None:
+        for changes, code in (
+            ([(session, SET, "44999")], INVALID_CONFIG),
+            ([(session, SET, "60001")], INVALID_CONFIG),
+            ([(session, SET, "long")], INVALID_CONFIG),
+            ([(interval, SET, "6000"), ("no.such", SET, "1")], INVALID_CONFIG),
+            ([(session, APPEND, "1")], INVALID_CONFIG),
+            ([("share.auto.offset.reset", SET, "by_duration:-PT1H")], INVALID_CONFIG),
+            ([("share.record.lock.duration.ms", SET, "14999")], INVALID_CONFIG),
+            ([("streams.num.standby.replicas", SET, "3")], INVALID_CONFIG),
+            ([(session, SET, "50000"), ("share.auto.offset.reset", SET, "by_duration:PT1H")], OK),
+            ([(interval, SET, "6000")], OK),
+        ):
+            assert await talk.alter(GROUP, "a-group", *changes) is code, changes
+        assert await talk.alter(GROUP, "", (session, SET, "50000")) is INVALID_REQUEST
+        row = await talk.settled(GROUP, "a-group", interval, "6000")
+        assert row is not None and row.config_source == from_group
+        row = await talk.settled(GROUP, "a-group", session, "50000")
+        assert synonyms_of(row) == [
+            (session, "50000", from_group),
+            ("group.consumer.session.timeout.ms", "45000", DEFAULT),
+        ]
+        request = ListConfigResourcesRequest(resource_types=[GROUP])
+        listed = (await talk.client.call(request, version=1)).config_resources
+        assert [(row.resource_type, row.resource_name) for row in listed] == [(GROUP, "a-group")]
+        assert await talk.replace(GROUP, "a-group", {}) is OK
+        await talk.settled(GROUP, "a-group", session, "45000")
+        assert (await talk.client.call(request, version=1)).config_resources == []
+
+    run(scenario)
+
+
 def test_what_cannot_be_described(run: Run) -> None:
     async def scenario(talk: Talk) -> None:
         for kind, name, code in (

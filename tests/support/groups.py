@@ -58,6 +58,13 @@ class Topics:
         return f"{name}/{self.generation.get(name, 0)}".encode().ljust(16, b"\0")[:16]
 
 
+class OwnConfigs(dict[str, GroupConfig]):
+    """`GroupConfigs`: by group, what holds for those that set anything for themselves."""
+
+    def of(self, group_id: str, base: GroupConfig) -> GroupConfig:
+        return self.get(group_id, base)
+
+
 class Counted:
     """`Entropy` that counts: the first id ends in 1."""
 
@@ -138,6 +145,7 @@ class GroupWorld:
     ) -> None:
         self.config = GroupConfig(initial_rebalance_delay_ms=0) if config is None else config
         self.topics = Topics() if topics is None else topics
+        self.own_configs = OwnConfigs()
         self.entropy = Counted()
         self.now_ms = now_ms
         self.log: list[Written] = []
@@ -146,7 +154,7 @@ class GroupWorld:
     def start(self) -> None:
         """Build the shard from the log."""
         self.writer = MemoryWriter(self.log)
-        self.shard = GroupShard(self.config, self.topics, self.entropy)
+        self.shard = GroupShard(self.config, self.topics, self.entropy, self.own_configs)
         self.runtime = ShardRuntime(self.shard, self.writer, _Answers())
         for offset, written in enumerate(self.log):
             if written.commit is not None:

@@ -94,6 +94,9 @@ class NonsenseRules:
     ) -> str | None:
         return self.topic_problem(changed, {})
 
+    def group_problem(self, changed: Mapping[str, str], kept: Mapping[str, str]) -> str | None:
+        return self.topic_problem(changed, kept)
+
 
 def state_of(image: MetadataImage) -> tuple[Any, ...]:
     """Return everything an image says, comparable."""

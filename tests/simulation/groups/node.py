@@ -31,7 +31,7 @@ from protocol.types import Offset, TimestampMs
 from tests.simulation.groups.checks import Checker
 from tests.simulation.groups.clock import Clock
 from tests.simulation.groups.network import Exchange
-from tests.support.groups import Topics
+from tests.support.groups import OwnConfigs, Topics
 
 REFUSALS = (ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.REQUEST_TIMED_OUT, ErrorCode.KAFKA_STORAGE_ERROR)
 
@@ -188,7 +188,7 @@ class Node:
             self._checker.same_hard_state(runtime.shard, self._replayed())
 
     def _replayed(self) -> GroupShard:
-        shard = _Watched(self._config, self.topics, self._entropy)
+        shard = _Watched(self._config, self.topics, self._entropy, OwnConfigs())
         shard.checker = self._checker
         shard.log = self.log
         for entry in self.log.entries:

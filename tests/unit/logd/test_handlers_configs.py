@@ -159,12 +159,11 @@ def test_what_is_much_too_long_is_refused_in_a_few_words(kind: int) -> None:
     with_broker(scenario)
 
 
-def test_groups_and_client_metrics_have_no_settings() -> None:
+def test_client_metrics_have_no_settings() -> None:
     async def scenario(broker: HandlerBroker) -> None:
-        for kind in (GROUP, METRICS):
-            result = await describe(broker, kind, "x")
-            assert (result.error_code, result.configs) == (0, [])
-            assert await alter(broker, kind, "x", "interval.ms", "5") is INVALID_REQUEST
+        result = await describe(broker, METRICS, "x")
+        assert (result.error_code, result.configs) == (0, [])
+        assert await alter(broker, METRICS, "x", "interval.ms", "5") is INVALID_REQUEST
 
     with_broker(scenario)
 

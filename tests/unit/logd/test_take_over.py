@@ -126,6 +126,19 @@ def test_records_and_producers_go_on(fs: MemoryFileSystem) -> None:
     asyncio.run(scenario())
 
 
+def test_settings_of_groups_go_on(fs: MemoryFileSystem) -> None:
+    setting = {"consumer.session.timeout.ms": "50000"}
+    append(
+        fs,
+        [
+            ConfigRecord(resource_type=32, resource_name="g", name=name, value=setting[name])
+            for name in setting
+        ],
+    )
+    assert refusal(fs) is None
+    assert survey_metadata(fs, "/data").image.configs(32, "g") == setting
+
+
 def test_a_lower_metadata_version_is_raised(fs: MemoryFileSystem) -> None:
     append(fs, [FeatureLevelRecord(name="metadata.version", feature_level=20)])
     assert refusal(fs) is None

@@ -129,7 +129,7 @@ class Schedule:
         self.check_replay(group)
 
     def check_replay(self, group: ConsumerGroup) -> None:
-        shard = GroupShard(self.world.config, self.world.topics, Counted())
+        shard = GroupShard(self.world.config, self.world.topics, Counted(), self.world.own_configs)
         for offset, written in enumerate(self.world.log):
             record = GROUP_RECORDS.decode(written.key, written.value)
             assert record is not None
