@@ -6,7 +6,7 @@ CLIENT is kafka-python, confluent, confluent-consumer (the protocol of KIP-848) 
 own, ConsumerGroupMember.java. Options: `instance` (group instance id), `session` (timeout in ms), `strategy`.
 It commits after every poll, leaves on SIGTERM, and tells what happens to it, a line each: `assigned 0,3`,
 `got PARTITION OFFSET`, `failed WHY`, `left`; confluent-kafka also `committed PARTITION OFFSET` once that is
-acknowledged, and `uncommitted WHY` where a rebalance or a restart of the broker was faster.
+acknowledged; it and kafka-python `uncommitted WHY` where a rebalance or a restart of the broker was faster.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from types import FrameType
 from typing import Any
 
@@ -22,6 +23,8 @@ _POLL_S = 0.05
 _LONG_POLL_MS = 2_000
 """A poll of kafka-python 3.0.12 that ends while it joins may leave it without heartbeats, and hanging, afterwards."""
 _HEARTBEAT_MS = 300
+_RECONNECT_MS = 200
+"""At most so long between two attempts to connect; by themselves clients wait ever longer."""
 _BATCH = 500
 _ended = False
 
@@ -42,6 +45,7 @@ def _tell_assigned(partitions: Iterable[Any]) -> None:
 def _kafka_python(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
     from kafka import ConsumerRebalanceListener, KafkaConsumer  # noqa: PLC0415 - one client in each process
     from kafka.coordinator.assignors.range import RangePartitionAssignor  # noqa: PLC0415
+    from kafka.errors import RetriableError  # noqa: PLC0415
 
     session_ms = int(options.get("session", "10000"))
     consumer = KafkaConsumer(
@@ -53,6 +57,7 @@ def _kafka_python(bootstrap: str, group: str, topic: str, options: Mapping[str, 
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         partition_assignment_strategy=[RangePartitionAssignor],
+        reconnect_backoff_max_ms=_RECONNECT_MS,
     )
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # without types
@@ -63,10 +68,14 @@ def _kafka_python(bootstrap: str, group: str, topic: str, options: Mapping[str, 
 
     consumer.subscribe([topic], listener=Listener())
     while not _ended:
-        for records in consumer.poll(timeout_ms=_LONG_POLL_MS).values():
-            for record in records:
+        try:
+            polled = consumer.poll(timeout_ms=_LONG_POLL_MS)
+            for record in chain.from_iterable(polled.values()):
                 _tell("got", record.partition, record.offset)
-            consumer.commit()
+            if polled:
+                consumer.commit()
+        except RetriableError as error:  # a broker that is away comes through to the caller, who is to go on
+            _tell("uncommitted", type(error).__name__)
     consumer.close()
 
 
@@ -102,7 +111,7 @@ def _run_confluent(
         "group.id": group,
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
-        "reconnect.backoff.max.ms": 200,
+        "reconnect.backoff.max.ms": _RECONNECT_MS,
     }
     if "instance" in options:
         common["group.instance.id"] = options["instance"]
