@@ -49,6 +49,7 @@ class ClassicGroup:
         "joining",
         "leader_id",
         "members",
+        "must_rebalance",
         "pending_members",
         "pending_sync",
         "protocol_name",
@@ -97,6 +98,8 @@ class ClassicGroup:
         """The empty group of consumers that it takes the place of, until that is written."""
         self.written = False
         """The log knows of it."""
+        self.must_rebalance = False
+        """The log says that it had yet to, as partitions may have no owner; of interest until it is loaded."""
         self.join_timer: TimerKey = (JOIN_TIMER, group_id)
         self.sync_timer: TimerKey = (SYNC_TIMER, group_id)
 

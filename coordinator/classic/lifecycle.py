@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def begin(state: GroupState, now_ms: TimestampMs, effects: Effects) -> None:
-    """Begin the sessions of all members; a group that is larger than allowed by now rebalances, to become smaller."""
+    """Begin the sessions of all members; a group that had yet to rebalance does, and so does one that is larger than
+    allowed by now, to become smaller.
+    """
     for group in state.groups.values():
         if not isinstance(group, ClassicGroup):
             continue
         for member in group.members.values():
             renew_session(member, now_ms, effects)
-        if len(group.members) > state.config.group_size_max:
+        if group.must_rebalance or len(group.members) > state.config.group_size_max:
             prepare_rebalance(state, group, now_ms, effects)
 
 

@@ -3,6 +3,7 @@
 Written are the assignment of a generation when its leader sends it, a static member that came back under another id,
 that a group has no members any more, and that a new group exists. While the log is loaded, a record makes the group
 anew. When serving, the group in memory is ahead of the record, which then only confirms what was proposed.
+Members without a leader are those of a group that had yet to rebalance when it was written; it does once it is loaded.
 Source: Kafka group-coordinator, GroupCoordinatorRecordHelpers.java, GroupMetadataManager.java.
 """
 
@@ -31,8 +32,11 @@ def write_group(
     *,
     assignments: Mapping[str, bytes] | None = None,
     replacement: tuple[ClassicMember, ClassicMember] | None = None,
+    rebalances: bool = False,
 ) -> None:
-    """Propose the record of a group: with other assignments than it has, or with a new member for an old one."""
+    """Propose the record of a group: with other assignments than it has, or with a new member for an old one, or as
+    one that rebalances before anything else.
+    """
     name = group.protocol_name
     old, new = replacement or (None, None)
     rows = [
@@ -56,7 +60,7 @@ def write_group(
         protocol_type=group.protocol_type or "",
         generation=group.generation_id,
         protocol=name,
-        leader=leader_id,
+        leader=None if rebalances else leader_id,
         current_state_timestamp=group.state_since_ms,
         members=rows,
     )
@@ -102,7 +106,7 @@ def _confirm(group: ClassicGroup, value: GroupMetadataValue) -> None:
 
 
 def _loaded(group_id: str, value: GroupMetadataValue) -> ClassicGroup:
-    """Return the group as the log has it: stable, or empty."""
+    """Return the group as the log has it: stable, perhaps to rebalance, or empty."""
     group = ClassicGroup(group_id, value.current_state_timestamp)
     group.written = True
     group.generation_id = value.generation
@@ -113,6 +117,7 @@ def _loaded(group_id: str, value: GroupMetadataValue) -> ClassicGroup:
         group.leader_id = value.leader
     if value.members:
         group.state = ClassicState.STABLE
+        group.must_rebalance = value.leader is None
     group.protocol_type = value.protocol_type or None
     group.refresh_subscriptions()
     return group

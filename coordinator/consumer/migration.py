@@ -6,7 +6,8 @@
 
 `group.consumer.migration.policy` may forbid the ways with members. What was there is removed and what takes its place
 is written in one batch. A group that becomes classic does so at once, as it has to rebalance; it keeps the group that
-it was until that is written, and gives it back when it cannot be.
+it was until that is written, and gives it back when it cannot be. That it has to rebalance is written, too: otherwise,
+were the coordinator lost just then, nobody would have the partitions of who left.
 Source: KIP-848; Kafka group-coordinator, GroupMetadataManager.java (convertTo…, validateOnline…), ConsumerGroup.java
 (fromClassicGroup), ClassicGroup.java (fromConsumerGroup).
 """
@@ -177,7 +178,7 @@ def become_classic_without(
         return False
     targets = {member.member_id: group.targets.get(member.member_id, NO_TARGET) for member in staying}
     records.group_gone(effects, group)
-    classic = _classic_group(state, group, staying, targets, group.group_epoch, now_ms, effects)
+    classic = _classic_group(state, group, staying, targets, now_ms, effects, rebalances=True)
     prepare_rebalance(state, classic, now_ms, effects)
     return True
 
@@ -211,7 +212,8 @@ def become_classic_with(
     targets[updated.member_id] = target
     effects.records.clear()  # of the group of consumers, nothing has to be written any more but that it is gone
     records.group_gone(effects, group)
-    classic = _classic_group(state, group, [*staying, updated], targets, group.group_epoch, now_ms, effects)
+    members = [*staying, updated]
+    classic = _classic_group(state, group, members, targets, now_ms, effects, rebalances=rebalances)
     if rebalances:
         prepare_rebalance(state, classic, now_ms, effects)
     return updated
@@ -238,14 +240,15 @@ def _classic_group(
     group: ConsumerGroup,
     members: Sequence[ConsumerMember],
     targets: dict[str, Target],
-    generation_id: int,
     now_ms: TimestampMs,
     effects: Effects,
+    *,
+    rebalances: bool,
 ) -> ClassicGroup:
     """Put a stable classic group with these members in the place of one of consumers, and propose its record."""
     classic = ClassicGroup(group.group_id, now_ms)
     classic.former = group
-    classic.generation_id = generation_id
+    classic.generation_id = group.group_epoch
     classic.state = ClassicState.STABLE
     for member in members:
         classic.add(_classic_member(group.group_id, member), CONSUMER_PROTOCOL_TYPE)
@@ -253,7 +256,7 @@ def _classic_group(
     for member_id, known in classic.members.items():
         known.assignment = write_assignment(targets[member_id], state.catalog, known.protocols[name])
     classic.refresh_subscriptions()
-    write_group(classic, effects)
+    write_group(classic, effects, rebalances=rebalances)
     state.groups[group.group_id] = classic
     for old in group.members:
         timers.cancel_all(group.group_id, old, effects)

@@ -459,13 +459,13 @@ class Simulation:
     def _nudge(self) -> None:
         """Change the subscription of a member of each group that may not know that it has to rebalance.
 
-        That is one whose static leader came back, and one that became classic just before the coordinator was lost:
-        what is written of it looks stable, here as with Kafka, and the partitions of who left have no owner.
+        That is one whose static leader came back, here as with Kafka.
         """
         nudged = set()
         for client in self.clients:
-            may_miss_it = client.instance_id is not None or len(self.kinds[client.group]) > 1
-            if isinstance(client, ClassicClient) and may_miss_it and client.group not in nudged:
+            if not isinstance(client, ClassicClient) or client.instance_id is None:
+                continue
+            if client.group not in nudged:
                 nudged.add(client.group)
                 self.note(f"{client} changes its subscription")
                 client.run(client.nudge)

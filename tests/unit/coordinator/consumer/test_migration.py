@@ -208,6 +208,25 @@ def test_the_last_consumer_leaves_and_the_group_is_classic_again(how: str) -> No
     assert isinstance(world.shard.state.groups["g"], ClassicGroup) and classic.beat() == 0
 
 
+def test_a_group_that_became_classic_rebalances_even_where_the_coordinator_is_lost_before() -> None:
+    world = a_world()
+    classic = a_classic_group(world)
+    consumer = Consumer(world, "a", "t")
+    consumer.join()
+    for _ in range(4):
+        classic.follow()
+        consumer.beat()
+    assert len(classic.owned) == 2
+    assert consumer.leave().error_code == 0
+    for _ in range(2):  # it stays so until there is a new assignment
+        world.restart()
+        assert classic.beat() == ErrorCode.REBALANCE_IN_PROGRESS
+    classic.join()
+    assert classic.sync(**{classic.member_id: assignment_bytes(0, 1, 2, 3)}) == 0
+    world.restart()
+    assert classic.beat() == 0
+
+
 def test_a_group_that_cannot_be_written_as_classic_stays_one_of_consumers() -> None:
     world = a_world()
     classic = a_classic_group(world)
