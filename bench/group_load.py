@@ -52,20 +52,9 @@ async def _set_up(bootstrap: str, groups: int, members: int) -> list[bytes]:
 
 
 async def _set_up_group(clients: list[Client], group_id: str) -> list[bytes]:
-    first = await _join(clients[0], group_id)
-    others = [asyncio.ensure_future(_join(client, group_id)) for client in clients[1:]]
-    await asyncio.sleep(0)
-    answers = [await _join(clients[0], group_id, first.member_id), *await asyncio.gather(*others)]
+    complete = asyncio.Event()
+    answers = await asyncio.gather(*(_settle(client, group_id, len(clients), complete) for client in clients))
     generation = answers[0].generation_id
-    if any(answer.generation_id != generation for answer in answers):
-        # A late member began another round: whoever is in the older one joins again.
-        answers = await asyncio.gather(
-            *(
-                _join(client, group_id, answer.member_id)
-                for client, answer in zip(clients, answers, strict=True)
-            )
-        )
-        generation = answers[0].generation_id
     leader = answers[0].leader
     assignments = [
         SyncGroupRequest.SyncGroupRequestAssignment(member_id=answer.member_id, assignment=b"all")
@@ -94,7 +83,26 @@ async def _set_up_group(clients: list[Client], group_id: str) -> list[bytes]:
     ]
 
 
-async def _join(client: Client, group_id: str, member_id: str = "") -> JoinGroupResponse:
+async def _settle(client: Client, group_id: str, members: int, complete: asyncio.Event) -> JoinGroupResponse:
+    """Join, and join again when others do, until the group has all its members; `complete` is set by the leader."""
+    member_id = ""
+    while True:
+        joined = await _join(client, group_id, member_id)
+        member_id = joined.member_id
+        if len(joined.members) == members:
+            complete.set()
+        heartbeat = HeartbeatRequest(
+            group_id=group_id, generation_id=joined.generation_id, member_id=member_id
+        )
+        while not complete.is_set():
+            if (await client.call(heartbeat, version=_HEARTBEAT_VERSION)).error_code:
+                break
+            await asyncio.sleep(0.002)
+        else:
+            return joined
+
+
+async def _join(client: Client, group_id: str, member_id: str) -> JoinGroupResponse:
     request = JoinGroupRequest(
         group_id=group_id,
         session_timeout_ms=_SESSION_MS,
