@@ -42,7 +42,15 @@ from coordinator.offsets.delete import (
 from coordinator.offsets.expiry import EXPIRY_TIMER, begin_expiry, expire_offsets, expiry_failed
 from coordinator.offsets.fetch import fetch
 from coordinator.offsets.replay import replay_end_of_transaction, replay_legacy_offset, replay_offset
-from coordinator.shard import AppendRefused, Call, Effects, TimerFired, TimerKey, TopicsChanged
+from coordinator.shard import (
+    AppendRefused,
+    Call,
+    Effects,
+    MarkersAnswered,
+    TimerFired,
+    TimerKey,
+    TopicsChanged,
+)
 from protocol.messages.consumer_group_describe import ConsumerGroupDescribeRequest
 from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from protocol.messages.delete_groups import DeleteGroupsRequest
@@ -182,6 +190,8 @@ class GroupShard:
                 undo = _REFUSED.get(_origin(event))
                 if undo is not None:
                     undo(state, event, now_ms, effects)
+            case MarkersAnswered():
+                raise AssertionError("groups send no markers")
             case _:
                 assert_never(event)
 
@@ -212,5 +222,5 @@ def _origin(refused: AppendRefused) -> object:
             return type(request)
         case TimerFired(key=key):
             return key[0]
-        case TopicsChanged():
-            return TopicsChanged
+        case TopicsChanged() | MarkersAnswered():
+            return type(refused.event)

@@ -6,10 +6,16 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from coordinator.group_config import GroupConfig
-from coordinator.shard import CoordinatorRecord, TransactionalProducer, Waiter
+from coordinator.shard import (
+    CoordinatorRecord,
+    EndTxnMarkers,
+    TransactionalProducer,
+    TransactionMarker,
+    Waiter,
+)
 from protocol.errors import ErrorCode
 from protocol.messages.message import Message
-from protocol.types import Offset, TimestampMs
+from protocol.types import Offset, ProducerId, TimestampMs
 
 
 class PartitionWriter(Protocol):
@@ -30,6 +36,13 @@ class PartitionWriter(Protocol):
         Raises: BrokerError with the code that the callers get; nothing was written then.
         """
 
+    def append_marker(self, marker: TransactionMarker, now_ms: TimestampMs) -> Offset:
+        """Write the control batch that ends a transaction; return its offset. `high_watermark` may have moved.
+
+        Raises: BrokerError INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED for a marker of an older epoch, and
+        whatever else keeps it from being written; nothing was written then.
+        """
+
 
 class Answers(Protocol):
     """The way back to those who wait."""
@@ -37,6 +50,31 @@ class Answers(Protocol):
     def answer(self, waiter: Waiter, response: Message) -> None: ...
 
     def refuse(self, waiter: Waiter, code: ErrorCode) -> None: ...
+
+
+class Outbox(Protocol):
+    """The way to partitions, wherever they are led."""
+
+    def send(self, markers: EndTxnMarkers) -> None:
+        """Have the markers written. The shard is told by `MarkersAnswered`, once, in a later turn: never from within.
+
+        For a partition whose leader cannot be asked the code is a retriable one; the shard says when to try again.
+        """
+
+
+class ProducerIdSource(Protocol):
+    """Producer ids, each given once in the life of the cluster."""
+
+    def next_now(self) -> ProducerId | None:
+        """Return an id; None while there is none at hand: the client is asked to come back."""
+
+
+class TransactionFeature(Protocol):
+    """The finalised feature `transaction.version`, which may change while the coordinator runs."""
+
+    @property
+    def level(self) -> int:
+        """0, 1 or 2."""
 
 
 class Entropy(Protocol):

@@ -6,8 +6,9 @@ COORDINATOR_LOAD_IN_PROGRESS. Once over, it is dropped; whoever waits is refused
     written:    |--- replayed, answers sent ---|--- replayed, answers parked ---|
                                         high watermark                    log end
 
-Invariant: an answer leaves only when everything that the shard had replayed when it was decided is committed; parked
-answers leave in the order in which they were decided.
+Invariant: an answer or a send leaves only when all that the shard had replayed when it was decided is committed; what
+is parked leaves in the order in which it was decided. Answers that wait are refused when the role is lost, sends are
+dropped: who leads next finds them in the log.
 Not here: sockets, clocks, reading the log (the caller replays through `shard`).
 Source: Kafka coordinator-common, CoordinatorRuntime.java.
 """
@@ -15,20 +16,23 @@ Source: Kafka coordinator-common, CoordinatorRuntime.java.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from coordinator.ports import Answers, PartitionWriter
+from coordinator.ports import Answers, Outbox, PartitionWriter
 from coordinator.shard import (
     AppendRefused,
     Call,
     Effects,
+    EndTxnMarkers,
     Event,
     Shard,
     TimerFired,
     TimerKey,
+    TransactionMarker,
     Waiter,
 )
 from protocol.errors import BrokerError, ErrorCode
@@ -45,11 +49,28 @@ class State(Enum):
     OVER = "over"
 
 
-class _Parked(NamedTuple):
+Written: TypeAlias = Callable[[ErrorCode], None]
+"""Told once what became of a marker: NONE when it is written and committed."""
+
+
+class _Answer(NamedTuple):
     end_offset: Offset
-    """Exclusive: sent once the high watermark is here."""
+    """Exclusive: it leaves once the high watermark is here."""
     waiter: Waiter
     outcome: Message | ErrorCode
+
+
+class _Send(NamedTuple):
+    end_offset: Offset
+    markers: EndTxnMarkers
+
+
+class _Marker(NamedTuple):
+    end_offset: Offset
+    written: Written
+
+
+_Parked: TypeAlias = _Answer | _Send | _Marker
 
 
 #: What a caller is told when the append of its records was refused with the code on the left.
@@ -74,6 +95,7 @@ class ShardRuntime:
         "_end_offset",
         "_heap",
         "_order",
+        "_outbox",
         "_parked",
         "_queued",
         "_writer",
@@ -81,11 +103,15 @@ class ShardRuntime:
         "state",
     )
 
-    def __init__(self, shard: Shard, writer: PartitionWriter, answers: Answers) -> None:
+    def __init__(
+        self, shard: Shard, writer: PartitionWriter, answers: Answers, outbox: Outbox | None = None
+    ) -> None:
+        """`outbox` is for shards that send."""
         self.shard = shard
         self.state = State.LOADING
         self._writer = writer
         self._answers = answers
+        self._outbox = outbox
         self._end_offset: Offset = 0
         """End (exclusive) of what was replayed into the shard."""
         self._parked: deque[_Parked] = deque()
@@ -127,18 +153,36 @@ class ShardRuntime:
         self.shard.decide(event, now_ms, effects)
         self._perform(effects, event, now_ms)
 
+    def write_marker(self, marker: TransactionMarker, written: Written, now_ms: TimestampMs) -> None:
+        """Write the end of a transaction to the shard's partition, and have the shard take it in.
+
+        `written` is told, now or later, once: NONE when the marker is committed, NOT_LEADER_OR_FOLLOWER where it is not
+        this runtime that can write it, or no more, else why the log refused it.
+        """
+        if self.state is not State.ACTIVE:  # what loads is replayed up to the end that the log had
+            written(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            return
+        try:
+            offset = self._writer.append_marker(marker, now_ms)
+        except BrokerError as refusal:
+            written(refusal.code)
+            return
+        self.shard.replay_marker(marker.producer, commit=marker.committed)
+        self._end_offset = offset + 1
+        self._park(_Marker(self._end_offset, written))
+
     def high_watermark_moved(self) -> None:
-        """More of what was written is committed: send the answers that waited for it."""
+        """More of what was written is committed: let go what waited for it."""
         parked, high_watermark = self._parked, self._writer.high_watermark
         while parked and parked[0].end_offset <= high_watermark:
-            entry = parked.popleft()
-            self._send(entry.waiter, entry.outcome)
+            self._let_go(parked.popleft())
 
     def resign(self) -> None:
         """This node does not lead the partition any more, or its disk failed."""
         if self.state is State.OVER:
             return
-        waiting = [entry.waiter for entry in self._parked]
+        parked = tuple(self._parked)
+        waiting = [entry.waiter for entry in parked if isinstance(entry, _Answer)]
         if self.state is State.ACTIVE:
             waiting += self.shard.on_resigned()
         self.state = State.OVER
@@ -148,6 +192,9 @@ class ShardRuntime:
         self._queued.clear()
         for waiter in waiting:
             self._answers.refuse(waiter, ErrorCode.NOT_COORDINATOR)
+        for entry in parked:
+            if isinstance(entry, _Marker):
+                entry.written(ErrorCode.NOT_LEADER_OR_FOLLOWER)
 
     # -- timers ------------------------------------------------------------------------------------------
 
@@ -214,9 +261,11 @@ class ShardRuntime:
         for key, due_ms in effects.timers:
             self._set_timer(key, due_ms)
         for waiter, response in effects.answers:
-            self._park(waiter, response)
+            self._park(_Answer(self._end_offset, waiter, response))
         for waiter, code in effects.refusals:
-            self._park(waiter, code)
+            self._park(_Answer(self._end_offset, waiter, code))
+        for markers in effects.sends:
+            self._park(_Send(self._end_offset, markers))
 
     def _append(self, effects: Effects, event: Event | None, now_ms: TimestampMs) -> bool:
         """Append and replay; whether that went well. If not, nothing of the decision happens."""
@@ -236,18 +285,24 @@ class ShardRuntime:
     ) -> None:
         code = APPEND_REFUSALS.get(refusal, refusal)
         for waiter, _ in (*effects.answers, *effects.refusals):
-            self._park(waiter, code)
+            self._park(_Answer(self._end_offset, waiter, code))
         if event is not None and not isinstance(event, AppendRefused):
             self.handle(AppendRefused(event, code), now_ms)
 
-    def _park(self, waiter: Waiter, outcome: Message | ErrorCode) -> None:
-        if not self._parked and self._end_offset <= self._writer.high_watermark:
-            self._send(waiter, outcome)
+    def _park(self, entry: _Parked) -> None:
+        if not self._parked and entry.end_offset <= self._writer.high_watermark:
+            self._let_go(entry)
         else:
-            self._parked.append(_Parked(self._end_offset, waiter, outcome))
+            self._parked.append(entry)
 
-    def _send(self, waiter: Waiter, outcome: Message | ErrorCode) -> None:
-        if isinstance(outcome, ErrorCode):
-            self._answers.refuse(waiter, outcome)
-        else:
-            self._answers.answer(waiter, outcome)
+    def _let_go(self, entry: _Parked) -> None:
+        match entry:
+            case _Answer(waiter=waiter, outcome=Message() as response):
+                self._answers.answer(waiter, response)
+            case _Answer(waiter=waiter, outcome=ErrorCode() as code):
+                self._answers.refuse(waiter, code)
+            case _Send(markers=markers):
+                assert self._outbox is not None, "a shard that sends has an outbox"
+                self._outbox.send(markers)
+            case _Marker(written=written):
+                written(ErrorCode.NONE)

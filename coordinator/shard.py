@@ -1,10 +1,11 @@
 """The contract between a coordinator's state machine and what runs it.
 
-A shard owns what one partition of an internal topic says: of `__consumer_offsets`, the groups whose ids hash to it.
+A shard owns what one partition of an internal topic says: of `__consumer_offsets`, the groups whose ids hash to it; of
+`__transaction_state`, the transactional ids.
 
-    call, timer, news ──► decide ──► Effects ─┬─ records ──► append ──► replay, one by one ──► committed
-                                              ├─ answers ──────────────── parked until then ──────┘──► sent
-                                              └─ timers  ──► come back as TimerFired
+    call, timer, news ──► decide ──► Effects ─┬─ records ────────► append ──► replay, one by one ──► committed
+                                              ├─ answers, sends ──────────── parked until then ──────┘──► sent
+                                              └─ timers ─► come back as TimerFired      sends ─► as MarkersAnswered
 
 - `decide` proposes; `replay` disposes. Hard state, what a restart must find again, is changed by `replay` alone, so
   serving and recovery share one code path. Soft state (who waits, sessions, a rebalance under way) is `decide`'s; it is
@@ -14,6 +15,8 @@ A shard owns what one partition of an internal topic says: of `__consumer_offset
 - Nothing is rolled back: a shard whose leadership ends is dropped, and built anew by replay where it leads next.
 - `decide` changes no hard state and promises nothing before its records are appended. When they cannot be, none
   of its effects happens, its calls are refused, and the shard gets `AppendRefused`.
+- A send tells others what was decided, so it, too, waits until that is committed. What comes of it is one more event.
+  It is lost with the leadership: `on_loaded` sends again what the state shows to be unfinished.
 - A timer is one more event. Setting a key again moves it. It may fire late, never early.
 
 Source: KIP-848 (coordinator runtime); Kafka coordinator-common, CoordinatorRuntime.java, CoordinatorShard.java.
@@ -26,7 +29,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from protocol.errors import ErrorCode
 from protocol.messages.message import Message
-from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
+from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs, TopicPartition
 
 Waiter: TypeAlias = object
 """Whoever waits for an answer: opaque, handed back as it came."""
@@ -68,14 +71,37 @@ class TopicsChanged(NamedTuple):
     """Their ids, in the same order."""
 
 
+class EndTxnMarkers(NamedTuple):
+    """A send: partitions are to be told how a transaction ended."""
+
+    transactional_id: str
+    producer_id: ProducerId
+    producer_epoch: ProducerEpoch
+    """As the marker is to carry it: under transaction version 2, one above that of the records."""
+    committed: bool
+    coordinator_epoch: int
+    """Leader epoch of the partition of `__transaction_state` in which this was decided."""
+    transaction_version: int
+    """Under which the transaction was ended."""
+    partitions: tuple[TopicPartition, ...]
+
+
+class MarkersAnswered(NamedTuple):
+    """What partitions said to a send."""
+
+    markers: EndTxnMarkers
+    codes: tuple[tuple[TopicPartition, ErrorCode], ...]
+    """For each partition of the send. NONE: the marker is written there, and committed."""
+
+
 class AppendRefused(NamedTuple):
     """The records decided for `event` could not be appended. The calls concerned were refused already."""
 
-    event: Call | TimerFired | TopicsChanged
+    event: Call | TimerFired | TopicsChanged | MarkersAnswered
     code: ErrorCode
 
 
-Event: TypeAlias = Call | TimerFired | TopicsChanged | AppendRefused
+Event: TypeAlias = Call | TimerFired | TopicsChanged | MarkersAnswered | AppendRefused
 
 
 class CoordinatorRecord(NamedTuple):
@@ -92,10 +118,20 @@ class TransactionalProducer(NamedTuple):
     producer_epoch: ProducerEpoch
 
 
+class TransactionMarker(NamedTuple):
+    """The end of a transaction, to be written to the shard's own partition: that of its records there."""
+
+    producer: TransactionalProducer
+    """With the epoch that the marker is to carry."""
+    committed: bool
+    coordinator_epoch: int
+    transaction_version: int
+
+
 class Effects:
     """What a decision amounts to. `decide` fills it, the runtime performs it."""
 
-    __slots__ = ("answers", "producer", "records", "refusals", "timers")
+    __slots__ = ("answers", "producer", "records", "refusals", "sends", "timers")
 
     def __init__(self) -> None:
         self.records: list[CoordinatorRecord] = []
@@ -106,6 +142,8 @@ class Effects:
         """Sent when all that was written so far is committed."""
         self.refusals: list[tuple[Waiter, ErrorCode]] = []
         """Like `answers`; the handler that waits puts the code where its response has a place for it."""
+        self.sends: list[EndTxnMarkers] = []
+        """Handed over when all that was written so far is committed; answered by `MarkersAnswered`."""
         self.timers: list[tuple[TimerKey, TimestampMs | None]] = []
         """(key, when due); None takes the timer back. The last one of a key counts."""
 
@@ -118,12 +156,16 @@ class Effects:
     def refuse(self, waiter: Waiter, code: ErrorCode) -> None:
         self.refusals.append((waiter, code))
 
+    def send(self, markers: EndTxnMarkers) -> None:
+        self.sends.append(markers)
+
     def discard(self) -> None:
         """Take back all of it."""
         self.records.clear()
         self.producer = None
         self.answers.clear()
         self.refusals.clear()
+        self.sends.clear()
         self.timers.clear()
 
     def set_timer(self, key: TimerKey, due_ms: TimestampMs) -> None:

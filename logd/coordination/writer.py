@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from coordinator.internal_records import encode_key, encode_value
 from logd.delayed import ProduceWait
+from protocol.control_records import end_txn_marker
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
 from replication.partition import ACKS_ALL
@@ -14,7 +15,7 @@ from storage.errors import StorageError
 from storage.log import AppendOrigin
 
 if TYPE_CHECKING:
-    from coordinator.shard import CoordinatorRecord, TransactionalProducer
+    from coordinator.shard import CoordinatorRecord, TransactionalProducer, TransactionMarker
     from logd.broker import Broker
     from logd.replicas import LocalPartition
     from protocol.types import Offset, TimestampMs
@@ -50,10 +51,24 @@ class LocalWriter:
         now_ms: TimestampMs,
     ) -> Offset:
         """Raises: BrokerError; nothing was written then."""
+        return self._append(_batch(records, producer, now_ms), now_ms)
+
+    def append_marker(self, marker: TransactionMarker, now_ms: TimestampMs) -> Offset:
+        """Raises: BrokerError; nothing was written then."""
+        batch = end_txn_marker(
+            committed=marker.committed,
+            producer_id=marker.producer.producer_id,
+            producer_epoch=marker.producer.producer_epoch,
+            coordinator_epoch=marker.coordinator_epoch,
+            timestamp_ms=now_ms,
+        )
+        return self._append(batch, now_ms)
+
+    def _append(self, batch: bytearray, now_ms: TimestampMs) -> Offset:
         partition = self._partition
         try:
             result = partition.append(
-                _batch(records, producer, now_ms),
+                batch,
                 acks=ACKS_ALL,
                 now_ms=now_ms,
                 origin=AppendOrigin.COORDINATOR,

@@ -18,6 +18,7 @@ from coordinator.shard import (
     CoordinatorRecord,
     TopicsChanged,
     TransactionalProducer,
+    TransactionMarker,
     Waiter,
 )
 from protocol.codec import decode, encode_bytes
@@ -111,6 +112,14 @@ class MemoryWriter:
         if self.commits_at_once:
             self.high_watermark = len(self.log)
         return first
+
+    def append_marker(self, marker: TransactionMarker, now_ms: TimestampMs) -> Offset:
+        if self.refusal is not None:
+            raise BrokerError(self.refusal)
+        self.log.append(Written(b"", None, marker.producer, marker.committed))
+        if self.commits_at_once:
+            self.high_watermark = len(self.log)
+        return len(self.log) - 1
 
 
 class Answer:

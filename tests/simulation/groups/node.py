@@ -23,6 +23,7 @@ from coordinator.shard import (
     Event,
     TopicsChanged,
     TransactionalProducer,
+    TransactionMarker,
     Waiter,
 )
 from protocol.errors import BrokerError, ErrorCode
@@ -84,6 +85,9 @@ class MemoryLog:
         else:
             self._clock.after(self._choose.randint(0, self.lag_ms), self._commit, self.end_offset)
         return first
+
+    def append_marker(self, marker: TransactionMarker, now_ms: TimestampMs) -> Offset:
+        raise AssertionError("there are no transactions here")
 
     def commit_all(self) -> None:
         self._commit(self.end_offset)
