@@ -36,7 +36,8 @@ from logd.settings_watcher import SettingsWatcher, server_limits
 from logd.start_failures import not_bound, not_recovered
 from protocol.errors import BrokerError
 from replication.broker_registration import BrokerRegistration, Endpoint
-from replication.controller import SUPPORTED_FEATURES, Controller
+from replication.controller import Controller
+from replication.features import SUPPORTED_FEATURES
 from replication.metadata_commands import AssignDirectories, RaiseLeaderEpochs
 from replication.metadata_image import UnusableMetadata
 from storage.errors import CorruptLog, DirectoryRefused, StorageError, StorageFailure

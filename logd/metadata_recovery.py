@@ -28,7 +28,7 @@ from logd.metadata_files import (
 )
 from logd.metadata_snapshot import SnapshotId, read_snapshot, snapshot_batches, snapshots_in
 from protocol.control_records import control_batch, leader_change
-from replication.controller import bootstrap_records
+from replication.features import bootstrap_records
 from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMetadata
 from replication.metadata_transactions import MetadataTransactions
 from storage.batch_scan import iter_checked

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from logd.metadata_files import METADATA_DIRECTORY
 from logd.metadata_survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
 from logd.take_over_problems import directories_problem
-from replication.controller import METADATA_VERSION, SUPPORTED_FEATURES
+from replication.features import METADATA_LEVEL, METADATA_VERSION, SUPPORTED_FEATURES
 from replication.metadata_commands import TakeOverNode
 from replication.metadata_image import UnusableMetadata
-from replication.take_over import METADATA_VERSION_FEATURE, take_over_problem
+from replication.take_over import take_over_problem
 from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.errors import CorruptLog, DirectoryRefused
 from storage.meta_properties import (
@@ -142,8 +142,8 @@ class TakeOver:
             sum(found.size_bytes for found in partitions),
             sum(len(image.configs(*resource)) for resource in image.configured()),
             image.next_producer_id,
-            image.features.get(METADATA_VERSION_FEATURE, METADATA_VERSION),
-            METADATA_VERSION,
+            image.features.get(METADATA_VERSION, METADATA_LEVEL),
+            METADATA_LEVEL,
             ",".join(sorted(set(image.features) - set(SUPPORTED_FEATURES))) or "none",
         )
 

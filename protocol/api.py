@@ -21,6 +21,7 @@ What the versions brought (KIP):
 - ElectLeaders 1: unclean elections (460).   AlterPartitionReassignments 1: the replication factor may be kept (860).
 - DescribeAcls, CreateAcls, DeleteAcls 1: pattern types (290), 3: user resources (373).
 - DescribeQuorum 1: times of the voters (836), 2: directory ids, endpoints (853).
+- UpdateFeatures 1: kinds of downgrades (778), 2: one answer for all (1022).
 - InitProducerId 3: epoch bump by the client (360); 4: PRODUCER_FENCED (588); 5: transactions, second version (890).
 - FindCoordinator 1: key types; 4: many keys (699); 6: share groups (932).
 - JoinGroup 4: the member id comes first (394); 5: static members (345); 7: protocol type (559); 8: reason (800); 9:
@@ -111,6 +112,7 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(50, "DescribeUserScramCredentials", "describe_user_scram_credentials", (0, 0), flexible=0),
         _spec(51, "AlterUserScramCredentials", "alter_user_scram_credentials", (0, 0), flexible=0),
         _spec(55, "DescribeQuorum", "describe_quorum", (0, 2), flexible=0),
+        _spec(57, "UpdateFeatures", "update_features", (0, 2), flexible=0),
         _spec(60, "DescribeCluster", "describe_cluster", (0, 2), flexible=0),
         _spec(61, "DescribeProducers", "describe_producers", (0, 0), flexible=0),
         _spec(64, "UnregisterBroker", "unregister_broker", (0, 0), flexible=0),

@@ -11,7 +11,7 @@ ConfigurationControlManager.java.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from protocol.configs import ConfigResourceType
@@ -19,16 +19,16 @@ from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (
     BrokerRegistrationChangeRecord,
-    FeatureLevelRecord,
     PartitionChangeRecord,
     ProducerIdsRecord,
     RemoveTopicRecord,
     UnregisterBrokerRecord,
 )
 from protocol.types import NodeId, Offset
-from replication.broker_registration import BrokerRegistration, registration_record
+from replication.broker_registration import registration_record
 from replication.config_changes import ConfigChanger
 from replication.directories import assignment_record, leadership_changes
+from replication.features import SUPPORTED_FEATURES, feature_records, new_features
 from replication.metadata_commands import (
     AllocateProducerIds,
     AlterConfigs,
@@ -43,6 +43,7 @@ from replication.metadata_commands import (
     RegisterBroker,
     TakeOverNode,
     UnregisterBroker,
+    UpdateFeatures,
 )
 from replication.metadata_image import MetadataImage
 from replication.partition_creation import PartitionCreator
@@ -56,15 +57,6 @@ PRODUCER_ID_BLOCK_SIZE = 1000
 """Ids per block: one durable write per so many producers, and at most so many ids lost by a restart (Kafka's)."""
 
 PRODUCER_ID_MAX = 2**63 - 1
-
-METADATA_VERSION = 30
-"""Level of the feature metadata.version that our records follow: Kafka 4.3-IV0."""
-
-SUPPORTED_FEATURES = {
-    "group.version": (0, 1),  # 1: the consumer groups of KIP-848
-    "metadata.version": (METADATA_VERSION, METADATA_VERSION),
-}
-"""(lowest, highest) level of each feature that this version can work at, both inclusive."""
 
 _UNFENCE = -1  # BrokerRegistrationChangeRecord.fenced
 
@@ -95,7 +87,7 @@ class Controller:
         self._partition_creator = PartitionCreator(image)
         self._changer = ConfigChanger(image, rules)
 
-    def decide(self, command: Command, next_offset: Offset, entropy: Entropy) -> Decision:  # noqa: PLR0911 - flat
+    def decide(self, command: Command, next_offset: Offset, entropy: Entropy) -> Decision:  # noqa: PLR0911, PLR0912 - flat
         """Return what `command` amounts to now; `next_offset` is what the first of its records will get.
 
         Raises: BrokerError when the command is refused as a whole.
@@ -123,6 +115,8 @@ class Controller:
                 return self._lose_directory(command)
             case AssignDirectories():
                 return self._assign_directories(command)
+            case UpdateFeatures():
+                return self._update_features(command)
             case _:
                 assert_never(command)
 
@@ -186,15 +180,9 @@ class Controller:
             registration_record(registration),
             BrokerRegistrationChangeRecord(broker_id=node_id, broker_epoch=next_offset, fenced=_UNFENCE),
             *leadership_changes(self._image, node_id, registration.log_dirs),
-            *self._new_features(registration),
+            *new_features(self._image, registration),
         ]
         return Decision(records, registration._replace(fenced=False), self._touching_all(node_id))
-
-    def _new_features(self, registration: BrokerRegistration) -> Iterator[FeatureLevelRecord]:
-        """Finalise what came after the cluster was begun: nobody who is at work lacks it."""
-        for feature, (lowest, highest) in SUPPORTED_FEATURES.items():
-            if lowest == 0 and feature not in self._image.features and feature in registration.features:
-                yield FeatureLevelRecord(name=feature, feature_level=highest)
 
     def _lose_directory(self, command: LoseDirectory) -> Decision:
         node_id = command.node_id
@@ -247,20 +235,19 @@ class Controller:
         ]
         return Decision(records, len(records), self._touching_all(node_id))
 
+    def _update_features(self, command: UpdateFeatures) -> Decision:
+        records = feature_records(self._image, command)
+        return Decision(() if command.validate_only else records, None, frozenset(("features",)))
+
     def _touching_all(self, node_id: NodeId) -> frozenset[str]:
-        """What a decision touches that concerns a broker and any topic."""
-        return frozenset((f"broker:{node_id}", *map(_topic_key, self._image.topics)))
+        """What a decision touches that concerns a broker, what it supports, and any topic."""
+        return frozenset((f"broker:{node_id}", "features", *map(_topic_key, self._image.topics)))
 
     def _take_over(self, command: TakeOverNode) -> Decision:
         from replication.take_over import take_over_records  # noqa: PLC0415 - once in the life of a directory
 
         records = list(take_over_records(self._image, command.node_id, command.homes, SUPPORTED_FEATURES))
         return Decision(records, len(records), frozenset(map(_topic_key, self._image.topics)))
-
-
-def bootstrap_records() -> list[Message]:
-    """Return the first records of a new cluster (Kafka: BootstrapMetadata, written by `kafka-storage format`)."""
-    return [FeatureLevelRecord(name="metadata.version", feature_level=METADATA_VERSION)]
 
 
 def _topic_key(name: str) -> str:

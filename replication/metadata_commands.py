@@ -173,6 +173,24 @@ class AssignDirectories(NamedTuple):
     assignments: Sequence[DirectoryAssignment]
 
 
+class FeatureUpdate(NamedTuple):
+    """The level that a feature is to be finalised at; 0 takes it back."""
+
+    feature: str
+    level: int
+    upgrade_type: int
+    """Which way the level may change; see `replication.features`."""
+
+
+class UpdateFeatures(NamedTuple):
+    """Change the levels of features, all or none. Reply: None. Refused with INVALID_UPDATE_VERSION."""
+
+    updates: Sequence[FeatureUpdate]
+    """Features must be distinct."""
+    validate_only: bool = False
+    """Check everything, change nothing."""
+
+
 class AllocateProducerIds(NamedTuple):
     """Hand the next block of producer ids to a broker. Reply: ProducerIdBlock."""
 
@@ -197,5 +215,6 @@ Command: TypeAlias = (
     | TakeOverNode
     | LoseDirectory
     | AssignDirectories
+    | UpdateFeatures
     | AllocateProducerIds
 )

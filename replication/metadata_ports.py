@@ -30,6 +30,7 @@ from replication.metadata_commands import (
     TakeOverNode,
     TopicCreation,
     UnregisterBroker,
+    UpdateFeatures,
 )
 from replication.metadata_image import MetadataDelta, MetadataImage
 
@@ -69,7 +70,7 @@ class MetadataStore(Protocol):
     @overload
     async def submit(self, command: RaiseLeaderEpochs | TakeOverNode) -> int: ...
     @overload
-    async def submit(self, command: LoseDirectory | AssignDirectories) -> None: ...
+    async def submit(self, command: LoseDirectory | AssignDirectories | UpdateFeatures) -> None: ...
     async def submit(self, command: Command) -> object:
         """Decide the command, make its records durable, and return the reply once watchers have acted.
 

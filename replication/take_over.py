@@ -2,7 +2,8 @@
 
 Pure. What may be taken over is the cluster of one node: this node alone voted, alone is registered and live, and alone
 holds every partition. Features that Kafka finalises for parts which are not here are taken back, so that nothing is
-promised that is not there: their data stays as it is. metadata.version is raised to the level that our records follow.
+promised that is not there: their data stays as it is. metadata.version is raised to the level that our records follow;
+the other features stay at their levels.
 Each partition begins a new term of its leader, so that what is written from here on can be told from what Kafka wrote.
 Source: Kafka metadata/PartitionRegistration.java, server/common/Feature.java, MetadataVersion.java.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from protocol.configs import ConfigResourceType
 from protocol.messages.records_metadata import FeatureLevelRecord, PartitionChangeRecord
 from protocol.types import TopicPartition
+from replication.features import METADATA_VERSION
 
 if TYPE_CHECKING:
     from protocol.messages.message import Message
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
     from replication.metadata_image import MetadataImage, Topic
     from replication.partition_state import PartitionState
 
-METADATA_VERSION_FEATURE: Final = "metadata.version"
-
 _TAKEN_FEATURES: Final = {
-    METADATA_VERSION_FEATURE: (7, 30),
+    METADATA_VERSION: (7, 30),
     "kraft.version": (0, 1),
     "transaction.version": (0, 2),
     "group.version": (0, 1),
@@ -57,13 +57,13 @@ def take_over_records(
     homes: Mapping[TopicPartition, bytes],
     supported: Mapping[str, tuple[int, int]],
 ) -> Iterator[Message]:
-    """Yield the records that make the cluster this node's, at the highest `supported` levels of its features.
+    """Yield the records that make the cluster this node's, at `supported` levels of its features.
 
     `homes` has the id of the log directory that holds each partition found on disk.
     """
     for feature, level in image.features.items():
-        _, highest = supported.get(feature, (0, 0))
-        if level != highest:
+        lowest, highest = supported.get(feature, (0, 0))
+        if not lowest <= level <= highest:
             yield FeatureLevelRecord(name=feature, feature_level=highest)
     for topic in image.topics.values():
         for index, state in topic.partitions.items():

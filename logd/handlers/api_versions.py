@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from protocol.api import API_VERSIONS, APIS
 from protocol.errors import ErrorCode
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
-from replication.controller import SUPPORTED_FEATURES
+from replication.features import SUPPORTED_FEATURES
 
 if TYPE_CHECKING:
     from logd.broker import Broker

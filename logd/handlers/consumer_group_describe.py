@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation, ResourceType
 from logd.handlers.authorized_operations import group_operations
+from logd.handlers.group_requests import has_consumer_groups
 from logd.handlers.many_groups import ask_in_portions
 from protocol.errors import ErrorCode
 from protocol.messages.consumer_group_describe import (
@@ -33,7 +34,9 @@ async def handle(
     groups: list[_Described] = []
     allowed: list[str] = []
     for group_id in dict.fromkeys(request.group_ids):
-        if not group_id:
+        if not has_consumer_groups(broker):
+            groups.append(_refused(group_id, ErrorCode.UNSUPPORTED_VERSION))
+        elif not group_id:
             groups.append(_refused(group_id, ErrorCode.INVALID_GROUP_ID))
         elif broker.authorise(context, Operation.DESCRIBE, ResourceType.GROUP, group_id):
             allowed.append(group_id)

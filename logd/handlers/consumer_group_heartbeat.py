@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation, ResourceType
+from logd.handlers.group_requests import has_consumer_groups
 from protocol.errors import ErrorCode
 from protocol.messages.consumer_group_heartbeat import (
     ConsumerGroupHeartbeatRequest,
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 def handle(broker: Broker, request: ConsumerGroupHeartbeatRequest, context: RequestContext) -> Message | None:
+    if not has_consumer_groups(broker):
+        return _refused(ErrorCode.UNSUPPORTED_VERSION)
     if not broker.authorise(context, Operation.READ, ResourceType.GROUP, request.group_id):
         return _refused(ErrorCode.GROUP_AUTHORIZATION_FAILED)
     for name in request.subscribed_topic_names or ():

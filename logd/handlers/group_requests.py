@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from logd.authorisation import Operation, ResourceType
 from protocol.errors import ErrorCode
+from replication.features import GROUP_VERSION
 
 if TYPE_CHECKING:
     from logd.broker import Broker
@@ -27,3 +28,8 @@ def ask_coordinator(
     if not group_id:
         return refused(ErrorCode.INVALID_GROUP_ID)
     return broker.groups.call(group_id, request, context, refused)
+
+
+def has_consumer_groups(broker: Broker) -> bool:
+    """Whether the cluster has the consumer groups of KIP-848: kafka-features may have taken them back."""
+    return broker.metadata.image.features.get(GROUP_VERSION, 0) > 0

@@ -14,7 +14,7 @@ import pytest
 
 from logd.client import Client
 from tests.compat.conftest import AGAINST_KAFKA
-from tests.compat.questions import of_replicas, of_the_cluster, of_topics  # noqa: F401 - they fill the list
+from tests.compat.questions import of_features, of_replicas, of_the_cluster, of_topics  # noqa: F401 - they fill the list
 from tests.compat.questions.asking import QUESTIONS
 from tests.support import java
 from tests.support.kafka_broker import KafkaBroker

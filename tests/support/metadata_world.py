@@ -9,7 +9,8 @@ from protocol.configs import ConfigResourceType
 from protocol.messages.message import Message
 from protocol.types import NodeId
 from replication.broker_registration import BrokerRegistration, Endpoint
-from replication.controller import SUPPORTED_FEATURES, Controller, bootstrap_records
+from replication.controller import Controller
+from replication.features import SUPPORTED_FEATURES, bootstrap_records
 from replication.metadata_commands import Command, CreateTopics, NewTopic, RegisterBroker, TopicCreation
 from replication.metadata_image import MetadataDelta, MetadataImage
 

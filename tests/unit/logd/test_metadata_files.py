@@ -31,7 +31,7 @@ from protocol.messages.records_metadata import (
     TopicRecord,
 )
 from protocol.records import iter_batches, iter_records, read_header
-from replication.controller import bootstrap_records
+from replication.features import bootstrap_records
 from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMetadata
 from replication.metadata_records import decode_record, encode_record
 from storage.errors import CorruptLog
