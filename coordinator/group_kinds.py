@@ -20,18 +20,25 @@ from protocol.errors import ErrorCode
 if TYPE_CHECKING:
     from coordinator.shard import Effects
     from protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
+    from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest, TxnOffsetCommitResponse
     from protocol.types import TimestampMs
 
 _Group_contra = TypeVar("_Group_contra", contravariant=True)
 
 
 class OffsetToCommit(NamedTuple):
-    """One partition of an OffsetCommit that exists."""
+    """One partition of a commit that exists."""
 
     topic: str
     topic_id: bytes
-    asked: OffsetCommitRequest.OffsetCommitRequestPartition
-    answer: OffsetCommitResponse.OffsetCommitResponsePartition
+    asked: (
+        OffsetCommitRequest.OffsetCommitRequestPartition
+        | TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition
+    )
+    answer: (
+        OffsetCommitResponse.OffsetCommitResponsePartition
+        | TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition
+    )
 
 
 class GroupKind(Protocol[_Group_contra]):
@@ -52,6 +59,17 @@ class GroupKind(Protocol[_Group_contra]):
         /,
     ) -> ErrorCode:
         """Whether who says to be a member of this generation or epoch, -1 for none, may commit the offsets."""
+
+    def refuse_transactional_commit(
+        self,
+        group: _Group_contra,
+        member_id: str,
+        instance_id: str | None,
+        epoch: int,
+        offsets: Sequence[OffsetToCommit],
+        /,
+    ) -> ErrorCode:
+        """Whether a producer may commit the offsets in a transaction; he need not say which member he works for."""
 
     def heard_of(
         self, group: _Group_contra, member_id: str, now_ms: TimestampMs, effects: Effects, /

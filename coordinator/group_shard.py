@@ -42,6 +42,7 @@ from coordinator.offsets.delete import (
 from coordinator.offsets.expiry import EXPIRY_TIMER, begin_expiry, expire_offsets, expiry_failed
 from coordinator.offsets.fetch import fetch
 from coordinator.offsets.replay import replay_end_of_transaction, replay_legacy_offset, replay_offset
+from coordinator.offsets.txn_commit import commit_in_transaction
 from coordinator.shard import (
     AppendRefused,
     Call,
@@ -75,6 +76,7 @@ from protocol.messages.records_group import (
     OffsetCommitKey,
 )
 from protocol.messages.sync_group import SyncGroupRequest
+from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
 
 if TYPE_CHECKING:
     from coordinator.group_config import GroupConfig
@@ -90,6 +92,7 @@ _CALLS: dict[type[Message], Callable[[GroupState, Call, TimestampMs, Effects], N
     LeaveGroupRequest: leave,
     ConsumerGroupHeartbeatRequest: consumer_heartbeat,
     OffsetCommitRequest: commit,
+    TxnOffsetCommitRequest: commit_in_transaction,
     OffsetFetchRequest: fetch,
     OffsetDeleteRequest: delete_offsets,
     DescribeGroupsRequest: describe,

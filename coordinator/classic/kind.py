@@ -32,17 +32,21 @@ def refuse_commit(
     """Members commit in their generation; others, tools for one, while nobody is in the group."""
     if generation_id < 0 and group.state is ClassicState.EMPTY:
         return ErrorCode.NONE
-    if generation_id >= 0 or member_id or instance_id is not None:
-        refusal = group.refusal(member_id, instance_id)
-        if refusal:
-            return refusal
-        if generation_id != group.generation_id:
-            return ErrorCode.ILLEGAL_GENERATION
-    elif group.state is not ClassicState.EMPTY:
+    if generation_id < 0 and not member_id and instance_id is None:
         return ErrorCode.UNKNOWN_MEMBER_ID
-    if group.state is ClassicState.COMPLETING_REBALANCE:  # the member has yet to learn what it owns now
-        return ErrorCode.REBALANCE_IN_PROGRESS
-    return ErrorCode.NONE
+    refusal = _refuse_member(group, member_id, instance_id, generation_id)
+    if not refusal and group.state is ClassicState.COMPLETING_REBALANCE:
+        return ErrorCode.REBALANCE_IN_PROGRESS  # the member has yet to learn what it owns now
+    return refusal
+
+
+def refuse_transactional_commit(
+    group: ClassicGroup, member_id: str, instance_id: str | None, generation_id: int, _offsets: object
+) -> ErrorCode:
+    """Who names a member has to be it, in its generation, whatever the group is about."""
+    if generation_id < 0 and (group.state is ClassicState.EMPTY or (not member_id and instance_id is None)):
+        return ErrorCode.NONE
+    return _refuse_member(group, member_id, instance_id, generation_id)
 
 
 def heard_of(group: ClassicGroup, member_id: str, now_ms: TimestampMs, effects: Effects) -> None:
@@ -93,3 +97,13 @@ def state_name(group: ClassicGroup) -> str:
 
 def protocol_type(group: ClassicGroup) -> str:
     return group.protocol_type or ""
+
+
+def _refuse_member(
+    group: ClassicGroup, member_id: str, instance_id: str | None, generation_id: int
+) -> ErrorCode:
+    """Whether there is such a member, and it knows of the newest generation."""
+    refusal = group.refusal(member_id, instance_id)
+    if not refusal and generation_id != group.generation_id:
+        return ErrorCode.ILLEGAL_GENERATION
+    return refusal

@@ -24,6 +24,9 @@ TYPE: Final = "consumer"
 _FIRST_COMMIT_VERSION: Final = 9
 """Of OffsetCommit for members that use the consumer protocol: older ones do not know its errors."""
 
+_NO_EPOCH: Final = -1
+"""Of who is no member."""
+
 
 def refuse_commit(
     group: ConsumerGroup,
@@ -41,14 +44,23 @@ def refuse_commit(
         return ErrorCode.UNKNOWN_MEMBER_ID
     if member.classic is None and version < _FIRST_COMMIT_VERSION:
         return ErrorCode.UNSUPPORTED_VERSION
-    if epoch > member.member_epoch:
-        return _stale(member)
-    if epoch < member.member_epoch:
-        for offset in offsets:
-            given = member.assignment_epoch(offset.topic_id, offset.asked.partition_index)
-            if given is None or epoch < given:
-                return _stale(member)
-    return ErrorCode.NONE
+    return _refuse_epoch(member, epoch, offsets)
+
+
+def refuse_transactional_commit(
+    group: ConsumerGroup,
+    member_id: str,
+    instance_id: str | None,
+    epoch: int,
+    offsets: Sequence[OffsetToCommit],
+) -> ErrorCode:
+    """As outside of a transaction, in every version; but who says nothing at all of a member may, too."""
+    if epoch < 0 and group.is_empty:
+        return ErrorCode.NONE
+    if epoch == _NO_EPOCH and not member_id and instance_id is None:
+        return ErrorCode.NONE
+    member = group.members.get(member_id)
+    return ErrorCode.UNKNOWN_MEMBER_ID if member is None else _refuse_epoch(member, epoch, offsets)
 
 
 def heard_of(_group: ConsumerGroup, _member_id: str, _now_ms: TimestampMs, _effects: Effects) -> None:
@@ -92,6 +104,17 @@ def state_name(group: ConsumerGroup) -> str:
 
 def protocol_type(_group: ConsumerGroup) -> str:
     return "consumer"
+
+
+def _refuse_epoch(member: ConsumerMember, epoch: int, offsets: Sequence[OffsetToCommit]) -> ErrorCode:
+    if epoch > member.member_epoch:
+        return _stale(member)
+    if epoch < member.member_epoch:
+        for offset in offsets:
+            given = member.assignment_epoch(offset.topic_id, offset.asked.partition_index)
+            if given is None or epoch < given:
+                return _stale(member)
+    return ErrorCode.NONE
 
 
 def _stale(member: ConsumerMember) -> ErrorCode:

@@ -1,8 +1,9 @@
 """OffsetFetch: what groups have committed.
 
 A partition without offset, and every partition of an unknown group, has offset -1 and no error. Without a list of
-topics, all that the group has committed is told. Who wants stable offsets (KIP-447) gets UNSTABLE_OFFSET_COMMIT for a
-partition while a transaction may yet move its offset.
+topics, all that the group has committed is told. What was committed for an earlier topic of the name is not told under
+the id of a later one; Kafka looks at that only where topics are named. Who wants stable offsets (KIP-447) gets
+UNSTABLE_OFFSET_COMMIT for a partition while a transaction may yet move its offset.
 Versions 1–10. 2: all topics, an error of the group. 5: leader epoch. 7: stable offsets. 8: several groups (KIP-709).
 9: members of KIP-848 say who they are. 10: topic ids; one that is not known gets UNKNOWN_TOPIC_ID, and topics that are
 no more are left out where all are told.
@@ -123,16 +124,16 @@ class _Answers:
 
     def partitions(self, topic: _AskedTopic) -> list[Any]:
         committed = self._offsets.get(topic.name, {})
-        return [self._partition(topic.name, index, committed.get(index)) for index in topic.partitions]
+        return [self._partition(topic, index, committed.get(index)) for index in topic.partitions]
 
     def unknown(self, topic: _AskedTopic) -> list[Any]:
         """Answer for a topic whose id is not known."""
         return [self._none(index, ErrorCode.UNKNOWN_TOPIC_ID) for index in topic.partitions]
 
-    def _partition(self, topic: str, index: int, committed: CommittedOffset | None) -> Any:
-        if self._stable and self._state.offsets.is_pending(self._group_id, topic, index):
+    def _partition(self, topic: _AskedTopic, index: int, committed: CommittedOffset | None) -> Any:
+        if self._stable and self._state.offsets.is_pending(self._group_id, topic.name, index):
             return self._none(index, ErrorCode.UNSTABLE_OFFSET_COMMIT)
-        if committed is None:
+        if committed is None or not _may_be_of(committed, topic.topic_id):
             return self._none(index, ErrorCode.NONE)
         return self._new(
             partition_index=index,
@@ -143,3 +144,8 @@ class _Answers:
 
     def _none(self, index: int, code: ErrorCode) -> Any:
         return self._new(partition_index=index, committed_offset=_NO_OFFSET, error_code=code)
+
+
+def _may_be_of(committed: CommittedOffset, topic_id: bytes) -> bool:
+    """Whether an offset is of the topic with an id; there, and in the record, zeros stand for any."""
+    return committed.topic_id == topic_id or ZERO_UUID in (committed.topic_id, topic_id)

@@ -14,6 +14,7 @@ from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_delete import OffsetDeleteRequest
 from protocol.messages.offset_fetch import OffsetFetchRequest
 from protocol.messages.records_group import OffsetCommitKey, OffsetCommitValue
+from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
 from protocol.types import ZERO_UUID
 from tests.support.classic_groups import GROUP, ClassicWorld
 from tests.support.groups import Topics, Written
@@ -53,7 +54,7 @@ class OffsetWorld(ClassicWorld):
             retention_time_ms=retention_ms,
             topics=[
                 OffsetCommitRequest.OffsetCommitRequestTopic(
-                    **self._named(topic, version),
+                    **self._named(topic, by_id=version >= 10),
                     partitions=[
                         OffsetCommitRequest.OffsetCommitRequestPartition(
                             partition_index=partition,
@@ -67,16 +68,57 @@ class OffsetWorld(ClassicWorld):
             ],
         )
 
+    def txn_commit_request(
+        self,
+        producer: TransactionalProducer,
+        *offsets: tuple[str, int, int],
+        version: int = 6,
+        group_id: str = GROUP,
+        member_id: str = "",
+        generation_id: int = -1,
+        instance_id: str | None = None,
+        metadata: str | None = "",
+        leader_epoch: int = -1,
+    ) -> TxnOffsetCommitRequest:
+        """As `commit_request`, in a producer's transaction."""
+        return TxnOffsetCommitRequest(
+            transactional_id="id",
+            group_id=group_id,
+            producer_id=producer.producer_id,
+            producer_epoch=producer.producer_epoch,
+            generation_id_or_member_epoch=generation_id,
+            member_id=member_id,
+            group_instance_id=instance_id,
+            topics=[
+                TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic(
+                    **self._named(topic, by_id=version >= 6),
+                    partitions=[
+                        TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition(
+                            partition_index=partition,
+                            committed_offset=offset,
+                            committed_leader_epoch=leader_epoch,
+                            committed_metadata=metadata,
+                        )
+                    ],
+                )
+                for topic, partition, offset in offsets
+            ],
+        )
+
     def commit_offsets(self, *offsets: tuple[str, int, int], version: int = 10, **options: Any) -> Codes:
         """Commit; return the code of each partition."""
-        response = self.call(self.commit_request(*offsets, version=version, **options), version)
-        return {
-            (topic.name or self._name(topic.topic_id), partition.partition_index): ErrorCode(
-                partition.error_code
-            )
-            for topic in response.topics
-            for partition in topic.partitions
-        }
+        return self._codes(self.call(self.commit_request(*offsets, version=version, **options), version))
+
+    def commit_in_transaction(
+        self,
+        producer: TransactionalProducer,
+        *offsets: tuple[str, int, int],
+        version: int = 6,
+        **options: Any,
+    ) -> Codes:
+        """Commit once the transaction does; return the code of each partition."""
+        request = self.txn_commit_request(producer, *offsets, version=version, **options)
+        return self._codes(self.call(request, version))
 
     def fetch_request(
         self,
@@ -99,7 +141,7 @@ class OffsetWorld(ClassicWorld):
             member_epoch=member_epoch,
             topics=None
             if topics is None
-            else [new(**self._named(n, version), partition_indexes=p) for n, p in topics.items()],
+            else [new(**self._named(n, by_id=version >= 10), partition_indexes=p) for n, p in topics.items()],
         )
         return OffsetFetchRequest(groups=[group], require_stable=stable)
 
@@ -147,8 +189,17 @@ class OffsetWorld(ClassicWorld):
         """The shard hears of a deleted topic; the catalog may have another of that name by now."""
         self.runtime.handle(TopicsChanged((topic,), (topic_id,)), self.now_ms)
 
-    def _named(self, topic: str, version: int) -> dict[str, Any]:
-        if version < 10:
+    def _codes(self, response: Any) -> Codes:
+        return {
+            (topic.name or self._name(topic.topic_id), partition.partition_index): ErrorCode(
+                partition.error_code
+            )
+            for topic in response.topics
+            for partition in topic.partitions
+        }
+
+    def _named(self, topic: str, *, by_id: bool) -> dict[str, Any]:
+        if not by_id:
             return {"name": topic}
         return {"topic_id": self.topics.topic_id(topic) or UNKNOWN_ID}
 

@@ -103,6 +103,14 @@ def test_all_by_id_leaves_out_what_has_none() -> None:
     assert sorted(name for name, *_ in rows(world, world.fetch(None, version=9))) == ["t", "u"]
 
 
+def test_an_offset_of_an_earlier_topic_is_not_told_under_the_id_of_a_later_one() -> None:
+    world = with_offsets()
+    world.topics.generation["t"] = 1  # its deletion is not heard of yet
+    assert rows(world, world.fetch({"t": [0]})) == [nothing("t", 0)]
+    assert nothing("t", 0) in rows(world, world.fetch(None))
+    assert rows(world, world.fetch({"t": [0]}, version=9)) == [row(9, "t", 0, 5)]
+
+
 @pytest.mark.parametrize("version", [7, 8, 9, 10])
 def test_who_wants_stable_offsets_is_told_to_wait(version: int) -> None:
     world = with_offsets()

@@ -74,7 +74,9 @@ class Offsets(RuleBasedStateMachine):
 
     @rule(producer=PRODUCERS, group=GROUPS, topic=TOPICS, partition=PARTITIONS, offset=OFFSETS)
     def pend(self, producer: int, group: str, topic: str, partition: int, offset: int) -> None:
-        self.world.pend(producer, topic, partition, offset, group)
+        self.world.commit_in_transaction(
+            TransactionalProducer(producer, 0), (topic, partition, offset), group_id=group
+        )
         self.model.events.append(("pend", producer, (group, topic, partition), offset))
 
     @rule(producer=PRODUCERS, commit=st.booleans())
