@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": "start a broker",
     "topic": "list, describe, create, delete, alter and trim topics",
     "group": "list, describe and delete groups of consumers, and reset their offsets",
+    "txn": "list and describe transactions, find those that hang, and abort them",
     "config": "show and change the settings of topics and brokers",
     "cluster": "show the cluster's nodes and what they can do",
     "produce": "write records from standard input or files to a topic",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from logd.cli.group_goal import parse_duration, parse_goal, parse_partitions
+from logd.cli.group_goal import parse_goal
 from logd.cli.parser import (
     INT64_MAX,
     Parser,
@@ -14,6 +14,7 @@ from logd.cli.parser import (
     add_command,
     whole_number,
 )
+from logd.cli.values import one_of, parse_duration, parse_partitions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
@@ -90,7 +91,7 @@ def _add_list(actions: Any) -> Parser:
         "--state",
         dest="states",
         metavar="STATE",
-        type=_one_of(_STATES),
+        type=one_of(_STATES),
         action="append",
         default=[],
         help="only groups in this state, such as stable or empty; repeatable",
@@ -99,7 +100,7 @@ def _add_list(actions: Any) -> Parser:
         "--type",
         dest="types",
         metavar="TYPE",
-        type=_one_of(_TYPES),
+        type=one_of(_TYPES),
         action="append",
         default=[],
         help=f"only groups of this type: {', '.join(_TYPES)}; repeatable",
@@ -202,15 +203,3 @@ def _add_topic_option(parser: Parser, *, required: bool) -> None:
         required=required,
         help="a topic, or some of its partitions; repeatable",
     )
-
-
-def _one_of(words: tuple[str, ...]) -> Any:
-    """One of some words, whatever its case, for argparse."""
-
-    def parse(text: str) -> str:
-        word = text.lower()
-        if word not in words:
-            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(words)}")
-        return word
-
-    return parse

@@ -1,4 +1,4 @@
-"""Which partitions are meant by the --topic options of `logd group`, and by a file of offsets."""
+"""Which partitions are meant by the --topic options of `logd group` and `logd txn`, and by a file of offsets."""
 
 from __future__ import annotations
 
