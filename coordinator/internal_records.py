@@ -30,6 +30,8 @@ _WRITTEN_VERSIONS: dict[type[Message], int] = {
 }
 _VERSION_OF_OFFSETS_THAT_EXPIRE = 1
 """The only one with a field for it."""
+_VERSION_OF_TRANSACTIONS_IN_FULL = 1
+"""Written from the feature transaction.version 1 on; who proposes the record leaves the new fields alone below that."""
 
 
 class UnreadableRecord(Exception):
@@ -44,6 +46,8 @@ def encode_value(value: Message) -> bytes:
     version = _WRITTEN_VERSIONS.get(type(value), 0)
     if isinstance(value, records_group.OffsetCommitValue) and value.expire_timestamp != -1:
         version = _VERSION_OF_OFFSETS_THAT_EXPIRE
+    elif isinstance(value, records_transaction.TransactionLogValue) and value.previous_producer_id != -1:
+        version = _VERSION_OF_TRANSACTIONS_IN_FULL
     return _INT16.pack(version) + encode_bytes(value, version)
 
 

@@ -136,7 +136,9 @@ class Answer:
         self.response = response
 
 
-class _Answers:
+class Answers:
+    """The `coordinator.ports.Answers` of waiters that are each an `Answer`."""
+
     def answer(self, waiter: Waiter, response: Message) -> None:
         assert isinstance(waiter, Answer)
         waiter.take(response)
@@ -164,7 +166,7 @@ class GroupWorld:
         """Build the shard from the log."""
         self.writer = MemoryWriter(self.log)
         self.shard = GroupShard(self.config, self.topics, self.entropy, self.own_configs)
-        self.runtime = ShardRuntime(self.shard, self.writer, _Answers())
+        self.runtime = ShardRuntime(self.shard, self.writer, Answers())
         for offset, written in enumerate(self.log):
             if written.commit is not None:
                 assert written.producer is not None

@@ -1,0 +1,1 @@
+"""Transactional ids: who may write as one, the transaction under way, and how it ends."""
