@@ -173,17 +173,20 @@ class Scene:
     def process(self, each: int) -> None:
         """Produce to every partition, and wait until all of it has been got."""
         producer = Producer({"bootstrap.servers": self.broker.bootstrap})
-        before = sum(len(set(member.got)) for member in self.members)
+        before = self._distinct()
         for partition in range(PARTITIONS):
             for _ in range(each):
                 producer.produce(self.topic, b"v", partition=partition)
         assert producer.flush(20) == 0
         wanted = before + each * PARTITIONS
+        wait_until(
+            lambda: self._distinct() >= wanted,
+            lambda: f"{[len(member.got) for member in self.members]}, {self._distinct()} of {wanted}",
+        )
 
-        def processed() -> bool:
-            return len({got for member in self.members for got in member.got}) >= wanted
-
-        wait_until(processed, lambda: f"{[len(member.got) for member in self.members]} of {wanted}")
+    def _distinct(self) -> int:
+        """What a member got and had not committed when it was killed, another gets again."""
+        return len({got for member in self.members for got in member.got})
 
     def close(self) -> None:
         for member in self.members:
