@@ -6,9 +6,11 @@ PACKAGES := protocol storage replication coordinator logd
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+SERVICES_VENV := .venv-services
+SERVICES_STAMP := $(SERVICES_VENV)/.set-up
 PYTEST := $(BIN)/pytest -n auto
 
-.PHONY: help setup run test test-full check lint types unit bench docs clean
+.PHONY: help setup services run test test-full check lint types unit bench docs clean
 
 help:
 	@echo "make run        start a broker on real data and show how to connect"
@@ -31,14 +33,25 @@ $(STAMP): pyproject.toml tools/find_python.sh
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint
 	@touch $@
 
+services: $(SERVICES_STAMP)
+	@:
+
+$(SERVICES_STAMP): services/requirements.txt tools/find_python.sh
+	@python=$$(tools/find_python.sh "$(PYTHON)") || exit 1; \
+	if ! $(SERVICES_VENV)/bin/python -c 'import pip' 2>/dev/null; then \
+		echo "making $(SERVICES_VENV) with $$python"; rm -rf $(SERVICES_VENV); "$$python" -m venv $(SERVICES_VENV) || exit 1; \
+	fi
+	@$(SERVICES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement services/requirements.txt
+	@touch $@
+
 run: setup
 	@$(BIN)/python -m bench.first_run $(ARGS)
 
-test: setup
+test: setup services
 	@$(BIN)/python -m tests.support.prepare
 	$(PYTEST) -m "not full" $(ARGS)
 
-test-full: setup
+test-full: setup services
 	@$(BIN)/python -m tests.support.prepare
 	$(PYTEST) $(ARGS)
 
@@ -49,8 +62,9 @@ lint: setup
 	$(BIN)/ruff check --quiet .
 	$(BIN)/lint-imports
 
-types: setup
+types: setup services
 	$(BIN)/mypy --strict $(PACKAGES) bench tools
+	$(BIN)/mypy --strict --python-executable $(SERVICES_VENV)/bin/python services
 
 unit: setup
 	$(PYTEST) -q -m "not slow and not full" tests/unit tests/tidy
@@ -64,5 +78,5 @@ docs: setup
 	$(BIN)/python -m tests.support.client_table
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache logd-data
+	rm -rf $(VENV) $(SERVICES_VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache logd-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

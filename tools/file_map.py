@@ -27,6 +27,10 @@ _FOLDERS = (
     ("logd/coordination", "runs the coordinators: shards, their logs, clocks and clients", True),
     ("logd/dump", "looking into data directories at rest, and checking them", True),
     ("logd/handlers", "what each API means", True),
+    ("services/orders", "the order services: processes, topics, values", True),
+    ("services/orders/rules", "what the order services decide; no IO", True),
+    ("services/orders/rest", "the Orders Service's view and HTTP interface", True),
+    ("services/runtime", "the loop that the services run in: transactions and state", True),
     ("bench", "measurements, and `make run`", True),
     ("tools", "for working on the project", True),
 )

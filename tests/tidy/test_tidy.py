@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "storage", "replication", "coordinator", "logd")
-SUPPORT = ("bench", "tests", "tools")
+SUPPORT = ("bench", "services", "tests", "tools")
 
 FILE_LINES = 400
 TEST_FILE_LINES = 600

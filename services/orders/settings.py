@@ -1,0 +1,27 @@
+"""The settings of the order services: one set for all, so that one file can configure an installation."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from services.runtime.settings import RuntimeSettings
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Settings(RuntimeSettings, frozen=True, forbid_unknown_fields=True):
+    partitions: Positive = 6  # of every topic, when topics are created
+    replication: Positive = 1
+    check_window_ms: Positive = 300_000  # for the three checks of an order
+    fraud_window_ms: Positive = 3_600_000
+    fraud_limit: Decimal = Decimal(2000)
+    card_window_ms: Positive = 300_000
+    join_window_ms: Positive = 3_600_000  # between a confirmed order and its payment
+    unjoined_retention_ms: Positive = 86_400_000  # for a half that waits for the other
+    ccy: str = "EUR"
+    get_timeout_ms: Positive = 10_000  # of a GET that does not say
+    advertised_url: str = ""  # where other instances reach this one; empty: where it listens
+    smtp: str = ""  # host:port that outbox mails are sent through

@@ -1,0 +1,174 @@
+"""Runs services as processes of their own and starts those anew that end, as an init system or an orchestrator would.
+
+Each writes its log to a file of its own. Processes are in a session of their own, so that Ctrl-C reaches the
+supervisor alone, which then stops them in an orderly way. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("details", "fraud", "inventory", "payment", "email", "card_fraud")
+_POLL_S = 0.05
+_PAUSE_FIRST_S = 0.2
+_PAUSE_MOST_S = 5.0
+_STEADY_S = 10.0  # a process that ran for so long is not in a crash loop
+
+
+class NotReady(Exception):
+    """A service did not become ready in time. Holds the end of its log."""
+
+
+class Supervisor:
+    def __init__(self, directory: Path, settings: Mapping[str, str], *, python: str = sys.executable) -> None:
+        """Logs and state go below `directory`."""
+        self.directory = directory
+        self._python = python
+        self._settings = {"state_dir": str(directory / "state"), **settings}
+        self._services: dict[tuple[str, str], _Service] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._thread.start()
+
+    def start(
+        self, name: str, instance: str = "1", *, command: Sequence[str] | None = None, **settings: str
+    ) -> None:
+        """`command`: what to run in place of `python -m services.orders.NAME`; settings are added to it."""
+        chosen = {**self._settings, "instance": instance, **settings}
+        base = command or (self._python, "-m", f"services.orders.{name}")
+        words = [*base, *(f"{key}={value}" for key, value in chosen.items())]
+        with self._lock:
+            service = _Service(words, self.directory / "logs" / f"{name}-{instance}.log")
+            self._services[name, instance] = service
+            service.spawn()
+
+    def start_all(self, instances_of_orders: int = 3) -> None:
+        for number in range(1, instances_of_orders + 1):
+            self.start("orders", str(number))
+        for name in SERVICES:
+            self.start(name)
+
+    def names(self) -> list[tuple[str, str]]:
+        return list(self._services)
+
+    def kill(self, name: str, instance: str = "1") -> None:
+        """kill -9; it is started anew by itself."""
+        self._services[name, instance].process.kill()
+
+    def signal(self, name: str, number: signal.Signals, instance: str = "1") -> None:
+        self._services[name, instance].process.send_signal(number)
+
+    def remove(self, name: str, instance: str = "1", *, kill: bool = False) -> None:
+        """Stop it for good."""
+        with self._lock:
+            service = self._services.pop((name, instance))
+        service.stop(0 if kill else 10)
+
+    def url(self, name: str, instance: str = "1", timeout_s: float = 30) -> str:
+        """Where the running process listens. Raises NotReady."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            service = self._services[name, instance]
+            found = service.url()
+            if found is not None:
+                return found
+            if time.monotonic() > deadline:
+                raise NotReady(f"{name}-{instance}\n{service.log.read_text(errors='replace')[-3000:]}")
+            time.sleep(_POLL_S)
+
+    def restarts(self) -> dict[str, int]:
+        return {f"{name}-{instance}": service.starts - 1 for (name, instance), service in self._all()}
+
+    def stop(self) -> None:
+        """All of them, in an orderly way; what does not end within 10 s is killed."""
+        self._stopping.set()
+        self._thread.join()
+        for _, service in self._all():
+            service.ask_to_stop()
+        for _, service in self._all():
+            service.stop(10)
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def _all(self) -> list[tuple[tuple[str, str], _Service]]:
+        return list(self._services.items())
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_POLL_S):
+            with self._lock:
+                for _, service in self._all():
+                    service.restart_if_ended()
+
+
+class _Service:
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        self._command = list(command)
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.starts = 0
+        self._pause_s = _PAUSE_FIRST_S
+        self._ended_at: float | None = None
+
+    def spawn(self) -> None:
+        self.starts += 1
+        self._started_at = time.monotonic()
+        self._ended_at = None
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        with self.log.open("ab") as output:
+            self._log_start = output.tell()
+            self.process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=ROOT,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def restart_if_ended(self) -> None:
+        if self.process.poll() is None:
+            return
+        now = time.monotonic()
+        if self._ended_at is None:
+            self._ended_at = now
+            was_steady = now - self._started_at > _STEADY_S
+            self._pause_s = _PAUSE_FIRST_S if was_steady else min(self._pause_s * 2, _PAUSE_MOST_S)
+        if now - self._ended_at >= self._pause_s:
+            self.spawn()
+
+    def url(self) -> str | None:
+        with self.log.open("rb") as written:
+            written.seek(self._log_start)
+            for line in written:
+                if b'"event": "ready"' in line and line.endswith(b"\n"):
+                    return str(json.loads(line)["url"])
+        return None
+
+    def ask_to_stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)  # a stopped process hears nothing else
+            self.process.send_signal(signal.SIGTERM)
+
+    def stop(self, timeout_s: float) -> None:
+        if timeout_s:
+            self.ask_to_stop()
+        try:
+            self.process.wait(timeout_s or 0.001)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,1 @@
+"""What all services stand on: a transactional consume-process-produce loop with changelogged state."""

@@ -1,0 +1,144 @@
+"""Clients of the broker, configured alike, and what to do with their errors.
+
+Producers partition as Java's do. Consumers read committed records only and never commit offsets by themselves:
+offsets are part of the transaction that holds the results.
+
+An instance keeps its name over restarts, as a static member of its group and as the owner of its transactional id. So
+a process that is killed and started again gets its partitions back at once, without a rebalance, and ends the
+transaction that it left open, which would hold up readers until it timed out.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+
+from services.runtime.logs import log
+from services.runtime.settings import RuntimeSettings
+
+T = TypeVar("T")
+
+PATIENCE_S = 60.0  # with a broker that is away, before the process gives up and is started anew
+
+
+def group_consumer(settings: RuntimeSettings, group: str, client_id: str) -> Consumer:
+    """A member of the application's group."""
+    return Consumer(
+        _common(settings, client_id)
+        | {
+            "group.id": group,
+            "group.instance.id": f"{group}-{settings.instance}",
+            "partition.assignment.strategy": "range",  # gives equal partitions of all topics to one member
+            "session.timeout.ms": settings.session_timeout_ms,
+            "heartbeat.interval.ms": max(settings.session_timeout_ms // 6, 1),
+            "auto.offset.reset": "error",
+        }
+        | _READING
+    )
+
+
+def reader(settings: RuntimeSettings, client_id: str, **more: Any) -> Consumer:
+    """A consumer that is told its partitions and has no group. It learns where a partition ends."""
+    return Consumer(
+        _common(settings, client_id)
+        | {"group.id": f"{client_id}-no-group", "enable.partition.eof": True, "auto.offset.reset": "earliest"}
+        | _READING
+        | more
+    )
+
+
+def transactional_producer(settings: RuntimeSettings, application: str) -> Producer:
+    transactional_id = f"{application}-{settings.instance}"
+    return Producer(
+        _common(settings, transactional_id)
+        | _WRITING
+        | {
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": settings.transaction_timeout_ms,
+            "delivery.timeout.ms": settings.transaction_timeout_ms,  # no use in trying for longer
+            "linger.ms": 5,
+        }
+    )
+
+
+def plain_producer(settings: RuntimeSettings, client_id: str) -> Producer:
+    """Each record once, in the order given, whatever has to be sent again."""
+    return Producer(_common(settings, client_id) | _WRITING | {"enable.idempotence": True, "linger.ms": 2})
+
+
+def insist(call: Callable[[], T]) -> T:
+    """Repeat a step of a transaction until it succeeds, where the client says it may be. Raises KafkaException."""
+    return _repeat(call, lambda error: error.retriable())
+
+
+def ask(question: Callable[[], T]) -> T:
+    """Repeat a question to a cluster that is not ready to answer it. Raises KafkaException."""
+    return _repeat(question, lambda error: error.retriable() or error.code() in NOT_NOW)
+
+
+def _repeat(call: Callable[[], T], may_be_repeated: Callable[[KafkaError], bool]) -> T:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if not may_be_repeated(error_of(error)) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def error_of(error: KafkaException) -> KafkaError:
+    kafka_error: KafkaError = error.args[0]
+    return kafka_error
+
+
+NOT_NOW = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._TRANSPORT,
+    KafkaError._WAIT_COORD,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,  # of a new topic, until all have heard of it
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+}
+_READING = {
+    "isolation.level": "read_committed",
+    "enable.auto.commit": False,
+    "fetch.wait.max.ms": 500,
+    "queued.min.messages": 5000,
+    "queued.max.messages.kbytes": 16_384,
+}
+_WRITING = {
+    "acks": "all",
+    "partitioner": "murmur2_random",
+    "delivery.timeout.ms": 60_000,
+    "queue.buffering.max.messages": 200_000,
+}
+
+
+def _common(settings: RuntimeSettings, client_id: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": settings.bootstrap,
+        "client.id": client_id,
+        "error_cb": _on_error,
+        "log_level": 3,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1000,
+        "topic.metadata.refresh.interval.ms": 10_000,
+    }
+
+
+def _on_error(error: KafkaError) -> None:
+    log(__name__, "client error", level=logging.WARNING, code=error.name(), text=error.str())

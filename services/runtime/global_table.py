@@ -1,0 +1,62 @@
+"""A whole topic held in memory: the last value of each key, of all partitions, in every instance.
+
+For look-ups by any key that fit into memory. Loaded to the topic's end before the first look-up, and followed from
+then on. It is not a join by time: what is in the table counts, whenever it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+from confluent_kafka import Message
+
+from services.runtime.catch_up import log_ends, read_to
+from services.runtime.clients import reader
+from services.runtime.describe import admin, partition_count
+from services.runtime.logs import log
+from services.runtime.settings import RuntimeSettings
+
+T = TypeVar("T")
+
+
+class GlobalTable(Generic[T]):
+    """Used by one thread."""
+
+    def __init__(self, settings: RuntimeSettings, topic: str, decode: Callable[[bytes], T | None]) -> None:
+        """`decode` answers None for what it cannot read; such a record is passed over."""
+        self._settings = settings
+        self._topic = topic
+        self._decode = decode
+        self._values: dict[bytes, T] = {}
+        self._consumer = reader(settings, f"{topic}-table")
+
+    @property
+    def values(self) -> Mapping[bytes, T]:
+        return self._values
+
+    def load(self) -> None:
+        """Blocks until the table holds what was in the topic. Raises KafkaException."""
+        client = admin(self._settings)
+        ends = log_ends(client, self._topic, list(range(partition_count(client, self._topic))))
+        read_to(self._consumer, ends, dict.fromkeys(ends, 0), self._topic, self._apply, lambda _p, _o: None)
+        log(__name__, "table loaded", topic=self._topic, size=len(self._values))
+
+    def follow(self) -> bool:
+        """Take in what has come since; never waits. Did anything come?"""
+        messages = self._consumer.consume(1000, 0)
+        self._apply([message for message in messages if message.error() is None])
+        return bool(messages)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _apply(self, messages: list[Message]) -> None:
+        for message in messages:
+            key, value = message.key() or b"", message.value()
+            if value is None:
+                self._values.pop(key, None)
+                continue
+            decoded = self._decode(value)
+            if decoded is not None:
+                self._values[key] = decoded

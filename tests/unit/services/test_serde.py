@@ -1,0 +1,117 @@
+"""Goal: values come back as they were, and bytes that are none are refused with a reason, whatever they are."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.orders import handling, serde, topics
+from services.orders.schemas import (
+    CheckType,
+    CreateOrder,
+    DeadLetter,
+    GoodsReceived,
+    Order,
+    OrderedProduct,
+    OrderRequest,
+    OrderState,
+    OrderValidation,
+    ReceivedProduct,
+    Result,
+    ShipOrder,
+)
+from services.runtime.records import Record
+
+ORDER = Order("1", "ann", OrderState.FAILED, "pen", 2, Decimal("1.50"), 1000, 2, ("FRAUD_CHECK: much",))
+REQUEST = OrderRequest("1", "ann", "pen", 2, Decimal("1.50"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "value"),
+    [
+        (topics.ORDERS, ORDER),
+        (topics.ORDER_COMMANDS, CreateOrder(5, REQUEST)),
+        (topics.ORDER_COMMANDS, ShipOrder("1", 5)),
+        (topics.ORDER_VALIDATIONS, OrderValidation("1", CheckType.FRAUD_CHECK, Result.PASS)),
+        (topics.PRODUCT_EVENTS, OrderedProduct(ORDER)),
+        (topics.PRODUCT_EVENTS, ReceivedProduct(GoodsReceived("d", "pen", 3))),
+        (
+            topics.DEAD_LETTERS,
+            DeadLetter("fraud", "orders", 1, 2, 3, "no", None, b"\xff\x00", (("h", None),)),
+        ),
+    ],
+)
+def test_round_trip(topic: str, value: Order) -> None:
+    assert serde.decode(topic, serde.encode(topic, value)) == value
+
+
+def test_money_stays_exact() -> None:
+    assert b'"price":1.50' in serde.encode(topics.ORDERS, ORDER)
+    assert serde.decode(topics.ORDERS, serde.encode(topics.ORDERS, ORDER)).amount == Decimal("3.00")
+
+
+def test_fields_of_later_writers_are_passed_over_in_events() -> None:
+    data = serde.encode(topics.ORDERS, ORDER).replace(b'{"id"', b'{"later":{"x":1},"id"')
+    assert serde.decode(topics.ORDERS, data) == ORDER
+
+
+BODY = b'{"id":"1","customerId":"ann","product":"pen","quantity":2,"price":1.5}'
+
+
+def test_a_request() -> None:
+    assert serde.decode_request(BODY) == REQUEST
+    assert serde.decode_request(BODY[:-1] + b',"createdAt":7}').created_at == 7
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (b'"quantity":2', b'"quantity":"2"'),
+        (b'"quantity":2', b'"quantity":2.5'),
+        (b'"quantity":2', b'"quantity":99999999999'),
+        (b'"price":1.5', b'"price":1.505'),
+        (b'"price":1.5', b'"price":"NaN"'),
+        (b'"price":1.5', b'"price":1e999999999'),
+        (b'"price":1.5', b'"price":1000000000000'),
+        (b'"id":"1"', b'"id":""'),
+        (b'"id":"1"', b'"id":"a/b"'),
+        (b'"id":"1"', b'"id":1'),
+        (b'"product"', b'"produkt"'),
+        (b"}", b""),
+        (b"ann", b"\xff"),
+    ],
+)
+def test_what_is_no_request(was: bytes, becomes: bytes) -> None:
+    with pytest.raises(serde.Unreadable):
+        serde.decode_request(BODY.replace(was, becomes))
+
+
+@given(st.sampled_from(sorted(serde.SCHEMAS)), st.binary(max_size=200))
+def test_bytes_raise_nothing_else(topic: str, data: bytes) -> None:
+    try:
+        serde.decode(topic, data)
+    except serde.Unreadable as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("depth", [10, 100_000])
+def test_depth_is_no_danger(depth: int) -> None:
+    with pytest.raises(serde.Unreadable):
+        serde.decode(topics.ORDERS, b'{"id":' * depth)
+
+
+def test_a_dead_letter_finds_its_place_again() -> None:
+    record = Record("orders", 3, 17, 99, b"k", b"\xffnot json", (("trace", b"1"),))
+    letter = DeadLetter("fraud", *record[:4], "not json", record.key, record.value, record.headers)
+    topic, partition, headers = handling.retry_of(letter)
+    assert (topic, partition) == ("fraud-retries", 3)
+    encoded = tuple((name, value.encode() if isinstance(value, str) else value) for name, value in headers)
+    again = Record(topic, partition, 0, 1234, letter.key, letter.value, encoded)
+    assert handling.original(again) == record
+
+
+def test_every_topic_that_is_read_or_written_has_a_schema() -> None:
+    assert {topic.name for topic in topics.TABLE} == set(serde.SCHEMAS)
