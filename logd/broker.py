@@ -34,6 +34,7 @@ from logd.replicas import LocalPartition, Replicas
 from logd.server import Server
 from logd.settings_watcher import SettingsWatcher, server_limits
 from logd.start_failures import not_bound, not_recovered
+from logd.transaction_verification import NobodyToAsk, TransactionVerifier
 from protocol.errors import BrokerError
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import Controller
@@ -108,6 +109,7 @@ class Broker:
         """Why the node stops by itself, or did not stop cleanly; empty while all is well."""
         self._metadata_failure: Exception | None = None
         self._groups: CoordinatorHost | None = None
+        self._transactions: TransactionVerifier = NobodyToAsk()
         self._moved: set[LocalPartition] = set()
         self._endpoints: dict[str, tuple[str, int]] = {}
 
@@ -135,6 +137,11 @@ class Broker:
             self._groups = group_host(self)
             self._groups.start()
         return self._groups
+
+    @property
+    def transactions(self) -> TransactionVerifier:
+        """The transaction coordinator, as partitions ask it."""
+        return self._transactions
 
     def partition(self, topic: str, index: int) -> LocalPartition:
         """See `Replicas.get`."""

@@ -230,6 +230,7 @@ class Replicas:
         return made
 
     def _add(self, topic_partition: TopicPartition, opened: Log) -> None:
+        opened.producers.demands_verification = self.config.transaction_partition_verification_enable
         high_watermark = self._manager.high_watermarks.get(topic_partition, 0)
         self._partitions[topic_partition] = Partition(
             topic_partition, opened, node_id=self._node_id, high_watermark=high_watermark

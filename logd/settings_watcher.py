@@ -96,6 +96,7 @@ class SettingsWatcher:
         self._manager.producer_expiration_ms = broker.config.producer_id_expiration_ms
         for opened in self._manager.logs.values():
             opened.producers.expiration_ms = broker.config.producer_id_expiration_ms
+            opened.producers.demands_verification = broker.config.transaction_partition_verification_enable
 
 
 def server_limits(config: BrokerConfig) -> ServerLimits:

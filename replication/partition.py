@@ -114,6 +114,8 @@ class Partition(Generic[LogT]):
         self.in_sync_replicas = in_sync_replicas
         self._in_sync_followers = tuple(id_ for id_ in in_sync_replicas if id_ != self.node_id)
         self.refusal = None
+        # A log that was cut back and replayed holds decided transactions back, as one that was just opened does.
+        self.log.producers.on_high_watermark(self.high_watermark)
         return self._advance_high_watermark()
 
     def resign(self, *, leader_id: NodeId, leader_epoch: LeaderEpoch, partition_epoch: int) -> None:
@@ -186,14 +188,26 @@ class Partition(Generic[LogT]):
         if self.refusal is not None:
             raise self._refused()
         if acks == ACKS_ALL and self.is_under_min_in_sync:
-            raise BrokerError(
-                ErrorCode.NOT_ENOUGH_REPLICAS,
-                f"{self.topic_partition}: {len(self.in_sync_replicas)} in-sync replicas, "
-                f"{self.effective_min_in_sync} needed",
-            )
+            raise self._too_few_in_sync()
         result = self.log.append(batch, leader_epoch=self.leader_epoch, now_ms=now_ms, origin=origin)
         if result.flush_to > self._demanded_flush:  # noqa: PLR1730 - max() costs more than the rest of this
             self._demanded_flush = result.flush_to
+        self._advance_high_watermark()
+        return result
+
+    def append_marker(self, batch: Any, *, now_ms: TimestampMs, transaction_version: int) -> AppendResult:
+        """Write a transaction marker as the leader; like `append` with acks=all.
+
+        Raises: BrokerError as `append`, or because the marker is out of date; what the log raises when the disk fails.
+        """
+        if self.refusal is not None:
+            raise self._refused()
+        if self.is_under_min_in_sync:
+            raise self._too_few_in_sync()
+        result = self.log.append_marker(
+            batch, leader_epoch=self.leader_epoch, now_ms=now_ms, transaction_version=transaction_version
+        )
+        self._demanded_flush = max(self._demanded_flush, result.flush_to)
         self._advance_high_watermark()
         return result
 
@@ -284,6 +298,13 @@ class Partition(Generic[LogT]):
         if replica_id >= 0:
             return self.log.log_end_offset
         return self.last_stable_offset if isolation == READ_COMMITTED else self.high_watermark
+
+    def _too_few_in_sync(self) -> BrokerError:
+        return BrokerError(
+            ErrorCode.NOT_ENOUGH_REPLICAS,
+            f"{self.topic_partition}: {len(self.in_sync_replicas)} in-sync replicas, "
+            f"{self.effective_min_in_sync} needed",
+        )
 
     def _refused(self) -> BrokerError:
         assert self.refusal is not None

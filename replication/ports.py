@@ -73,5 +73,10 @@ class ReplicaLog(Protocol):
     ) -> AppendResult:
         """Write one batch; `batch` and `origin` are the storage layer's own types, passed through."""
 
+    def append_marker(
+        self, batch: Any, *, leader_epoch: LeaderEpoch, now_ms: TimestampMs, transaction_version: int
+    ) -> AppendResult:
+        """Write a transaction marker."""
+
     def advance_log_start_offset(self, offset: Offset) -> bool:
         """Move the log start offset up, never down; return whether it moved."""

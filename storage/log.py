@@ -315,6 +315,27 @@ class Log:
             end_offset if end_offset - self.recovery_point >= self._flush_messages else -1,
         )
 
+    def append_marker(
+        self,
+        batch: bytearray | memoryview,
+        *,
+        leader_epoch: LeaderEpoch,
+        now_ms: TimestampMs,
+        transaction_version: int,
+    ) -> AppendResult:
+        """Writes a transaction marker like `append`, for a coordinator that works by `transaction_version`: from 2 on
+        the marker has a later epoch than what it ends.
+
+        Raises: BrokerError INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED; and as `append`.
+        """
+        marker = read_end_txn_marker(batch)
+        assert marker is not None
+        header = BatchHeader._make(_HEADER_UNPACK(batch))
+        self.producers.check_marker(
+            header.producer_id, header.producer_epoch, marker.coordinator_epoch, transaction_version
+        )
+        return self.append(batch, leader_epoch=leader_epoch, now_ms=now_ms, origin=AppendOrigin.COORDINATOR)
+
     def append_replica(self, batches: Buffer) -> None:
         """Writes the batches that a leader sent, as they are; a batch cut off at the end is left out.
 

@@ -29,7 +29,8 @@ def replay_batch(producers: ProducerStateManager, header: BatchHeader, batch: Bu
             header.attributes & TRANSACTIONAL_BIT != 0,
         )
         return None
-    marker = read_end_txn_marker(batch)
+    # A cleaner leaves the batch of a marker empty when nothing of its transaction is left.
+    marker = read_end_txn_marker(batch) if header.record_count else None
     if marker is None:
         return None
     return producers.update_marker(

@@ -23,66 +23,25 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
 from storage import producer_snapshot
 from storage.errors import StorageFailure
 from storage.fs import OpenMode
+from storage.producer import SEQUENCE_MASK, BatchMetadata, ProducerState
 from storage.producer_snapshot import SnapshotEntry
 from storage.txn_index import AbortedTxn
+from storage.verification import Verification, Verifications
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem
 
-BATCHES_RETAINED = 5
-"""A producer may have this many requests in flight, so a retry can be this many batches old."""
-
-_SEQUENCE_MASK = 0x7FFFFFFF
 _NONE = -1
 
-
-class BatchMetadata(NamedTuple):
-    """A batch that was written; both ends inclusive."""
-
-    first_sequence: int
-    last_sequence: int
-    first_offset: Offset
-    last_offset: Offset
-    timestamp_ms: TimestampMs
-
-
-class ProducerState:
-    """One producer's newest epoch and what was written under it."""
-
-    __slots__ = (
-        "batches",
-        "coordinator_epoch",
-        "epoch",
-        "last_timestamp_ms",
-        "next_sequence",
-        "txn_first_offset",
-    )
-
-    def __init__(self, epoch: ProducerEpoch) -> None:
-        self.epoch = epoch
-        self.next_sequence = 0
-        """The sequence that continues the last batch; 0 when none of this epoch is known."""
-        self.batches: deque[tuple[int, int, Offset, Offset, TimestampMs]] = deque(maxlen=BATCHES_RETAINED)
-        """Fields of `BatchMetadata`, oldest first; plain tuples, since every append makes one."""
-        self.last_timestamp_ms: TimestampMs = _NONE
-        """Largest timestamp of the last batch or marker: what expiry counts from."""
-        self.coordinator_epoch = _NONE
-        self.txn_first_offset: Offset = _NONE
-        """First offset of the open transaction, -1 when there is none."""
-
-    def batch_with(self, first_sequence: int, last_sequence: int) -> BatchMetadata | None:
-        """Return the retained batch with exactly these sequences (both inclusive)."""
-        for batch in self.batches:
-            if batch[0] == first_sequence and batch[1] == last_sequence:
-                return BatchMetadata._make(batch)
-        return None
+#: Where epochs end. Buggy clients begin transactions in it (KAFKA-19999), and they must be ended, too.
+_EPOCH_MAX = 0x7FFF
 
 
 class ProducerStateManager:
@@ -94,15 +53,19 @@ class ProducerStateManager:
         directory: str,
         *,
         expiration_ms: int = 86_400_000,
+        demands_verification: bool = False,
         file_names: Iterable[str] = (),
     ) -> None:
         """Start empty; `file_names` is the listing of `directory`, from which the snapshots are known.
 
-        `expiration_ms` is producer.id.expiration.ms. Call `reload` to take up the newest snapshot.
+        `expiration_ms` is producer.id.expiration.ms, `demands_verification` transaction.partition.verification.enable.
+        Call `reload` to take up the newest snapshot.
         """
         self._fs = fs
         self.directory = directory
         self.expiration_ms = expiration_ms
+        self.demands_verification = demands_verification
+        self.verifications = Verifications()
         self.producers: dict[ProducerId, ProducerState] = {}
         self.first_unstable_offset: Offset | None = None
         """First offset of the oldest transaction that is open or unreplicated; None when there is none."""
@@ -124,7 +87,6 @@ class ProducerStateManager:
         base_sequence: int,
         last_sequence: int,
         is_transactional: bool,
-        transaction_version: int = 0,
     ) -> BatchMetadata | None:
         """Validate a client's data batch; return the batch that it repeats, None when it is new.
 
@@ -133,24 +95,50 @@ class ProducerStateManager:
         """
         producer = self.producers.get(producer_id)
         if producer is None:
-            # Unknown, expired, or its records are deleted: any start is accepted. Under transaction version 2
-            # an epoch begins with each transaction, so there a start other than 0 means a lost batch (KIP-890).
-            if transaction_version >= 2 and base_sequence != 0:
-                raise _out_of_order(producer_id, epoch, base_sequence, 0)
+            # Unknown, expired, or its records are deleted: any start is accepted.
+            if is_transactional:
+                self._check_first_of_transaction(producer_id, epoch, base_sequence)
             return None
         if epoch == producer.epoch:
+            is_open = producer.txn_first_offset >= 0
             if base_sequence != producer.next_sequence:
                 duplicate = producer.batch_with(base_sequence, last_sequence)
-                if duplicate is None:
-                    raise _out_of_order(producer_id, epoch, base_sequence, producer.next_sequence)
-                return duplicate
-        elif epoch < producer.epoch:
+                if duplicate is not None:
+                    return duplicate
+                if is_transactional and not is_open:
+                    self._check_first_of_transaction(producer_id, epoch, base_sequence)
+                raise _out_of_order(producer_id, epoch, base_sequence, producer.next_sequence)
+            if is_open is not is_transactional:
+                if is_open:
+                    raise _not_transactional(producer_id, producer.txn_first_offset)
+                self._check_first_of_transaction(producer_id, epoch, base_sequence)
+            return None
+        if epoch < producer.epoch:
             raise _fenced(producer_id, epoch, producer.epoch)
-        elif base_sequence != 0:
+        if is_transactional:
+            self._check_first_of_transaction(producer_id, epoch, base_sequence)
+        if base_sequence != 0:
             raise _out_of_order(producer_id, epoch, base_sequence, 0)
         if producer.txn_first_offset >= 0 and not is_transactional:
             raise _not_transactional(producer_id, producer.txn_first_offset)
         return None
+
+    def _check_first_of_transaction(
+        self, producer_id: ProducerId, epoch: ProducerEpoch, base_sequence: int
+    ) -> None:
+        """Validate a batch that would begin a transaction here: its coordinator must have vouched for it."""
+        verification = self.verifications.get(producer_id)
+        if verification is None:
+            if self.demands_verification:
+                raise _not_verified(producer_id, epoch)
+            return
+        if self.demands_verification and verification.confirmed_epoch != epoch:
+            raise _not_verified(producer_id, epoch)
+        if base_sequence > verification.lowest_sequence:
+            raise _out_of_order(producer_id, epoch, base_sequence, verification.lowest_sequence)
+        # An epoch begins with each transaction, so there any other start of an unknown producer means a lost batch.
+        if verification.bumps_epoch and base_sequence != 0 and producer_id not in self.producers:
+            raise _out_of_order(producer_id, epoch, base_sequence, 0)
 
     def check_coordinator(
         self, producer_id: ProducerId, epoch: ProducerEpoch, is_transactional: bool
@@ -177,14 +165,17 @@ class ProducerStateManager:
         """Validate a commit or abort marker before it is written.
 
         Under transaction version 2 the coordinator bumps the epoch for the marker, so an equal one is stale;
-        except that it repeats a marker already written when no transaction is open, and may be written again.
+        except that it repeats a marker already written when no transaction is open, and may be written again, and that
+        there is no epoch above the largest.
         Raises: BrokerError INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED.
         """
         producer = self.producers.get(producer_id)
         if producer is None:
             return
         stale = epoch < producer.epoch or (
-            epoch == producer.epoch and transaction_version >= 2 and producer.txn_first_offset >= 0
+            epoch == producer.epoch != _EPOCH_MAX
+            and transaction_version >= 2
+            and producer.txn_first_offset >= 0
         )
         if stale:
             raise _fenced(producer_id, epoch, producer.epoch)
@@ -194,6 +185,49 @@ class ProducerStateManager:
                 f"producer {producer_id}: coordinator epoch {coordinator_epoch} is older than "
                 f"{producer.coordinator_epoch}",
             )
+
+    # -- transactions that begin -----------------------------------------------------------------------
+
+    def has_open_transaction(self, producer_id: ProducerId, epoch: ProducerEpoch) -> bool:
+        """Whether a transaction of this epoch is open here: then the next batch needs nobody's word."""
+        producer = self.producers.get(producer_id)
+        return producer is not None and producer.txn_first_offset >= 0 and producer.epoch == epoch
+
+    def start_verification(
+        self,
+        producer_id: ProducerId,
+        epoch: ProducerEpoch,
+        base_sequence: int,
+        *,
+        bumps_epoch: bool,
+        now_ms: TimestampMs,
+    ) -> Verification | None:
+        """Return what to keep while the coordinator is asked about a batch; None when the transaction is open here.
+
+        `bumps_epoch` is transaction version 2. Raises: BrokerError INVALID_PRODUCER_EPOCH.
+        """
+        producer = self.producers.get(producer_id)
+        if producer is not None and epoch < producer.epoch:
+            raise _fenced(producer_id, epoch, producer.epoch)
+        if self.has_open_transaction(producer_id, epoch):
+            return None
+        return self.verifications.start(
+            producer_id, epoch, base_sequence, bumps_epoch=bumps_epoch, now_ms=now_ms
+        )
+
+    def admit(self, producer_id: ProducerId, epoch: ProducerEpoch, verification: Verification) -> None:
+        """The coordinator vouched for the transaction for which `verification` was started: let its batch come.
+
+        Raises: BrokerError INVALID_PRODUCER_EPOCH or INVALID_TXN_STATE when it has ended here meanwhile.
+        """
+        if self.has_open_transaction(producer_id, epoch):
+            return  # another request was faster
+        if self.verifications.confirm(producer_id, epoch, verification) or not self.demands_verification:
+            return
+        producer = self.producers.get(producer_id)
+        if producer is not None and epoch < producer.epoch:
+            raise _fenced(producer_id, epoch, producer.epoch)
+        raise _not_verified(producer_id, epoch)
 
     # -- what was written ----------------------------------------------------------------------------
 
@@ -215,10 +249,13 @@ class ProducerStateManager:
         elif epoch != producer.epoch:
             producer.epoch = epoch
             producer.batches.clear()
+            if is_transactional:
+                self.verifications.note_batch(producer_id)
         producer.batches.append((base_sequence, last_sequence, first_offset, last_offset, timestamp_ms))
-        producer.next_sequence = (last_sequence + 1) & _SEQUENCE_MASK
+        producer.next_sequence = (last_sequence + 1) & SEQUENCE_MASK
         producer.last_timestamp_ms = timestamp_ms
         if is_transactional and producer.txn_first_offset < 0:
+            self.verifications.note_batch(producer_id)
             producer.txn_first_offset = first_offset
             self._open_txns[first_offset] = producer_id
             if self.first_unstable_offset is None:
@@ -239,6 +276,7 @@ class ProducerStateManager:
         Returns what the segment's transaction index must record: an aborted transaction that wrote something
         here, else None. `first_unstable_offset` moves on only in `on_high_watermark`.
         """
+        self.verifications.note_marker(producer_id, epoch)
         producer = self.producers.get(producer_id)
         if producer is None:
             producer = self.producers[producer_id] = ProducerState(epoch)
@@ -276,6 +314,7 @@ class ProducerStateManager:
         ]
         for producer_id in expired:
             del self.producers[producer_id]
+        self.verifications.remove_started_before(horizon)
         return len(expired)
 
     # -- snapshots -----------------------------------------------------------------------------------
@@ -355,30 +394,12 @@ class ProducerStateManager:
 
     def entries(self) -> list[SnapshotEntry]:
         """Return what a snapshot keeps of each producer."""
-        entries = []
-        for producer_id, producer in self.producers.items():
-            if producer.batches:
-                _, last_sequence, first_offset, last_offset, _ = producer.batches[-1]
-            else:
-                last_sequence, first_offset, last_offset = _NONE, _NONE, _NONE
-            entries.append(
-                SnapshotEntry(
-                    producer_id,
-                    producer.epoch,
-                    last_sequence,
-                    last_offset,
-                    last_offset - first_offset,
-                    producer.last_timestamp_ms,
-                    producer.coordinator_epoch,
-                    producer.txn_first_offset,
-                )
-            )
-        return entries
+        return [producer.to_snapshot(producer_id) for producer_id, producer in self.producers.items()]
 
     def restore(self, entries: Iterable[SnapshotEntry]) -> None:
         """Fill the empty state from the entries of a snapshot."""
         for entry in entries:
-            self.producers[entry.producer_id] = _state_of(entry)
+            self.producers[entry.producer_id] = ProducerState.from_snapshot(entry)
         self._open_txns.update(
             sorted((p.txn_first_offset, id_) for id_, p in self.producers.items() if p.txn_first_offset >= 0)
         )
@@ -413,20 +434,6 @@ class ProducerStateManager:
         return True
 
 
-def _state_of(entry: SnapshotEntry) -> ProducerState:
-    producer = ProducerState(entry.epoch)
-    producer.last_timestamp_ms = entry.timestamp_ms
-    producer.coordinator_epoch = entry.coordinator_epoch
-    producer.txn_first_offset = max(entry.txn_first_offset, _NONE)
-    if entry.last_offset >= 0:
-        last = entry.last_sequence
-        first = _NONE if last < 0 else (last - entry.offset_delta) & _SEQUENCE_MASK
-        first_offset = entry.last_offset - entry.offset_delta
-        producer.batches.append((first, last, first_offset, entry.last_offset, entry.timestamp_ms))
-        producer.next_sequence = (last + 1) & _SEQUENCE_MASK
-    return producer
-
-
 def _fenced(producer_id: ProducerId, epoch: ProducerEpoch, newest: ProducerEpoch) -> BrokerError:
     return BrokerError(
         ErrorCode.INVALID_PRODUCER_EPOCH, f"producer {producer_id}: epoch {epoch} is fenced by epoch {newest}"
@@ -437,6 +444,13 @@ def _out_of_order(producer_id: ProducerId, epoch: ProducerEpoch, sequence: int, 
     return BrokerError(
         ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
         f"producer {producer_id} epoch {epoch}: sequence {sequence} where {expected} was due",
+    )
+
+
+def _not_verified(producer_id: ProducerId, epoch: ProducerEpoch) -> BrokerError:
+    return BrokerError(
+        ErrorCode.INVALID_TXN_STATE,
+        f"producer {producer_id} epoch {epoch}: the partition is not part of a transaction that is under way",
     )
 
 

@@ -320,6 +320,28 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         low=1,
         dynamic=True,
     ),
+    # -- transactions ----------------------------------------------------------------------------------------------
+    ConfigKey(
+        "transaction.partition.verification.enable",
+        "boolean",
+        True,
+        "Whether the first batch of a transaction is written only once its coordinator knows that it comes.",
+        dynamic=True,
+    ),
+    ConfigKey(
+        "add.partitions.to.txn.retry.backoff.ms",
+        "int",
+        20,
+        "How long to wait before asking for a partition again while the last transaction is still being ended.",
+        low=1,
+    ),
+    ConfigKey(
+        "add.partitions.to.txn.retry.backoff.max.ms",
+        "int",
+        100,
+        "How long to ask again in all; then the client is told.",
+        low=0,
+    ),
     # -- connections -----------------------------------------------------------------------------------------------
     ConfigKey(
         "socket.request.max.bytes",

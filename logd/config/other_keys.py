@@ -53,7 +53,6 @@ _DYNAMIC = frozenset(
         "remote.log.reader.threads",
         "replica.alter.log.dirs.io.max.bytes.per.second",
         "share.coordinator.cached.buffer.max.bytes",
-        "transaction.partition.verification.enable",
         "unclean.leader.election.enable",
     ]
 )
@@ -247,11 +246,8 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
     *_group(
         "there are no transactions yet",
         """
-        add.partitions.to.txn.retry.backoff.max.ms int 100
-        add.partitions.to.txn.retry.backoff.ms int 20
         transaction.abort.timed.out.transaction.cleanup.interval.ms int 10000
         transaction.max.timeout.ms int 900000
-        transaction.partition.verification.enable boolean true
         transaction.remove.expired.transaction.cleanup.interval.ms int 3600000
         transaction.state.log.load.buffer.size int 5242880
         transaction.state.log.min.isr int 2

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
     from protocol.types import ProducerId
-    from storage.producer_state import ProducerState
+    from storage.producer import ProducerState
 
 _NO_SEQUENCE: Final = -1
 

@@ -9,8 +9,9 @@ from storage import producer_snapshot
 from storage.errors import NoSpace, StorageFailure
 from storage.fs import OpenMode
 from storage.fs_memory import MemoryFileSystem
+from storage.producer import BatchMetadata
 from storage.producer_snapshot import SnapshotEntry
-from storage.producer_state import BatchMetadata, ProducerStateManager
+from storage.producer_state import ProducerStateManager
 from storage.txn_index import AbortedTxn
 
 DAY_MS = 86_400_000
@@ -34,11 +35,10 @@ class Writer:
         epoch: int = 0,
         count: int = 10,
         txn: bool = False,
-        version: int = 0,
         timestamp: int = NOW_MS,
     ) -> BatchMetadata | None:
         last = -1 if sequence < 0 else (sequence + count - 1) & MAX_SEQUENCE
-        duplicate = self.manager.check(producer, epoch, sequence, last, txn, version)
+        duplicate = self.manager.check(producer, epoch, sequence, last, txn)
         if duplicate is None:
             first = self.end
             self.end += count
@@ -92,11 +92,6 @@ def test_an_unknown_producer_may_start_anywhere(log: Writer) -> None:
     log.write(500)
     log.write(510)
     refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, lambda: log.write(530))
-
-
-def test_under_transaction_version_2_an_unknown_producer_starts_at_0(log: Writer) -> None:
-    refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, lambda: log.write(10, txn=True, version=2))
-    assert log.write(0, txn=True, version=2) is None
 
 
 @pytest.mark.parametrize("sequence", [0, 9, 11, 20, MAX_SEQUENCE])
@@ -207,7 +202,7 @@ def test_sequences_continue_over_a_marker_of_the_same_epoch(log: Writer) -> None
 
 
 def test_a_marker_with_a_bumped_epoch_starts_the_sequences_anew(log: Writer) -> None:
-    log.write(0, txn=True, version=2)
+    log.write(0, txn=True)
     log.mark(epoch=1, version=2)
     refused(ErrorCode.INVALID_PRODUCER_EPOCH, lambda: log.write(10, epoch=0, txn=True))
     refused(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, lambda: log.write(10, epoch=1, txn=True))
@@ -298,6 +293,15 @@ def test_which_markers_are_stale(
         assert log.manager.producers[7].epoch == epoch
     else:
         refused(ErrorCode.INVALID_PRODUCER_EPOCH, lambda: log.mark(epoch=epoch, version=version))
+
+
+def test_a_transaction_in_the_last_epoch_can_be_ended(log: Writer) -> None:
+    """There is no epoch above it for the marker."""
+    log.write(0, epoch=2**15 - 1, txn=True)
+    log.mark(epoch=2**15 - 1, version=2)
+    assert log.manager.first_unstable_offset == 0
+    log.manager.on_high_watermark(log.end)
+    assert log.manager.first_unstable_offset is None
 
 
 def test_a_marker_from_a_deposed_coordinator_is_refused(log: Writer) -> None:

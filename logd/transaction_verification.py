@@ -1,0 +1,91 @@
+"""Is this batch part of a transaction that is under way? What partitions ask the transaction coordinator.
+
+The first batch of a transaction on a partition is written only once the coordinator knows that the partition is part
+of it. Otherwise no marker would ever end it there, and readers of committed records would wait for ever (KIP-890).
+
+    request  ── starts a `storage.verification.Verification` at each partition ──►  asks the coordinator (`add`)
+    answer   ── the partition admits it, unless a marker has made it void ──────►  the batch is appended
+
+How clients see refusals depends on what their version of a request knows: `TransactionSupport`.
+Source: apache/kafka server/…/transaction/AddPartitionsToTxnManager.java, core/…/server/ReplicaManager.scala.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple, Protocol
+
+from protocol.errors import ErrorCode
+from protocol.types import ProducerEpoch, ProducerId, TopicPartition
+
+
+class TransactionVerifier(Protocol):
+    """The transaction coordinator, wherever it is."""
+
+    async def add(
+        self,
+        transactional_id: str,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        partitions: Collection[TopicPartition],
+        *,
+        verify_only: bool,
+    ) -> Mapping[TopicPartition, ErrorCode]:
+        """Add partitions to the producer's transaction, or only ask whether they are in it (`verify_only`).
+
+        Returns the code of each partition as AddPartitionsToTxn tells it, or COORDINATOR_NOT_AVAILABLE,
+        NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, NETWORK_EXCEPTION where it could not be asked; what is not named
+        is in the transaction. Never raises, and never waits for longer than request.timeout.ms.
+        """
+
+
+class TransactionSupport(NamedTuple):
+    """What the version of a request says of its client's transactions."""
+
+    adds_partitions: bool
+    """Transaction version 2: the client leaves it to brokers to add partitions, and every transaction has an epoch."""
+    knows_abortable: bool
+    """It understands TRANSACTION_ABORTABLE."""
+
+    @classmethod
+    def of_produce(cls, version: int) -> TransactionSupport:
+        return cls(adds_partitions=version >= 12, knows_abortable=version >= 11)
+
+    @classmethod
+    def of_offset_commit(cls, version: int) -> TransactionSupport:
+        """Of TxnOffsetCommit."""
+        return cls(adds_partitions=version >= 5, knows_abortable=version >= 4)
+
+    def code_for_client(self, code: ErrorCode) -> ErrorCode:
+        """Return what the client is to be told where the coordinator said `code`."""
+        if code is ErrorCode.PRODUCER_FENCED:
+            return ErrorCode.INVALID_PRODUCER_EPOCH  # what producers expect of partitions
+        if code is ErrorCode.TRANSACTION_ABORTABLE and not self.knows_abortable:
+            return ErrorCode.INVALID_TXN_STATE
+        return code
+
+
+class NobodyToAsk:
+    """The `TransactionVerifier` of a node without a transaction coordinator: there are no transactions."""
+
+    async def add(
+        self,
+        transactional_id: str,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        partitions: Collection[TopicPartition],
+        *,
+        verify_only: bool,
+    ) -> Mapping[TopicPartition, ErrorCode]:
+        return dict.fromkeys(partitions, ErrorCode.INVALID_TXN_STATE)
+
+
+#: Codes of a coordinator that cannot be asked now. Older clients would not try again on them as they should.
+COORDINATOR_AWAY: Final = frozenset(
+    {
+        ErrorCode.NETWORK_EXCEPTION,
+        ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+        ErrorCode.COORDINATOR_NOT_AVAILABLE,
+        ErrorCode.NOT_COORDINATOR,
+    }
+)
