@@ -4,6 +4,7 @@ It knows sockets and back-pressure, and nothing of what the bytes mean. Everythi
 
 Back-pressure: while a response does not fit into the socket's send buffer, or IN_FLIGHT_MAX requests wait for their
 answers, nothing more is read from this client; the kernel's window then stops it.
+One request at a time may hold those behind it back until it is worked off (`hold`).
 Order: `protocol.connection.ResponseQueue` keeps responses in request order.
 File regions go out by sendfile, the bytes before them with MSG_MORE so that both share packets.
 """
@@ -49,6 +50,7 @@ class Connection:
         "_dispatch",
         "_draining",
         "_fd",
+        "_held",
         "_processing",
         "_reading",
         "_receiver",
@@ -80,6 +82,7 @@ class Connection:
         self._writing = False
         self._processing = False
         self._draining = False
+        self._held = False
         #: Complete frames may still lie in the receiver.
         self._backlog = False
         #: Bytes of the region at the head of `responses.ready` that are already sent.
@@ -182,7 +185,20 @@ class Connection:
         self.close_when_sent = True
 
     def _may_read(self) -> bool:
-        return not (self._writing or self.close_when_sent) and len(self.responses) < IN_FLIGHT_MAX
+        return (
+            not (self._writing or self.close_when_sent or self._held) and len(self.responses) < IN_FLIGHT_MAX
+        )
+
+    def hold(self) -> None:
+        """Work off no further request until `release`: the one in hand is not done, and what comes behind it must not
+        overtake it.
+        """
+        self._held = True
+
+    def release(self) -> None:
+        """Go on with what `hold` kept waiting, in a turn of its own."""
+        self._held = False
+        self._server.loop.call_soon(self.proceed)
 
     def proceed(self) -> None:
         """Take up what back-pressure held back, where it no longer does."""

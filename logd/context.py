@@ -62,8 +62,9 @@ class RequestContext:
         return self.connection.closed
 
     def defer(self) -> None:
-        """Keep this request's place in the order of responses."""
-        self._slot = self.connection.responses.reserve()
+        """Keep this request's place in the order of responses; again when that is done has no effect."""
+        if self._slot is None:
+            self._slot = self.connection.responses.reserve()
 
     def reply(self, response: Message, version: int | None = None) -> None:
         """Answer the request, in another layout than the request's when `version` is given."""
@@ -72,6 +73,11 @@ class RequestContext:
             self.connection.responses.send(chunks)
         else:
             self.connection.respond(self._slot, chunks)
+
+    def leave_unanswered(self) -> None:
+        """Give up the place that `defer` kept: nothing is to be sent."""
+        assert self._slot is not None
+        self.connection.respond(self._slot, ())
 
     def fail(self) -> None:
         """A bug, the exception under way, met the request after its handler returned: part from the client."""

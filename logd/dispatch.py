@@ -40,7 +40,7 @@ _HEADER: Final = struct.Struct(">hhih")
 #: A client whose requests change their shape this often gains nothing from their being remembered.
 _SHAPES_LEARNED_MAX: Final = 64
 
-Handler = Callable[["Broker", Any, RequestContext], "Message | Awaitable[Message] | None"]
+Handler = Callable[["Broker", Any, RequestContext], "Message | Awaitable[Message | None] | None"]
 
 
 class _Route:
@@ -89,13 +89,13 @@ class Dispatcher:
             api_key, version, correlation_id, client_size = _HEADER.unpack_from(frame)
         except struct.error:
             raise ProtocolViolation("frame too short for a request header") from None
-        shape = connection.produce_shape
-        if (
-            shape is not None
-            and (batch := shape.records(frame)) is not None
-            and produce.handle_alike(self._broker, connection, shape, correlation_id, batch)
-        ):
-            return
+        batch = None
+        if (shape := connection.produce_shape) is not None:
+            batch = shape.records(frame)
+            if batch is not None and produce.handle_alike(
+                self._broker, connection, shape, correlation_id, batch
+            ):
+                return
         route = self._routes.get(api_key) or self._open_route(api_key)
         if not route.min_version <= version <= route.max_version:
             self._refuse_version(connection, api_key, version, correlation_id)
@@ -124,7 +124,8 @@ class Dispatcher:
             self._failed(route, context)
             return
         if (
-            isinstance(request, ProduceRequest)
+            batch is None
+            and isinstance(request, ProduceRequest)
             and connection.shapes_learned < _SHAPES_LEARNED_MAX
             and produce.has_short_way(self._broker, request)
         ):
@@ -143,9 +144,13 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _finish(self, route: _Route, response: Awaitable[Message], context: RequestContext) -> None:
+    async def _finish(
+        self, route: _Route, awaited: Awaitable[Message | None], context: RequestContext
+    ) -> None:
         try:
-            context.reply(await response)
+            response = await awaited
+            if response is not None:
+                context.reply(response)
         except Exception:
             self._failed(route, context)
 

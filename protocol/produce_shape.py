@@ -45,6 +45,7 @@ class ProduceShape:
         "_response_tail",
         "acks",
         "index",
+        "is_transactional",
         "timeout_ms",
         "topic_id",
         "topic_name",
@@ -58,6 +59,7 @@ class ProduceShape:
         topic = request.topic_data[0]
         self.version = version
         self.acks = request.acks
+        self.is_transactional = request.transactional_id is not None
         self.timeout_ms = request.timeout_ms
         self.topic_name = topic.name
         self.topic_id = topic.topic_id

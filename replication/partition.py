@@ -115,7 +115,8 @@ class Partition(Generic[LogT]):
         self._in_sync_followers = tuple(id_ for id_ in in_sync_replicas if id_ != self.node_id)
         self.refusal = None
         # A log that was cut back and replayed holds decided transactions back, as one that was just opened does.
-        self.log.producers.on_high_watermark(self.high_watermark)
+        if self.log.producers.first_unstable_offset is not None:
+            self.log.producers.on_high_watermark(self.high_watermark)
         return self._advance_high_watermark()
 
     def resign(self, *, leader_id: NodeId, leader_epoch: LeaderEpoch, partition_epoch: int) -> None:

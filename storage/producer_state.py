@@ -31,6 +31,7 @@ from storage import producer_snapshot
 from storage.errors import StorageFailure
 from storage.fs import OpenMode
 from storage.producer import SEQUENCE_MASK, BatchMetadata, ProducerState
+from storage.producer_refusals import fenced, not_transactional, not_verified, out_of_order
 from storage.producer_snapshot import SnapshotEntry
 from storage.txn_index import AbortedTxn
 from storage.verification import Verification, Verifications
@@ -107,20 +108,20 @@ class ProducerStateManager:
                     return duplicate
                 if is_transactional and not is_open:
                     self._check_first_of_transaction(producer_id, epoch, base_sequence)
-                raise _out_of_order(producer_id, epoch, base_sequence, producer.next_sequence)
+                raise out_of_order(producer_id, epoch, base_sequence, producer.next_sequence)
             if is_open is not is_transactional:
                 if is_open:
-                    raise _not_transactional(producer_id, producer.txn_first_offset)
+                    raise not_transactional(producer_id, producer.txn_first_offset)
                 self._check_first_of_transaction(producer_id, epoch, base_sequence)
             return None
         if epoch < producer.epoch:
-            raise _fenced(producer_id, epoch, producer.epoch)
+            raise fenced(producer_id, epoch, producer.epoch)
         if is_transactional:
             self._check_first_of_transaction(producer_id, epoch, base_sequence)
         if base_sequence != 0:
-            raise _out_of_order(producer_id, epoch, base_sequence, 0)
+            raise out_of_order(producer_id, epoch, base_sequence, 0)
         if producer.txn_first_offset >= 0 and not is_transactional:
-            raise _not_transactional(producer_id, producer.txn_first_offset)
+            raise not_transactional(producer_id, producer.txn_first_offset)
         return None
 
     def _check_first_of_transaction(
@@ -130,15 +131,15 @@ class ProducerStateManager:
         verification = self.verifications.get(producer_id)
         if verification is None:
             if self.demands_verification:
-                raise _not_verified(producer_id, epoch)
+                raise not_verified(producer_id, epoch)
             return
         if self.demands_verification and verification.confirmed_epoch != epoch:
-            raise _not_verified(producer_id, epoch)
+            raise not_verified(producer_id, epoch)
         if base_sequence > verification.lowest_sequence:
-            raise _out_of_order(producer_id, epoch, base_sequence, verification.lowest_sequence)
+            raise out_of_order(producer_id, epoch, base_sequence, verification.lowest_sequence)
         # An epoch begins with each transaction, so there any other start of an unknown producer means a lost batch.
         if verification.bumps_epoch and base_sequence != 0 and producer_id not in self.producers:
-            raise _out_of_order(producer_id, epoch, base_sequence, 0)
+            raise out_of_order(producer_id, epoch, base_sequence, 0)
 
     def check_coordinator(
         self, producer_id: ProducerId, epoch: ProducerEpoch, is_transactional: bool
@@ -151,9 +152,9 @@ class ProducerStateManager:
         if producer is None:
             return
         if epoch < producer.epoch:
-            raise _fenced(producer_id, epoch, producer.epoch)
+            raise fenced(producer_id, epoch, producer.epoch)
         if producer.txn_first_offset >= 0 and not is_transactional:
-            raise _not_transactional(producer_id, producer.txn_first_offset)
+            raise not_transactional(producer_id, producer.txn_first_offset)
 
     def check_marker(
         self,
@@ -178,7 +179,7 @@ class ProducerStateManager:
             and producer.txn_first_offset >= 0
         )
         if stale:
-            raise _fenced(producer_id, epoch, producer.epoch)
+            raise fenced(producer_id, epoch, producer.epoch)
         if coordinator_epoch < producer.coordinator_epoch:
             raise BrokerError(
                 ErrorCode.TRANSACTION_COORDINATOR_FENCED,
@@ -208,7 +209,7 @@ class ProducerStateManager:
         """
         producer = self.producers.get(producer_id)
         if producer is not None and epoch < producer.epoch:
-            raise _fenced(producer_id, epoch, producer.epoch)
+            raise fenced(producer_id, epoch, producer.epoch)
         if self.has_open_transaction(producer_id, epoch):
             return None
         return self.verifications.start(
@@ -226,8 +227,8 @@ class ProducerStateManager:
             return
         producer = self.producers.get(producer_id)
         if producer is not None and epoch < producer.epoch:
-            raise _fenced(producer_id, epoch, producer.epoch)
-        raise _not_verified(producer_id, epoch)
+            raise fenced(producer_id, epoch, producer.epoch)
+        raise not_verified(producer_id, epoch)
 
     # -- what was written ----------------------------------------------------------------------------
 
@@ -432,30 +433,3 @@ class ProducerStateManager:
         self.restore(entries)
         self.remove_expired(now_ms)
         return True
-
-
-def _fenced(producer_id: ProducerId, epoch: ProducerEpoch, newest: ProducerEpoch) -> BrokerError:
-    return BrokerError(
-        ErrorCode.INVALID_PRODUCER_EPOCH, f"producer {producer_id}: epoch {epoch} is fenced by epoch {newest}"
-    )
-
-
-def _out_of_order(producer_id: ProducerId, epoch: ProducerEpoch, sequence: int, expected: int) -> BrokerError:
-    return BrokerError(
-        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
-        f"producer {producer_id} epoch {epoch}: sequence {sequence} where {expected} was due",
-    )
-
-
-def _not_verified(producer_id: ProducerId, epoch: ProducerEpoch) -> BrokerError:
-    return BrokerError(
-        ErrorCode.INVALID_TXN_STATE,
-        f"producer {producer_id} epoch {epoch}: the partition is not part of a transaction that is under way",
-    )
-
-
-def _not_transactional(producer_id: ProducerId, txn_first_offset: Offset) -> BrokerError:
-    return BrokerError(
-        ErrorCode.INVALID_TXN_STATE,
-        f"producer {producer_id}: batch outside the transaction open since offset {txn_first_offset}",
-    )

@@ -1,27 +1,33 @@
 """Produce: append each partition's batch, and answer when it is as safe as `acks` asks for.
 
 Versions 3–13. 3: one v2 batch per partition. 5: log start offset. 7: zstd. 8: record errors (KIP-467).
-9: flexible. 10: current leader (KIP-951). 11, 12: transactions (KIP-890). 13: topic ids.
+9: flexible. 10: current leader (KIP-951). 11: TRANSACTION_ABORTABLE (KIP-890). 12: the broker adds the partition to the
+transaction. 13: topic ids.
 
 `acks=0` is not answered at all; a refusal then ends the connection, as the only way to tell the producer.
 `acks=1` is answered after the append, `acks=all` when the high watermark has passed the batch; either waits for the
 flush where the topic demands one.
+
+Transactions: the first batch of one on a partition waits for the coordinator's word (`logd.transaction_inquiry`), and
+meanwhile nothing further of its connection is worked off: sequences must not be overtaken. What comes while the
+transaction is open there costs no more than any other batch.
 Source: apache/kafka core/…/server/KafkaApis.scala, ReplicaManager.scala.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from logd.authorisation import Operation, ResourceType, allow_all
+from logd.authorisation import allow_all
 from logd.context import RequestContext
 from logd.delayed import ProduceWait
+from logd.handlers.produce_request import ACKS, LOW_ATTRIBUTES_POSITION, inquiry_of, keep_records, topic_name
 from protocol.compression import Codec
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.messages.produce import ProduceRequest, ProduceResponse
 from protocol.record_validation import InvalidRecords
 from protocol.records import (
-    ATTRIBUTES_POSITION,
     CODEC_MASK,
     HEADER_SIZE,
     MAGIC,
@@ -36,35 +42,67 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.connection import Connection
     from logd.replicas import LocalPartition
+    from logd.transaction_inquiry import Inquiry
     from protocol.produce_shape import ProduceShape
     from protocol.types import TimestampMs
     from replication.ports import AppendResult
 
 API_KEY: Final = ProduceRequest.API_KEY
 
-_ACKS: Final = (-1, 0, 1)
 _CLIENT: Final = AppendOrigin.CLIENT
 _FIRST_VERSION_WITH_ZSTD: Final = 7
-_FIRST_VERSION_WITH_TOPIC_IDS: Final = 13
-_LOW_ATTRIBUTES_POSITION: Final = ATTRIBUTES_POSITION + 1
-#: The client id with which an operator's tools may write to internal topics.
-_ADMIN_CLIENT_ID: Final = "__admin_client"
-
 _REFUSED_UNANSWERED: Final = "a batch sent with acks=0 was refused"
 
 _Data = ProduceRequest.PartitionProduceData
 _Answer = ProduceResponse.PartitionProduceResponse
 
 
-def handle(broker: Broker, request: ProduceRequest, context: RequestContext) -> ProduceResponse | None:
+def handle(
+    broker: Broker, request: ProduceRequest, context: RequestContext
+) -> ProduceResponse | Awaitable[ProduceResponse | None] | None:
     """Append what the request holds; None when the answer comes later, or never."""
-    appends = _Appends(broker, request, context)
-    response = ProduceResponse()
-    for topic in request.topic_data:
-        response.responses.append(appends.topic(topic))
+    try:
+        inquiry = inquiry_of(broker, request, context)
+    except BrokerError as refusal:
+        return _refuse_all(request, refusal)
+    if inquiry is not None and inquiry.start():
+        return _ask_first(broker, request, context, inquiry)
+    appends = _Appends(broker, request, context, broker.moved, inquiry)
+    response = appends.response()
     if request.acks == 0:
         if appends.refused:
             raise ProtocolViolation(_REFUSED_UNANSWERED)
+        return None
+    if not appends.waits:
+        return response
+    _park(broker, context, response, appends.waits, request.timeout_ms)
+    return None
+
+
+def _ask_first(
+    broker: Broker, request: ProduceRequest, context: RequestContext, inquiry: Inquiry
+) -> Awaitable[ProduceResponse | None]:
+    """Hold what comes behind the request, and keep its records beyond its frame, until the coordinator has answered."""
+    context.connection.hold()
+    keep_records(request)
+    return _append_when_verified(broker, request, context, inquiry)
+
+
+async def _append_when_verified(
+    broker: Broker, request: ProduceRequest, context: RequestContext, inquiry: Inquiry
+) -> ProduceResponse | None:
+    try:
+        await inquiry.ask()
+        if context.closed:
+            return None
+        appends = _Appends(broker, request, context, broker.state_changed, inquiry)
+        response = appends.response()
+    finally:
+        context.connection.release()
+    if request.acks == 0:
+        if appends.refused:
+            context.connection.refuse(ProtocolViolation(_REFUSED_UNANSWERED))
+        context.leave_unanswered()
         return None
     if not appends.waits:
         return response
@@ -76,7 +114,7 @@ def has_short_way(broker: Broker, request: ProduceRequest) -> bool:
     """Whether a request passes all checks that look at neither its records nor its partition: `handle_alike` makes
     none of them again.
     """
-    return request.acks in _ACKS and not any(
+    return request.acks in ACKS and not any(
         (topic.name or broker.topic_name(topic.topic_id)) in INTERNAL_TOPICS for topic in request.topic_data
     )
 
@@ -88,14 +126,20 @@ def handle_alike(
 
     False, with nothing done, when the ordinary way has to look at it; it is then refused there, if at all.
     """
-    if len(batch) < HEADER_SIZE or batch[_LOW_ATTRIBUTES_POSITION] & TRANSACTIONAL_BIT:
+    if len(batch) < HEADER_SIZE or (
+        batch[LOW_ATTRIBUTES_POSITION] & TRANSACTIONAL_BIT
+        # Else the log itself refuses what begins a transaction, and the ordinary way asks the coordinator.
+        and not (shape.is_transactional and broker.config.transaction_partition_verification_enable)
+    ):
         return False
     topic = shape.topic_name or broker.topic_name(shape.topic_id)
     if topic is None or broker.authorise is not allow_all:
         return False
     acks = shape.acks
     try:
-        partition, result = _append_batch(broker, topic, shape.index, batch, acks, broker.now_ms())
+        partition, result = _append_batch(
+            broker, topic, shape.index, batch, acks, broker.now_ms(), broker.moved
+        )
     except BrokerError as error:
         return _refuse_alike(connection, shape, correlation_id, error)
     log_start_offset = partition.log.log_start_offset
@@ -150,20 +194,36 @@ def _response_alike(shape: ProduceShape, answer: _Answer) -> ProduceResponse:
 class _Appends:
     """The appends of one request: what was refused, and what is appended and not yet safe."""
 
-    __slots__ = ("_broker", "_context", "_now_ms", "_request", "refused", "waits")
+    __slots__ = ("_broker", "_context", "_inquiry", "_moved", "_now_ms", "_request", "refused", "waits")
 
-    def __init__(self, broker: Broker, request: ProduceRequest, context: RequestContext) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        request: ProduceRequest,
+        context: RequestContext,
+        moved: Callable[[LocalPartition], None],
+        inquiry: Inquiry | None,
+    ) -> None:
         self._broker = broker
         self._request = request
         self._context = context
+        self._moved = moved
+        self._inquiry = inquiry
         self._now_ms = broker.now_ms()
         self.refused = False
         self.waits: list[tuple[ProduceWait, _Answer]] = []
 
-    def topic(self, topic: ProduceRequest.TopicProduceData) -> ProduceResponse.TopicProduceResponse:
+    def response(self) -> ProduceResponse:
+        """Append it all."""
+        response = ProduceResponse()
+        for topic in self._request.topic_data:
+            response.responses.append(self._topic(topic))
+        return response
+
+    def _topic(self, topic: ProduceRequest.TopicProduceData) -> ProduceResponse.TopicProduceResponse:
         answers = [_Answer(index=data.index) for data in topic.partition_data]
         try:
-            name = self._topic_name(topic)
+            name = topic_name(self._broker, self._request, self._context, topic)
         except BrokerError as error:
             # Not kept: its traceback would keep this frame, and that the whole request.
             for answer in answers:
@@ -182,23 +242,6 @@ class _Appends:
         self.refused = True
         _refuse(answer, error)
 
-    def _topic_name(self, topic: ProduceRequest.TopicProduceData) -> str:
-        """Raises: BrokerError for what makes every batch of the topic fail."""
-        request, context = self._request, self._context
-        name: str | None = topic.name
-        if context.version >= _FIRST_VERSION_WITH_TOPIC_IDS:
-            name = self._broker.topic_name(topic.topic_id)
-            if name is None:
-                raise BrokerError(ErrorCode.UNKNOWN_TOPIC_ID)
-        assert name is not None
-        if request.acks not in _ACKS:
-            raise BrokerError(ErrorCode.INVALID_REQUIRED_ACKS)
-        if not self._broker.authorise(context, Operation.WRITE, ResourceType.TOPIC, name):
-            raise BrokerError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
-        if name in INTERNAL_TOPICS and context.client_id != _ADMIN_CLIENT_ID:
-            raise BrokerError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is internal: clients only read it.")
-        return name
-
     def _append(self, topic: str, data: _Data, answer: _Answer) -> None:
         """Raises: BrokerError when the batch is refused; nothing of it is in the log then."""
         batch = data.records
@@ -206,27 +249,30 @@ class _Appends:
             raise BrokerError(ErrorCode.INVALID_RECORD, "There is no record batch.")
         assert isinstance(batch, memoryview)
         if len(batch) >= HEADER_SIZE and batch[MAGIC_POSITION] == MAGIC:
-            self._check_attributes(batch[_LOW_ATTRIBUTES_POSITION])
+            attributes = batch[LOW_ATTRIBUTES_POSITION]
+            if attributes & CODEC_MASK == Codec.ZSTD and self._context.version < _FIRST_VERSION_WITH_ZSTD:
+                raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+            if attributes & TRANSACTIONAL_BIT and self._inquiry is not None:
+                self._inquiry.admit(topic, data.index)
         acks = self._request.acks
-        partition, result = _append_batch(self._broker, topic, data.index, batch, acks, self._now_ms)
+        partition, result = _append_batch(
+            self._broker, topic, data.index, batch, acks, self._now_ms, self._moved
+        )
         answer.base_offset = result.base_offset
         answer.log_append_time_ms = result.log_append_time
         answer.log_start_offset = partition.log.log_start_offset
         if acks and not partition.has_acknowledged(result, acks):
             self.waits.append((ProduceWait(partition, result, acks), answer))
 
-    def _check_attributes(self, attributes: int) -> None:
-        if attributes & CODEC_MASK == Codec.ZSTD and self._context.version < _FIRST_VERSION_WITH_ZSTD:
-            raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
-        if attributes & TRANSACTIONAL_BIT:
-            if self._request.transactional_id is None:
-                raise BrokerError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-            # Without a transaction coordinator nobody has added the partition to a transaction.
-            raise BrokerError(ErrorCode.INVALID_TXN_STATE)
-
 
 def _append_batch(
-    broker: Broker, topic: str, index: int, batch: memoryview, acks: int, now_ms: TimestampMs
+    broker: Broker,
+    topic: str,
+    index: int,
+    batch: memoryview,
+    acks: int,
+    now_ms: TimestampMs,
+    moved: Callable[[LocalPartition], None],
 ) -> tuple[LocalPartition, AppendResult]:
     """Raises: BrokerError when the batch is refused; nothing of it is in the log then."""
     partition = broker.partition(topic, index)
@@ -234,9 +280,9 @@ def _append_batch(
         result = partition.append(batch, acks=acks, now_ms=now_ms, origin=_CLIENT)
     except StorageError as error:
         raise broker.storage_failed(partition, error) from error
-    broker.moved(partition)
     if result.flush_to >= 0:
         broker.flusher.request(partition)
+    moved(partition)
     return partition, result
 
 
@@ -252,6 +298,22 @@ def _park(
     broker.delayed.park_produce(
         [wait for wait, _ in waits], timeout_ms, lambda: _answer_waits(context, response, waits)
     )
+
+
+def _refuse_all(request: ProduceRequest, error: BrokerError) -> ProduceResponse:
+    if request.acks == 0:
+        raise ProtocolViolation(_REFUSED_UNANSWERED) from error
+    response = ProduceResponse()
+    for topic in request.topic_data:
+        answers = [_Answer(index=data.index) for data in topic.partition_data]
+        for answer in answers:
+            _refuse(answer, error)
+        response.responses.append(
+            ProduceResponse.TopicProduceResponse(
+                name=topic.name, topic_id=topic.topic_id, partition_responses=answers
+            )
+        )
+    return response
 
 
 def _refuse(answer: _Answer, error: BrokerError) -> None:

@@ -236,6 +236,14 @@ async def check_producer_expiration(node: Node, client: Client, change: Setter) 
     await eventually(lambda: not log_of(node).producers.entries())
 
 
+async def check_partition_verification(node: Node, client: Client, change: Setter) -> None:
+    """Without a coordinator nothing is verified: only who need not ask may write."""
+    batch = make_batch(producer_id=5, producer_epoch=0, base_sequence=0, transactional=True)
+    assert (await send(client, batch, transactional_id="x")).error_code == ErrorCode.INVALID_TXN_STATE
+    await change("false")
+    assert (await send(client, batch, transactional_id="x", version=11)).error_code == 0
+
+
 async def is_served(node: Node) -> bool:
     """Whether a further client gets an answer."""
     peer = await node.peer()
@@ -334,6 +342,7 @@ CHECKS: dict[str, Check] = {
     "message.max.bytes": check_message_max_bytes,
     "min.insync.replicas": check_min_insync_replicas,
     "producer.id.expiration.ms": check_producer_expiration,
+    "transaction.partition.verification.enable": check_partition_verification,
 }
 TOPIC_NAMES = {key.synonym: key.name for key in TOPIC_KEYS if key.synonym and not key.without_effect}
 

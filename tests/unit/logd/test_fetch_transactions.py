@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from protocol.control_records import end_txn_marker
-from storage.log import AppendOrigin
-from tests.support.logs import NOW_MS, make_batch
+from tests.support import partition_transactions as transactions
+from tests.support.logs import make_batch
 from tests.support.node import (
     LONG_MS,
     Node,
@@ -21,25 +20,19 @@ from tests.support.node_talk import (
     parked,
     topic_with,
 )
+from tests.support.partition_transactions import write_in_transaction
 
 COMMITTED = 1
 
 
 def add_transaction(node: Node, producer_id: int, count: int) -> None:
     batch = make_batch(count, producer_id=producer_id, producer_epoch=0, base_sequence=0, transactional=True)
-    node.partition("t").append(memoryview(batch), acks=1, now_ms=NOW_MS, origin=AppendOrigin.CLIENT)
+    write_in_transaction(node.partition("t"), batch)
 
 
 def end_transaction(node: Node, producer_id: int, *, committed: bool) -> None:
-    marker = end_txn_marker(
-        committed=committed,
-        producer_id=producer_id,
-        producer_epoch=0,
-        coordinator_epoch=0,
-        timestamp_ms=NOW_MS,
-    )
     partition = node.partition("t")
-    partition.append(memoryview(marker), acks=-1, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
+    transactions.end_transaction(partition, producer_id, committed=committed)
     node.broker.delayed.partition_moved(partition)
 
 
@@ -79,7 +72,7 @@ def test_aborted_transactions_are_named_where_their_records_are_read() -> None:
         end_transaction(node, 8, committed=True)
         await append(client)
         batch = make_batch(producer_id=7, producer_epoch=0, base_sequence=3, transactional=True)
-        node.partition("t").append(memoryview(batch), acks=1, now_ms=NOW_MS, origin=AppendOrigin.CLIENT)
+        write_in_transaction(node.partition("t"), batch)
         end_transaction(node, 7, committed=False)
 
         async def aborted(offset: int, **fields: Any) -> list[tuple[int, int]]:

@@ -121,11 +121,6 @@ REFUSED = [
     pytest.param(make_batch(size=1_048_589), CODE.MESSAGE_TOO_LARGE, id="too large"),
     pytest.param(make_batch(timestamp_ms=NOW_MS + 3_600_001), CODE.INVALID_TIMESTAMP, id="from the future"),
     pytest.param(
-        make_batch(transactional=True, producer_id=1, producer_epoch=0, base_sequence=0),
-        CODE.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        id="transactional without id",
-    ),
-    pytest.param(
         make_batch(producer_id=1, producer_epoch=0, base_sequence=30),
         CODE.OUT_OF_ORDER_SEQUENCE_NUMBER,
         id="sequence",
@@ -234,22 +229,6 @@ def test_records_are_named_where_the_version_can_say_it(version: int) -> None:
         else:
             assert named == [1, 3]
             assert answer.error_message and all(row.batch_index_error_message for row in answer.record_errors)
-
-    play(scenario)
-
-
-def test_transactional_data_is_refused_while_nobody_coordinates_transactions() -> None:
-    async def scenario(node: Node) -> None:
-        client = await node.client()
-        await client.create_topic("t")
-        batch = make_batch(transactional=True, producer_id=1, producer_epoch=0, base_sequence=0)
-        for _ in range(3):
-            answer = await send(client, batch, transactional_id="x")
-            assert answer.error_code == CODE.INVALID_TXN_STATE
-        assert node.partition("t").log.log_end_offset == 0
-        # A transactional producer's plain batches are no reason to refuse it, nor a way around.
-        assert (await send(client, make_batch(), transactional_id="x")).error_code == 0
-        assert (await send(client, batch, transactional_id="x")).error_code == CODE.INVALID_TXN_STATE
 
     play(scenario)
 

@@ -1,0 +1,139 @@
+"""One request's question to the transaction coordinator: are these partitions part of the transaction?
+
+A request is held while its question is out; what its partitions answer themselves, because the transaction is open
+there or because they refuse, nobody is asked about. A coordinator that is still ending the last transaction of a
+producer of version 2 is asked again for a short while: that ends soon, and the request need not come a second time.
+See `logd.transaction_verification`; source: apache/kafka core/…/server/ReplicaManager.scala.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from logd.transaction_verification import COORDINATOR_AWAY, TransactionSupport
+from protocol.errors import BrokerError, ErrorCode
+from protocol.types import TopicPartition
+
+if TYPE_CHECKING:
+    from logd.broker import Broker
+    from protocol.types import ProducerEpoch, ProducerId
+    from storage.verification import Verification
+
+
+class Inquiry:
+    """Call `include` for each partition, then `start`; `ask` if that says so; then `admit` before each append."""
+
+    __slots__ = (
+        "_broker",
+        "_codes",
+        "_producer_epoch",
+        "_producer_id",
+        "_refusals",
+        "_sequences",
+        "_support",
+        "_transactional_id",
+        "_verifications",
+    )
+
+    def __init__(
+        self,
+        broker: Broker,
+        transactional_id: str,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        support: TransactionSupport,
+    ) -> None:
+        self._broker = broker
+        self._transactional_id = transactional_id
+        self._producer_id = producer_id
+        self._producer_epoch = producer_epoch
+        self._support = support
+        self._sequences: dict[TopicPartition, int] = {}
+        self._verifications: dict[TopicPartition, Verification] = {}
+        """What the partitions keep, of those about which the coordinator is asked."""
+        self._refusals: dict[TopicPartition, BrokerError] = {}
+        """Of the partitions themselves."""
+        self._codes: Mapping[TopicPartition, ErrorCode] = {}
+        """What the coordinator said."""
+
+    def include(self, topic: str, index: int, base_sequence: int) -> None:
+        """A batch that begins with this sequence (-1: it has none) is to be written to the partition."""
+        self._sequences[TopicPartition(topic, index)] = base_sequence
+
+    def start(self) -> bool:
+        """See which partitions need the coordinator's word; whether any does."""
+        self._refusals.clear()
+        self._verifications.clear()
+        support, broker = self._support, self._broker
+        if not (support.adds_partitions or broker.config.transaction_partition_verification_enable):
+            return False
+        now_ms = broker.now_ms()
+        for topic_partition, base_sequence in self._sequences.items():
+            try:
+                partition = broker.partition(*topic_partition)
+                partition.check_leader(-1)
+                verification = partition.log.producers.start_verification(
+                    self._producer_id,
+                    self._producer_epoch,
+                    base_sequence,
+                    bumps_epoch=support.adds_partitions,
+                    now_ms=now_ms,
+                )
+            except BrokerError as refusal:
+                self._refusals[topic_partition] = refusal.with_traceback(None)
+            else:
+                if verification is not None:
+                    self._verifications[topic_partition] = verification
+        return bool(self._verifications)
+
+    async def ask(self) -> None:
+        """Wait for the coordinator's answer."""
+        config = self._broker.config
+        time = self._broker.loop.time
+        deadline = time() + config.add_partitions_to_txn_retry_backoff_max_ms / 1000
+        while True:
+            self._codes = await self._broker.transactions.add(
+                self._transactional_id,
+                self._producer_id,
+                self._producer_epoch,
+                tuple(self._verifications),
+                verify_only=not self._support.adds_partitions,
+            )
+            is_busy = ErrorCode.CONCURRENT_TRANSACTIONS in self._codes.values()
+            if not is_busy or not self._support.adds_partitions or time() >= deadline:
+                return
+            await asyncio.sleep(config.add_partitions_to_txn_retry_backoff_ms / 1000)
+            if not self.start():
+                self._codes = {}
+                return
+
+    def admit(self, topic: str, index: int) -> None:
+        """Let the batch of a partition come, to be appended in the same turn.
+
+        Raises: BrokerError with what the client is to be told instead.
+        """
+        topic_partition = TopicPartition(topic, index)
+        refusal = self._refusals.get(topic_partition)
+        if refusal is not None:
+            raise refusal
+        code = self._codes.get(topic_partition, ErrorCode.NONE)
+        if code:
+            raise self._refused(code)
+        verification = self._verifications.get(topic_partition)
+        if verification is not None:
+            producers = self._broker.partition(topic, index).log.producers
+            producers.admit(self._producer_id, self._producer_epoch, verification)
+
+    def _refused(self, code: ErrorCode) -> BrokerError:
+        told = self._support.code_for_client(code)
+        if told in COORDINATOR_AWAY or (
+            told is ErrorCode.CONCURRENT_TRANSACTIONS and not self._support.adds_partitions
+        ):
+            # Makes every producer try again, and none of them ask for metadata first.
+            told = ErrorCode.NOT_ENOUGH_REPLICAS
+        return BrokerError(
+            told,
+            f"It is not known that the partition is part of the transaction: the coordinator says {code.name}.",
+        )
