@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from protocol.api import APIS
-from tests.compat.conftest import AGAINST_KAFKA
 from tests.compat.scenarios import STEP_MS, T0, messages, plain
 from tests.support import java
 from tests.support.clients.confluent import ConfluentClient
@@ -25,13 +23,6 @@ pytestmark = [
     pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
 ]
 
-_FIND_COORDINATOR = 10
-# Turned on by the broker that serves groups: from then on a test that fails fails.
-with_groups = pytest.mark.xfail(
-    _FIND_COORDINATOR not in APIS and not AGAINST_KAFKA,
-    reason="the tool reads in a consumer group, and there are none yet",
-    strict=True,
-)
 EVERYTHING = [
     argument
     for part in ("timestamp", "partition", "offset", "headers", "key")
@@ -116,7 +107,6 @@ class TestConsoleConsumer:
         client.produce(topic, plain([b"a", b"b"]), codec="zstd", idempotent=True)
         assert consume(tool, topic, "earliest", 2, "--isolation-level", "read_committed") == ["a", "b"]
 
-    @with_groups
     def test_from_the_beginning_in_a_group(
         self, tool: KafkaTools, topic: str, client: ConfluentClient
     ) -> None:
@@ -209,7 +199,6 @@ class TestPerformanceTools:
         assert client.offset_range(topic) == (0, 2000)
         assert {len(each.message.value or b"") for each in client.consume(topic, 2000)} == {100}
 
-    @with_groups
     def test_consumer(self, tool: KafkaTools, topic: str, client: ConfluentClient) -> None:
         client.create_topic(topic)
         client.produce(topic, plain([b"x" * 100] * 500))
@@ -233,7 +222,6 @@ class TestVerifiableTools:
             b"7.%d" % number for number in range(20)
         ]
 
-    @with_groups
     def test_consumer(self, tool: KafkaTools, topic: str, client: ConfluentClient) -> None:
         client.create_topic(topic)
         client.produce(topic, messages(20))

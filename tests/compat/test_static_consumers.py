@@ -11,21 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import java
 from tests.support.broker import LogdBroker
+from tests.support.group_clients import parameters
 from tests.support.group_members import wait_until
 from tests.support.group_scene import Scene
 
-CLIENTS = [
-    "confluent-consumer",
-    pytest.param(
-        "java-consumer",
-        marks=[
-            pytest.mark.java,
-            pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
-        ],
-    ),
-]
+CLIENTS = parameters("consumer", static=True)
 SHORT_SESSION_MS = 1_500
 LONG_SESSION_MS = 60_000
 
@@ -55,11 +46,12 @@ def scene(broker: LogdBroker) -> Iterator[Scene]:
         yield scene
 
 
-def test_the_share_of_who_crashes_goes_to_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("client", parameters("consumer"))
+def test_the_share_of_who_crashes_goes_to_the_others(tmp_path: Path, client: str) -> None:
     with LogdBroker(tmp_path, properties=properties(SHORT_SESSION_MS)) as broker:
         scene = Scene(broker)
         with scene.group as group:
-            first, second = (group.join("confluent-consumer") for _ in range(2))
+            first, second = (group.join(client) for _ in range(2))
             group.settle(first, second)
             group.process(scene.produce(5))
             first.kill()
@@ -70,7 +62,8 @@ def test_the_share_of_who_crashes_goes_to_the_others(tmp_path: Path) -> None:
             assert scene.committed() == scene.ends
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+# franz-go 1.22.2 leaves without naming its instance, which Kafka refuses as well: until its session ends it is there.
+@pytest.mark.parametrize("client", parameters("consumer", static=True, without="franz-go-consumer"))
 def test_a_static_member_restarts_unnoticed(scene: Scene, client: str) -> None:
     group = scene.group
     stays = group.join(client, instance="stays")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from tests.support.clients.admin_port import Offer
 from tests.support.clients.port import ACKS, CODECS, Ability
 from tests.support.clients.registry import ENTRIES, ROOT, Entry
+from tests.support.group_clients import GROUP_CLIENTS
 
 DOCUMENT = ROOT / "docs" / "clients.md"
 _BEGIN = "<!-- client tables: written by `make docs` -->\n"
@@ -20,7 +21,7 @@ _LANGUAGES = {None: "Python", "java": "Java", "go": "Go", "node": "Node.js"}
 
 
 def render() -> str:
-    return f"\n{_records()}\n{_administration()}\n"
+    return f"\n{_records()}\n{_administration()}\n{_groups()}\n"
 
 
 def replaced(text: str) -> str:
@@ -52,6 +53,23 @@ def _administration() -> str:
     head = ("call", *(entry.name for entry in with_admin))
     rows = ((offer.value, *(_mark(offer in entry.offers) for entry in with_admin)) for offer in Offer)
     return _table(head, rows)
+
+
+def _groups() -> str:
+    head = ("member of a group", "classic protocol", "consumer protocol (KIP-848)", "static members")
+    return _table(head, (_group_row(entry) for entry in ENTRIES))
+
+
+def _group_row(entry: Entry) -> tuple[str, ...]:
+    members = [client for client in GROUP_CLIENTS if client.entry == entry.name]
+    assignors = {client.protocol: ", ".join(client.strategies) for client in members}
+    static = [client.protocol for client in members if client.static]
+    return (
+        entry.name,
+        assignors.get("classic", "–"),
+        assignors.get("consumer", "–"),
+        ", ".join(static) or "–",
+    )
 
 
 def _mark(holds: bool) -> str:

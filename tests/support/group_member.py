@@ -2,11 +2,13 @@
 
     python -m tests.support.group_member CLIENT BOOTSTRAP GROUP TOPIC [name=value …]
 
-CLIENT is kafka-python, confluent, confluent-consumer (the protocol of KIP-848) or aiokafka; Java is a program of its
-own, ConsumerGroupMember.java. Options: `instance` (group instance id), `session` (timeout in ms), `strategy`.
+CLIENT is kafka-python, confluent, confluent-consumer (the protocol of KIP-848) or aiokafka. Clients in other languages
+take and tell the same: tests/compat/java/src/ConsumerGroupMember.java, tests/compat/go/member.go,
+tests/compat/node/member.js; tests/support/group_clients.py starts them all. Options: `instance` (group instance id),
+`session` (timeout in ms), `strategy`.
 It commits after every poll, leaves on SIGTERM, and tells what happens to it, a line each: `assigned 0,3`,
-`got PARTITION OFFSET`, `failed WHY`, `left`; confluent-kafka also `committed PARTITION OFFSET` once that is
-acknowledged; it and kafka-python `uncommitted WHY` where a rebalance or a restart of the broker was faster.
+`got PARTITION OFFSET`, `failed WHY`, `left`; confluent-kafka and franz-go also `committed PARTITION OFFSET` once that
+is acknowledged; they and kafka-python `uncommitted WHY` where a rebalance or a restart of the broker was faster.
 """
 
 from __future__ import annotations

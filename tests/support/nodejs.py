@@ -1,4 +1,4 @@
-"""The program with the Node.js clients: tests/compat/node, with the packages that its lock file pins.
+"""The programs with the Node.js clients: tests/compat/node, with the packages that its lock file pins.
 
 They lie in tests/compat/node/node_modules and are installed anew when package-lock.json is newer.
 """
@@ -19,13 +19,13 @@ _INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--logle
 
 
 @cache
-def command() -> Sequence[str]:
-    """The argument vector of the program; packages are installed first where that is still to do."""
+def command(program: str = "probe.js") -> Sequence[str]:
+    """The argument vector of a program; packages are installed first where that is still to do."""
     with toolchain.locked(HOME / "target" / "lock"):
         if not is_installed():
             toolchain.run_checked(_INSTALL, timeout=600, directory=HOME)
             _stamp().touch()
-    return ("node", str(HOME / "probe.js"))
+    return ("node", str(HOME / program))
 
 
 def is_installed() -> bool:

@@ -5,6 +5,7 @@
 //
 // Bytes are base64, null is null. `code` is Kafka's error code, or null where the client failed by itself.
 // tests/support/clients/probe.py is the other side. A call opens a client of its own and closes it.
+// With `member` as the first argument it is a member of a group instead: see member.go.
 package main
 
 import (
@@ -119,6 +120,9 @@ type failure struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "member" {
+		os.Exit(runMember(os.Args[2:]))
+	}
 	input, output := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	for {
 		var asked request

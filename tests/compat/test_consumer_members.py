@@ -1,0 +1,107 @@
+"""Clients in consumer groups (KIP-848): they share partitions, come and go, and find their commits again.
+
+Every member is a process. The broker assigns, so that clients of different make can always be in one group.
+test_static_consumers.py has what sessions are for.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import LogdBroker
+from tests.support.group_clients import GROUP_CLIENTS, parameters, together
+from tests.support.group_members import Member, wait_until
+from tests.support.group_scene import Scene
+
+CLIENTS = parameters("consumer")
+PAIRS = [together(client.name, client.name) for client in GROUP_CLIENTS if client.protocol == "consumer"]
+MIXED = together("confluent-consumer", "java-consumer", "franz-go-consumer")
+PROPERTIES = {
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "60000",
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    "group.consumer.heartbeat.interval.ms": "200",
+    "group.consumer.assignment.interval.ms": "0",
+    "offsets.topic.num.partitions": "4",
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogdBroker]:
+    with LogdBroker(tmp_path_factory.mktemp("members"), properties=PROPERTIES) as broker:
+        yield broker
+
+
+@pytest.fixture
+def scene(broker: LogdBroker) -> Iterator[Scene]:
+    scene = Scene(broker)
+    with scene.group:
+        yield scene
+
+
+@pytest.mark.parametrize("clients", [*PAIRS, MIXED])
+def test_members_share_the_partitions_and_commits_are_found_again(
+    scene: Scene, clients: Sequence[str]
+) -> None:
+    group = scene.group
+    members = [group.join(client) for client in clients]
+    group.settle(*members)
+    group.process(scene.produce(10))
+    for member in members:
+        member.leave()
+    wait_until(lambda: all(member.left for member in members))
+    assert scene.committed() == scene.ends
+    later = group.join(clients[0])
+    group.settle(later)
+    new = scene.produce(1)
+    group.process(new)
+    assert sorted(later.got) == sorted(new)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_who_comes_gets_a_share_and_who_leaves_gives_it_back_at_once(scene: Scene, client: str) -> None:
+    group = scene.group
+    first = group.join(client)
+    group.settle(first)
+    second = group.join(client)
+    group.settle(first, second)
+    third = group.join(client)
+    group.settle(first, second, third)
+    group.process(scene.produce(5))
+    second.leave()
+    group.settle(first, third)  # which waits for less than a session
+    group.process(scene.produce(5))
+
+
+@pytest.mark.go
+def test_franz_go_chooses_its_assignor(scene: Scene) -> None:
+    """With range, the first partitions are those of the member whose id comes first; each has a stretch of them."""
+    group = scene.group
+    members = [group.join("franz-go-consumer", strategy="range") for _ in range(2)]
+    group.settle(*members)
+    assert sorted(sorted(member.assigned) for member in members) == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("stop", [pytest.param("clean", marks=pytest.mark.full), "kill -9"])
+@pytest.mark.parametrize("clients", [*PAIRS, MIXED])
+def test_a_group_goes_on_when_the_broker_comes_back(
+    tmp_path: Path, clients: Sequence[str], stop: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with LogdBroker(tmp_path, properties=PROPERTIES, arguments=["--port", port]) as broker:
+        scene = Scene(broker)
+        with scene.group as group:
+            members: list[Member] = [group.join(client) for client in clients]
+            group.settle(*members)
+            group.process(scene.produce(5))
+            end: Callable[[], object] = broker.stop if stop == "clean" else broker.kill
+            end()
+            broker.restart()
+            group.process(scene.produce(5))
+            assert not any(member.failure for member in members)
