@@ -58,6 +58,8 @@ class ClassicClient(Client):
         """Of a leader: id and number of partitions of the topics that it assigned. Java's does not look at ids."""
         self.nudges = 0
         """How often its subscription changed."""
+        self._claimed: frozenset[Partition] = frozenset()
+        """What it told its leader that it owns, which gives that to nobody else before the next generation."""
         self._round = 0
         """Rises with every attempt to join; what belongs to an earlier one is of no interest."""
 
@@ -126,6 +128,7 @@ class ClassicClient(Client):
 
     def _subscription(self) -> bytes:
         owned: dict[str, list[int]] = {}
+        self._claimed = frozenset(self.positions)
         for partition in self.positions:
             owned.setdefault(partition.topic, []).append(partition.number)
         topic_partition = ConsumerProtocolSubscription.TopicPartition
@@ -204,7 +207,7 @@ class ClassicClient(Client):
             for partition in self.partitions_of(self.topics)
             if (partition.topic, partition.number) in shares
         }
-        lost = [partition for partition in self.positions if partition not in mine]
+        lost = self._claimed - mine  # what it dropped since it asked, too: nobody has it before it asks again
         self.give_up(lost)
         self.own(mine)
         if lost and self.cooperative:

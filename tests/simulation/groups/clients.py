@@ -174,7 +174,7 @@ class Client:
 
     def own(self, partitions: Iterable[Partition]) -> None:
         """Take over partitions, and find out where to begin."""
-        new = [partition for partition in partitions if partition not in self.positions]
+        new = sorted(partition for partition in partitions if partition not in self.positions)
         if new:
             self.sim.checker.takes_over(self, new, self.sim.clients)
             self.positions.update(dict.fromkeys(new))
