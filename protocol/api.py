@@ -93,6 +93,7 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(21, "DeleteRecords", "delete_records", (0, 2), flexible=2),
         _spec(22, "InitProducerId", "init_producer_id", (0, 5), flexible=2),
         _spec(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", (2, 4), flexible=4),
+        _spec(27, "WriteTxnMarkers", "write_txn_markers", (1, 2), flexible=1),
         _spec(29, "DescribeAcls", "describe_acls", (1, 3), flexible=2),
         _spec(30, "CreateAcls", "create_acls", (1, 3), flexible=2),
         _spec(31, "DeleteAcls", "delete_acls", (1, 3), flexible=2),

@@ -27,7 +27,8 @@ from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from coordinator.internal_records import RecordTypes
-    from coordinator.shard import Shard
+    from coordinator.runtime import Written
+    from coordinator.shard import Shard, TransactionMarker
     from logd.broker import Broker
     from logd.context import RequestContext
     from logd.coordination.waiters import Refused
@@ -174,6 +175,15 @@ class CoordinatorHost:
         index = self.partition_of(key)
         hosted = None if index is None else self._hosted.get(index)
         return None if hosted is None else hosted.runtime
+
+    def write_marker(self, index: int, marker: TransactionMarker, written: Written) -> None:
+        """Write the end of a transaction to a partition of the internal topic; see `ShardRuntime.write_marker`."""
+        hosted = self._hosted.get(index)
+        if hosted is None:
+            written(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            return
+        hosted.runtime.write_marker(marker, written, self._broker.now_ms())
+        self._arm_timer(hosted.runtime)
 
     # -- roles ---------------------------------------------------------------------------------------------
 

@@ -51,7 +51,14 @@ class LocalWriter:
         now_ms: TimestampMs,
     ) -> Offset:
         """Raises: BrokerError; nothing was written then."""
-        return self._append(_batch(records, producer, now_ms), now_ms)
+        batch = _batch(records, producer, now_ms)
+        try:
+            result = self._partition.append(
+                batch, acks=ACKS_ALL, now_ms=now_ms, origin=AppendOrigin.COORDINATOR
+            )
+        except StorageError as error:
+            raise self._broker.storage_failed(self._partition, error) from error
+        return self._appended(result)
 
     def append_marker(self, marker: TransactionMarker, now_ms: TimestampMs) -> Offset:
         """Raises: BrokerError; nothing was written then."""
@@ -62,19 +69,16 @@ class LocalWriter:
             coordinator_epoch=marker.coordinator_epoch,
             timestamp_ms=now_ms,
         )
-        return self._append(batch, now_ms)
-
-    def _append(self, batch: bytearray, now_ms: TimestampMs) -> Offset:
-        partition = self._partition
         try:
-            result = partition.append(
-                batch,
-                acks=ACKS_ALL,
-                now_ms=now_ms,
-                origin=AppendOrigin.COORDINATOR,
+            result = self._partition.append_marker(
+                batch, now_ms=now_ms, transaction_version=marker.transaction_version
             )
         except StorageError as error:
-            raise self._broker.storage_failed(partition, error) from error
+            raise self._broker.storage_failed(self._partition, error) from error
+        return self._appended(result)
+
+    def _appended(self, result: AppendResult) -> Offset:
+        partition = self._partition
         if result.flush_to >= 0:
             self._broker.flusher.request(partition)
         self._broker.state_changed(partition)

@@ -1,0 +1,73 @@
+"""Writing the end of a transaction to a partition that this node leads: for a coordinator here, or one from afar.
+
+A marker is written when it is in the log, and committed when the high watermark has passed it: only that is told as
+NONE. A coordinator that hears anything else, or nothing, sends it again; a marker that is there twice does no harm.
+Partitions of `__consumer_offsets` belong to the group coordinator, which makes pending offsets count, or drops them.
+Source: apache/kafka core/…/server/KafkaApis.scala.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from logd.delayed import ProduceWait
+from logd.groups import GROUP_TOPIC
+from protocol.control_records import end_txn_marker
+from protocol.errors import BrokerError, ErrorCode
+from replication.partition import ACKS_ALL
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from coordinator.shard import TransactionMarker
+    from logd.broker import Broker
+    from logd.replicas import LocalPartition
+    from protocol.types import TopicPartition
+
+#: How long a coordinator waits for other brokers (Kafka: request.timeout.ms).
+_COMMIT_TIMEOUT_MS: Final = 30_000
+
+
+def write_marker(
+    broker: Broker, where: TopicPartition, marker: TransactionMarker, written: Callable[[ErrorCode], None]
+) -> None:
+    """Write it; `written` is told what became of it once, perhaps before this returns.
+
+    NONE: it is committed. INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED: it is out of date. All other codes
+    may pass.
+    """
+    try:
+        partition = broker.partition(*where)
+        if where.topic == GROUP_TOPIC:
+            broker.groups.write_marker(where.partition, marker, written)
+            return
+        wait = _append(broker, partition, marker)
+    except BrokerError as refusal:
+        written(refusal.code)
+        return
+    if wait is None:
+        written(ErrorCode.NONE)
+        return
+    broker.delayed.park_produce(
+        [wait], _COMMIT_TIMEOUT_MS, lambda: written(ErrorCode.NONE if wait.error is None else wait.error)
+    )
+
+
+def _append(broker: Broker, partition: LocalPartition, marker: TransactionMarker) -> ProduceWait | None:
+    """What to wait for until it is committed; None when it is. Raises: BrokerError; nothing was written then."""
+    now_ms = broker.now_ms()
+    batch = end_txn_marker(
+        committed=marker.committed,
+        producer_id=marker.producer.producer_id,
+        producer_epoch=marker.producer.producer_epoch,
+        coordinator_epoch=marker.coordinator_epoch,
+        timestamp_ms=now_ms,
+    )
+    try:
+        result = partition.append_marker(batch, now_ms=now_ms, transaction_version=marker.transaction_version)
+    except StorageError as error:
+        raise broker.storage_failed(partition, error) from error
+    if result.flush_to >= 0:
+        broker.flusher.request(partition)
+    broker.state_changed(partition)
+    return None if partition.has_acknowledged(result, ACKS_ALL) else ProduceWait(partition, result, ACKS_ALL)
