@@ -77,12 +77,12 @@ def _decide(
         return _first(state, transactional_id, request.transaction_timeout_ms, now_ms, effects)
     if transaction.state in DECIDED:
         return ErrorCode.CONCURRENT_TRANSACTIONS
-    given_up = state.exchanges.given_up_for(transactional_id, transaction.identity)
-    if claimed is not None and not _may_be(transaction, claimed, given_up):
+    if claimed is not None and not _may_be(transaction, claimed):
         return ErrorCode.PRODUCER_FENCED
     if transaction.state is TransactionState.ONGOING:
         code = abort_and_fence(state, transactional_id, now_ms, effects)
         return code or ErrorCode.CONCURRENT_TRANSACTIONS
+    given_up = state.exchanges.given_up_for(transactional_id, transaction.identity)
     given = _next(state, transaction, claimed, given_up)
     if isinstance(given, ErrorCode):
         return given
@@ -109,12 +109,12 @@ def _first(
     return transaction.identity
 
 
-def _may_be(transaction: Transaction, claimed: Identity, given_up: Identity | None) -> bool:
+def _may_be(transaction: Transaction, claimed: Identity) -> bool:
     """Whether who claims to be somebody may be the current producer; the epoch is looked at later.
 
     The producer id before counts with its last epochs: the answer that told of the new one may have been lost.
     """
-    if claimed.producer_id == transaction.producer_id or claimed == given_up:
+    if claimed.producer_id == transaction.producer_id:
         return True
     return claimed.producer_id == transaction.previous_producer_id and is_exhausted(claimed.producer_epoch)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from coordinator.internal_records import TRANSACTION_RECORDS
 from coordinator.runtime import ShardRuntime
-from coordinator.shard import Call, Caller, CoordinatorRecord, EndTxnMarkers, MarkersAnswered
+from coordinator.shard import Call, Caller, CoordinatorRecord, Effects, EndTxnMarkers, MarkersAnswered
 from coordinator.transaction_config import TransactionConfig
 from coordinator.transaction_shard import TransactionShard
+from coordinator.transactions.records import propose
 from coordinator.transactions.transaction import Identity, Transaction
 from protocol.errors import ErrorCode
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
@@ -86,6 +87,13 @@ class TransactionWorld:
         """Lose the leadership, and all soft state with it, and come back in a later term."""
         self.runtime.resign()
         self.coordinator_epoch += 1
+        self.start()
+
+    def given(self, transaction: Transaction) -> None:
+        """Have the id be this, as if the log had said so all along."""
+        effects = Effects()
+        propose(self.shard.state, ID, transaction, effects)
+        self.writer.append(effects.records, None, self.now_ms)
         self.start()
 
     def replayed(self) -> TransactionShard:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pytest
 
 from coordinator.transactions.states import TransactionState
-from coordinator.transactions.transaction import Identity
+from coordinator.transactions.transaction import EPOCH_MAX, Identity
 from protocol.errors import ErrorCode
 from tests.support.transactions import P0, P1, TransactionWorld
 
@@ -64,6 +64,7 @@ WHO: dict[str, Callable[[Identity], Identity | None]] = {
     "before": lambda current: Identity(current.producer_id, 1),
     "older": lambda current: Identity(current.producer_id, 0),
     "ahead": lambda current: Identity(current.producer_id, 3),
+    "last": lambda current: Identity(current.producer_id, EPOCH_MAX - 1),
     "stranger": lambda current: Identity(current.producer_id + 77, 2),
 }
 
@@ -106,6 +107,7 @@ TOLD: dict[tuple[str, str], tuple[Outcome, ...]] = {
     ("commit 5", "before"): (PF, PF, CT, CT, SAME, ITS),
     ("commit 5", "older"): (PF, PF, CT, CT, PF, PF),
     ("commit 5", "ahead"): (PF, PF, CT, CT, PF, PF),
+    ("commit 5", "last"): (PF, PF, CT, CT, PF, PF),
     ("commit 5", "stranger"): (MAP, MAP, CT, CT, MAP, MAP),
     ("abort 5", "current"): (NEXT, NEXT, CT, CT, NEXT, NEXT),
     ("abort 5", "before"): (PF, PF, CT, CT, ITS, SAME),
