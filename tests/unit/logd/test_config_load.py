@@ -268,6 +268,7 @@ def test_internal_segment_bytes_goes_below_the_bound() -> None:
         ({"compression.gzip.level": "0"}, "1 to 9, or -1"),
         ({"min.cleanable.dirty.ratio": "1.5"}, "0 to 1"),
         ({"min.cleanable.dirty.ratio": "nan"}, "expected a number"),
+        ({"min.cleanable.dirty.ratio": "INF"}, "invalid value inf"),
     ],
 )
 def test_bad_topic_configs(overrides: dict[str, str | None], expected: str) -> None:
