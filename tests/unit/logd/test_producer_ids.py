@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -46,6 +47,54 @@ def test_ids_come_in_order_and_blocks_when_they_run_out() -> None:
         assert producer_ids.next_now() == 202
         assert producer_ids.next_now() is None
         assert blocks.asked == 2
+
+    asyncio.run(scenario())
+
+
+def test_who_cannot_wait_has_a_block_fetched() -> None:
+    async def scenario() -> None:
+        blocks = Blocks()
+        producer_ids = ids(blocks)
+        for _ in range(3):
+            producer_ids.fetch()
+        assert not producer_ids.has_next
+        await asyncio.sleep(0.001)
+        assert (blocks.asked, producer_ids.has_next) == (1, True)
+        producer_ids.fetch()
+        await asyncio.sleep(0.001)
+        assert blocks.asked == 1
+        assert producer_ids.next_now() == 100
+
+    asyncio.run(scenario())
+
+
+def test_a_block_that_nobody_waits_for_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        blocks = Blocks()
+        blocks.fails = True
+        producer_ids = ids(blocks)
+        producer_ids.fetch()
+        await asyncio.sleep(0.001)
+        blocks.fails = False
+        producer_ids.fetch()
+        await asyncio.sleep(0.001)
+        assert producer_ids.next_now() == 200
+
+    asyncio.run(scenario())
+    gc.collect()
+    assert not caplog.records
+
+
+def test_who_waits_for_a_stock_finds_an_id_at_once() -> None:
+    async def scenario() -> None:
+        producer_ids = ids(Blocks())
+
+        async def one() -> int | None:
+            await producer_ids.stock()
+            return producer_ids.next_now()
+
+        taken = await asyncio.gather(*(one() for _ in range(7)))
+        assert None not in taken and len(set(taken)) == 7
 
     asyncio.run(scenario())
 
