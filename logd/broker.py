@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from logd.authorisation import Authorise, allow_all
 from logd.config.rules import PropertyRules
+from logd.coordination.coordinators import Coordinators
 from logd.delayed import DelayedQueue
 from logd.directory_failures import DirectoryFailures
 from logd.dispatch import Dispatcher
@@ -34,7 +35,6 @@ from logd.replicas import LocalPartition, Replicas
 from logd.server import Server
 from logd.settings_watcher import SettingsWatcher, server_limits
 from logd.start_failures import not_bound, not_recovered
-from logd.transaction_verification import NobodyToAsk, TransactionVerifier
 from protocol.errors import BrokerError
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import Controller
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from logd.connection import Connection
     from logd.coordination.host import CoordinatorHost
     from logd.take_over import TakeOver
+    from logd.transactions import TransactionCoordinator
     from replication.metadata_ports import MetadataStore
     from storage.data_directory import DataDirectory
     from storage.fs import FileSystem
@@ -87,6 +88,7 @@ class Broker:
         self.producer_ids: ProducerIds
         self.stopped = asyncio.Event()
         """Set when the node is to stop."""
+        self._coordinators = Coordinators(self)
         self._fs = fs
         self._manager = LogManager(
             fs,
@@ -108,8 +110,6 @@ class Broker:
         self.failure = ""
         """Why the node stops by itself, or did not stop cleanly; empty while all is well."""
         self._metadata_failure: Exception | None = None
-        self._groups: CoordinatorHost | None = None
-        self._transactions: TransactionVerifier = NobodyToAsk()
         self._moved: set[LocalPartition] = set()
         self._endpoints: dict[str, tuple[str, int]] = {}
 
@@ -130,18 +130,13 @@ class Broker:
 
     @property
     def groups(self) -> CoordinatorHost:
-        """The group coordinator; a node without groups never loads it."""
-        if self._groups is None:
-            from logd.groups import group_host  # noqa: PLC0415 - see above
-
-            self._groups = group_host(self)
-            self._groups.start()
-        return self._groups
+        """The group coordinator."""
+        return self._coordinators.groups
 
     @property
-    def transactions(self) -> TransactionVerifier:
-        """The transaction coordinator, as partitions ask it."""
-        return self._transactions
+    def transactions(self) -> TransactionCoordinator:
+        """The transaction coordinator."""
+        return self._coordinators.transactions
 
     def partition(self, topic: str, index: int) -> LocalPartition:
         """See `Replicas.get`."""
@@ -161,16 +156,12 @@ class Broker:
 
     def _role_changed(self, partition: LocalPartition) -> None:
         self.state_changed(partition)
-        if self._groups is not None and partition.topic_partition.topic == self._groups.topic_name:
-            self._groups.role_changed(partition)
+        self._coordinators.role_changed(partition)
 
     def reconfigure(self, config: BrokerConfig) -> None:
         """Put a new configuration into force, as far as it is not read where it is used."""
         self.config = config
-        if self._groups is not None:
-            from logd.groups import reconfigure_groups  # noqa: PLC0415 - a node without groups never loads it
-
-            reconfigure_groups(self._groups, config.values)
+        self._coordinators.reconfigure()
 
     def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
         """See `Replicas.storage_failed`."""
@@ -219,8 +210,7 @@ class Broker:
     async def stop(self) -> None:
         """Answer what is in hand, make everything durable and vouch for it."""
         self._server.refuse_new()
-        if self._groups is not None:
-            self._groups.stop()
+        self._coordinators.stop()
         self.delayed.expire_fetches()
         await self._server.stop(_DRAIN_S)
         self.delayed.expire_all()

@@ -1,24 +1,23 @@
-"""The group coordinator of this node: its topic, its settings and what it may know of other topics."""
+"""The group coordinator of this node: its topic and its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 from coordinator.group_shard import GroupShard
 from coordinator.internal_records import GROUP_RECORDS
 from logd.config.group_keys import group_config, group_values
+from logd.coordination.catalog import ImageCatalog
 from logd.coordination.host import CoordinatorHost, InternalTopic
 from logd.entropy import SystemEntropy
 from logd.group_settings import ImageGroupConfigs
+from replication.topic_names import GROUP_TOPIC
 
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.config.key import Value
-    from protocol.types import Offset
-    from replication.metadata_image import MetadataImage
-
-GROUP_TOPIC: Final = "__consumer_offsets"
+    from protocol.types import LeaderEpoch
 
 
 def group_host(broker: Broker) -> CoordinatorHost:
@@ -27,7 +26,7 @@ def group_host(broker: Broker) -> CoordinatorHost:
     entropy = SystemEntropy()
     own_configs = ImageGroupConfigs(broker.metadata.image)
 
-    def new_shard() -> GroupShard:
+    def new_shard(_leader_epoch: LeaderEpoch) -> GroupShard:
         return GroupShard(group_config(broker.config.values), catalog, entropy, own_configs)
 
     return CoordinatorHost(broker, _topic(broker), GROUP_RECORDS, new_shard)
@@ -53,36 +52,3 @@ def _topic(broker: Broker) -> InternalTopic:
             ("segment.bytes", str(values["offsets.topic.segment.bytes"])),
         ],
     )
-
-
-class ImageCatalog:
-    """A `coordinator.ports.TopicCatalog` over the metadata."""
-
-    __slots__ = ("_image",)
-
-    def __init__(self, image: MetadataImage) -> None:
-        self._image = image
-
-    @property
-    def version(self) -> Offset:
-        return self._image.offset
-
-    def topic_names(self) -> Collection[str]:
-        return self._image.topics.keys()
-
-    def topic_id(self, name: str) -> bytes | None:
-        topic = self._image.topics.get(name)
-        return None if topic is None else topic.topic_id
-
-    def topic_name(self, topic_id: bytes) -> str | None:
-        topic = self._image.topics_by_id.get(topic_id)
-        return None if topic is None else topic.name
-
-    def partition_count(self, name: str) -> int:
-        topic = self._image.topics.get(name)
-        return 0 if topic is None else len(topic.partitions)
-
-    def partition_racks(self, name: str, partition: int) -> Collection[str]:
-        state = self._image.topics[name].partitions[partition]
-        brokers = (self._image.brokers.get(node) for node in state.assigned_replicas)
-        return {broker.rack for broker in brokers if broker is not None and broker.rack is not None}

@@ -120,12 +120,12 @@ class TakeOver:
         return homes
 
     def _report(self) -> None:
-        """Say what was taken over, and what of it waits for somebody."""
+        """Say what was taken over, and what of it is still under way."""
         for topic_partition, opened in self._manager.logs.items():
             if opened.first_unstable_offset is not None:
-                log.warning(
+                log.info(
                     "a transaction of Kafka's is open topic=%s partition=%d offset=%d: consumers that read committed "
-                    "records stop there",
+                    "records stop there until its producer, or its time-out, ends it",
                     *topic_partition,
                     opened.first_unstable_offset,
                 )

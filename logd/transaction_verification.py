@@ -65,21 +65,6 @@ class TransactionSupport(NamedTuple):
         return code
 
 
-class NobodyToAsk:
-    """The `TransactionVerifier` of a node without a transaction coordinator: there are no transactions."""
-
-    async def add(
-        self,
-        transactional_id: str,
-        producer_id: ProducerId,
-        producer_epoch: ProducerEpoch,
-        partitions: Collection[TopicPartition],
-        *,
-        verify_only: bool,
-    ) -> Mapping[TopicPartition, ErrorCode]:
-        return dict.fromkeys(partitions, ErrorCode.INVALID_TXN_STATE)
-
-
 #: Codes of a coordinator that cannot be asked now. Older clients would not try again on them as they should.
 COORDINATOR_AWAY: Final = frozenset(
     {

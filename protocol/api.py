@@ -23,6 +23,8 @@ What the versions brought (KIP):
 - DescribeQuorum 1: times of the voters (836), 2: directory ids, endpoints (853).
 - UpdateFeatures 1: kinds of downgrades (778), 2: one answer for all (1022).
 - InitProducerId 3: epoch bump by the client (360); 4: PRODUCER_FENCED (588); 5: transactions, second version (890).
+- AddPartitionsToTxn 2, AddOffsetsToTxn 2, EndTxn 2: PRODUCER_FENCED (588); AddPartitionsToTxn 4, 5, AddOffsetsToTxn 4,
+  EndTxn 4, 5: transactions, second version (890).   ListTransactions 1: duration (994); 2: pattern (1152).
 - FindCoordinator 1: key types; 4: many keys (699); 6: share groups (932).
 - JoinGroup 4: the member id comes first (394); 5: static members (345); 7: protocol type (559); 8: reason (800); 9:
   the leader may be told not to assign (814).   SyncGroup 3, Heartbeat 3, LeaveGroup 3: static members (345); SyncGroup
@@ -93,6 +95,9 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(21, "DeleteRecords", "delete_records", (0, 2), flexible=2),
         _spec(22, "InitProducerId", "init_producer_id", (0, 5), flexible=2),
         _spec(23, "OffsetForLeaderEpoch", "offset_for_leader_epoch", (2, 4), flexible=4),
+        _spec(24, "AddPartitionsToTxn", "add_partitions_to_txn", (0, 5), flexible=3),
+        _spec(25, "AddOffsetsToTxn", "add_offsets_to_txn", (0, 4), flexible=3),
+        _spec(26, "EndTxn", "end_txn", (0, 5), flexible=3),
         _spec(27, "WriteTxnMarkers", "write_txn_markers", (1, 2), flexible=1),
         _spec(29, "DescribeAcls", "describe_acls", (1, 3), flexible=2),
         _spec(30, "CreateAcls", "create_acls", (1, 3), flexible=2),
@@ -117,6 +122,8 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(60, "DescribeCluster", "describe_cluster", (0, 2), flexible=0),
         _spec(61, "DescribeProducers", "describe_producers", (0, 0), flexible=0),
         _spec(64, "UnregisterBroker", "unregister_broker", (0, 0), flexible=0),
+        _spec(65, "DescribeTransactions", "describe_transactions", (0, 0), flexible=0),
+        _spec(66, "ListTransactions", "list_transactions", (0, 2), flexible=0),
         _spec(68, "ConsumerGroupHeartbeat", "consumer_group_heartbeat", (0, 1), flexible=0),
         _spec(69, "ConsumerGroupDescribe", "consumer_group_describe", (0, 1), flexible=0),
         _spec(74, "ListConfigResources", "list_config_resources", (0, 1), flexible=0),

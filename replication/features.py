@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GROUP_VERSION: Final = "group.version"
 METADATA_VERSION: Final = "metadata.version"
+TRANSACTION_VERSION: Final = "transaction.version"
 
 METADATA_LEVEL: Final = 30
 """Level of metadata.version that our records follow: Kafka 4.3-IV0."""
@@ -29,6 +30,7 @@ METADATA_LEVEL: Final = 30
 SUPPORTED_FEATURES: Final[Mapping[str, tuple[int, int]]] = {
     GROUP_VERSION: (0, 1),  # 1: the consumer groups of KIP-848
     METADATA_VERSION: (METADATA_LEVEL, METADATA_LEVEL),
+    TRANSACTION_VERSION: (0, 2),  # 1: records with tagged fields, 2: an epoch for each transaction (KIP-890)
 }
 """(lowest, highest) level of each feature that this version can work at, both inclusive."""
 

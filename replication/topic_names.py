@@ -10,7 +10,10 @@ from __future__ import annotations
 MAX_NAME_LENGTH = 249
 """Characters. With a partition number and the longest directory suffix the name still fits into 255 bytes."""
 
-INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+GROUP_TOPIC = "__consumer_offsets"
+TRANSACTION_TOPIC = "__transaction_state"
+
+INTERNAL_TOPICS = frozenset({GROUP_TOPIC, TRANSACTION_TOPIC, "__share_group_state"})
 """Topics that the broker keeps for itself; clients see them marked `is_internal`."""
 
 METADATA_TOPIC = "__cluster_metadata"

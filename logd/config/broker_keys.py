@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from logd.config.group_keys import GROUP_KEYS
 from logd.config.key import INT_MAX, LONG_MAX, ConfigKey
+from logd.config.transaction_keys import TRANSACTION_KEYS
 
 _HOUR_MS = 3_600_000
 
@@ -416,6 +417,8 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
     ),
     # -- groups ----------------------------------------------------------------------------------------------------
     *GROUP_KEYS,
+    # -- transactions ----------------------------------------------------------------------------------------------
+    *TRANSACTION_KEYS,
 )
 
 BROKER_KEYS_BY_NAME: dict[str, ConfigKey] = {key.name: key for key in BROKER_KEYS}

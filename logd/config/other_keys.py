@@ -241,21 +241,13 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         offsets.commit.timeout.ms int 5000
         offsets.load.buffer.size int 5242880
         offsets.topic.compression.codec int 0
+        transaction.state.log.load.buffer.size int 5242880
         """,
     ),
     *_group(
-        "there are no transactions yet",
+        "two-phase commit (KIP-939) is not stable in Kafka either",
         """
-        transaction.abort.timed.out.transaction.cleanup.interval.ms int 10000
-        transaction.max.timeout.ms int 900000
-        transaction.remove.expired.transaction.cleanup.interval.ms int 3600000
-        transaction.state.log.load.buffer.size int 5242880
-        transaction.state.log.min.isr int 2
-        transaction.state.log.num.partitions int 50
-        transaction.state.log.replication.factor short 3
-        transaction.state.log.segment.bytes int 104857600
         transaction.two.phase.commit.enable boolean false
-        transactional.id.expiration.ms int 604800000
         """,
     ),
     *_group(

@@ -27,8 +27,9 @@ from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from coordinator.internal_records import RecordTypes
+    from coordinator.ports import Outbox
     from coordinator.runtime import Written
-    from coordinator.shard import Shard, TransactionMarker
+    from coordinator.shard import MarkersAnswered, Shard, TransactionMarker
     from logd.broker import Broker
     from logd.context import RequestContext
     from logd.coordination.waiters import Refused
@@ -44,7 +45,11 @@ _TIMER_COARSENESS_MS: Final = 10
 
 _NEVER: Final = 1 << 62
 
-ShardFactory: TypeAlias = Callable[[], "Shard"]
+ShardFactory: TypeAlias = Callable[["LeaderEpoch"], "Shard"]
+"""Makes a shard for the term of this leader epoch."""
+
+OutboxFactory: TypeAlias = Callable[[Callable[["MarkersAnswered"], None]], "Outbox"]
+"""Makes the outbox of a shard; what comes of a send is told to the function that is handed in."""
 
 
 class InternalTopic(NamedTuple):
@@ -73,12 +78,19 @@ class CoordinatorHost:
     """The coordinator of one kind on this node."""
 
     def __init__(
-        self, broker: Broker, topic: InternalTopic, types: RecordTypes, new_shard: ShardFactory
+        self,
+        broker: Broker,
+        topic: InternalTopic,
+        types: RecordTypes,
+        new_shard: ShardFactory,
+        new_outbox: OutboxFactory | None = None,
     ) -> None:
+        """`new_outbox` is for shards that send."""
         self._broker = broker
         self._topic = topic
         self._types = types
         self._new_shard = new_shard
+        self._new_outbox = new_outbox
         self._hosted: dict[int, _Hosted] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ms = _NEVER
@@ -146,10 +158,14 @@ class CoordinatorHost:
 
     async def ask(self, key: str, request: Message, context: RequestContext) -> Message:
         """Put a question to the shard of `key`, and wait. Raises: BrokerError."""
+        return await self.ask_for(key, request, caller_of(context))
+
+    async def ask_for(self, key: str, request: Message, caller: Caller) -> Message:
+        """Put a question of `caller` to the shard of `key`, and wait. Raises: BrokerError."""
         runtime = self._runtime(key)
         if runtime is None:
             raise BrokerError(ErrorCode.NOT_COORDINATOR)
-        return await self._ask(runtime, request, context)
+        return await self._ask(runtime, request, caller)
 
     async def ask_all(self, request: Message, context: RequestContext) -> list[Message]:
         """Put a question to every shard on this node. Raises: BrokerError when any cannot answer yet.
@@ -159,15 +175,15 @@ class CoordinatorHost:
         answers = []
         for runtime in [hosted.runtime for hosted in self._hosted.values()]:
             try:
-                answers.append(await self._ask(runtime, request, context))
+                answers.append(await self._ask(runtime, request, caller_of(context)))
             except BrokerError as refusal:
                 if refusal.code is not ErrorCode.NOT_COORDINATOR:
                     raise
         return answers
 
-    async def _ask(self, runtime: ShardRuntime, request: Message, context: RequestContext) -> Message:
+    async def _ask(self, runtime: ShardRuntime, request: Message, caller: Caller) -> Message:
         pending = PendingResult()
-        runtime.call(Call(request, caller_of(context), pending), self._broker.now_ms())
+        runtime.call(Call(request, caller, pending), self._broker.now_ms())
         self._arm_timer(runtime)
         return await pending.result
 
@@ -223,8 +239,14 @@ class CoordinatorHost:
         def committed() -> None:
             hosted.runtime.high_watermark_moved()
 
+        def answered(news: MarkersAnswered) -> None:
+            hosted.runtime.handle(news, self._broker.now_ms())
+            self._arm_timer(hosted.runtime)
+
         writer = LocalWriter(self._broker, partition, committed)
-        hosted = _Hosted(partition, writer, ShardRuntime(self._new_shard(), writer, Returns()))
+        outbox = None if self._new_outbox is None else self._new_outbox(answered)
+        shard = self._new_shard(partition.leader_epoch)
+        hosted = _Hosted(partition, writer, ShardRuntime(shard, writer, Returns(), outbox))
         self._hosted[index] = hosted
         if partition.log.log_start_offset == partition.log.log_end_offset:
             hosted.runtime.loaded(self._broker.now_ms())

@@ -1,11 +1,10 @@
-"""InitProducerId: an identity for an idempotent producer.
+"""InitProducerId: an identity for an idempotent or transactional producer.
 
-Versions 0–5. 2: flexible. 3: the producer says which identity it had (KIP-360). 4: PRODUCER_FENCED. 5: transactions
-in their second version (KIP-890).
+Versions 0–5. 2: flexible. 3: the producer says which identity it had (KIP-360). 4: PRODUCER_FENCED (KIP-588). 5:
+TRANSACTION_ABORTABLE (KIP-890). Version 6, of two-phase commit (KIP-939), is not stable in Kafka.
 
-Without a transactional id every call gives a fresh id in epoch 0, whatever the producer had before. There is no
-transaction coordinator: a transactional id is refused with UNSUPPORTED_VERSION, which ends the producer at once,
-where a retriable code would leave it hanging. Clients rarely come so far: FindCoordinator is not served either.
+Without a transactional id every call gives a fresh id in epoch 0, whatever the producer had before. With one its
+coordinator decides: see `coordinator.transactions`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from protocol.messages.init_producer_id import InitProducerIdRequest, InitProduc
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
+    from protocol.messages.message import Message
     from protocol.types import ProducerId
 
 _NONE: Final = -1
@@ -28,31 +28,52 @@ _NONE: Final = -1
 
 def handle(
     broker: Broker, request: InitProducerIdRequest, context: RequestContext
-) -> InitProducerIdResponse | Awaitable[InitProducerIdResponse]:
+) -> Message | Awaitable[Message] | None:
     """Answer at once while the current block of ids lasts."""
     refusal = _refusal(broker, request, context)
     if refusal is not None:
-        return InitProducerIdResponse(error_code=refusal, producer_epoch=_NONE)
+        return _refused(refusal)
+    if request.transactional_id is not None:
+        if broker.producer_ids.has_next:
+            return broker.transactions.call(request.transactional_id, request, context, _refused)
+        return _ask_later(broker, request.transactional_id, request, context)
     producer_id = broker.producer_ids.next_now()
     return _answer_later(broker) if producer_id is None else _answer(producer_id)
 
 
 def _refusal(broker: Broker, request: InitProducerIdRequest, context: RequestContext) -> ErrorCode | None:
-    if request.transactional_id == "" or (request.producer_id == _NONE) != (request.producer_epoch == _NONE):
+    name = request.transactional_id
+    if name is None:
+        if not broker.authorise(context, Operation.IDEMPOTENT_WRITE, ResourceType.CLUSTER, CLUSTER_NAME):
+            return ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    elif not broker.authorise(context, Operation.WRITE, ResourceType.TRANSACTIONAL_ID, name):
+        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    if name == "" or (request.producer_id == _NONE) != (request.producer_epoch == _NONE):
         return ErrorCode.INVALID_REQUEST
-    if request.transactional_id is not None:
-        return ErrorCode.UNSUPPORTED_VERSION
-    if not broker.authorise(context, Operation.IDEMPOTENT_WRITE, ResourceType.CLUSTER, CLUSTER_NAME):
-        return ErrorCode.CLUSTER_AUTHORIZATION_FAILED
     return None
+
+
+async def _ask_later(
+    broker: Broker, transactional_id: str, request: InitProducerIdRequest, context: RequestContext
+) -> Message:
+    """The coordinator does not wait for ids: it is asked when there are some."""
+    try:
+        await broker.producer_ids.stock()
+        return await broker.transactions.ask(transactional_id, request, context)
+    except BrokerError as refusal:
+        return _refused(refusal.code)
 
 
 async def _answer_later(broker: Broker) -> InitProducerIdResponse:
     try:
         return _answer(await broker.producer_ids.next())
     except BrokerError as refusal:
-        return InitProducerIdResponse(error_code=refusal.code, producer_epoch=_NONE)
+        return _refused(refusal.code)
 
 
 def _answer(producer_id: ProducerId) -> InitProducerIdResponse:
     return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
+
+
+def _refused(code: ErrorCode) -> InitProducerIdResponse:
+    return InitProducerIdResponse(error_code=code, producer_epoch=_NONE)

@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 from logd.client import Client
-from logd.groups import GROUP_TOPIC
 from protocol.api import APIS
 from protocol.connection import PLAIN_REQUEST_BYTES_MAX
 from protocol.errors import BrokerError
 from protocol.messages.delete_topics import DeleteTopicsRequest
+from replication.topic_names import GROUP_TOPIC, TRANSACTION_TOPIC
 from tests.reliability.bystander import Bystander
 from tests.reliability.hostile_clean_up import remove_groups
 from tests.reliability.hostile_frames import FrameMaker, Target
@@ -53,7 +53,7 @@ async def set_up(address: tuple[str, int]) -> list[Target]:
     async with await Client.connect(*address) as client:
         await remove_groups(client)
         present = {str(topic.name): topic.topic_id for topic in (await client.metadata()).topics}
-        kept = (*TOPICS, GROUP_TOPIC)
+        kept = (*TOPICS, GROUP_TOPIC, TRANSACTION_TOPIC)
         junk = [name for name in present if name not in kept and not name.startswith("bystander")]
         if junk:
             states = [DeleteTopicsRequest.DeleteTopicState(name=name) for name in junk]

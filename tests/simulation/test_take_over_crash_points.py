@@ -67,7 +67,7 @@ def check_taken_over(disk: FileSystem, files: dict[str, bytes], before: Metadata
     identity = read_meta_properties(disk, "/data/meta.properties")
     assert identity is not None and identity.owner == OWNER_LOGD
     after = survey_metadata(disk, "/data").image
-    assert after.features == {"metadata.version": 30, "group.version": 1}
+    assert after.features == {"metadata.version": 30, "group.version": 1, "transaction.version": 2}
     for name, topic in before.topics.items():
         assert after.topics[name].topic_id == topic.topic_id
         assert after.topic_configs(name) == before.topic_configs(name)

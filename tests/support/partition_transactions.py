@@ -97,5 +97,5 @@ class Question(NamedTuple):
 def coordinated(node: Node, *codes: ErrorCode) -> FakeCoordinator:
     """Give a node a coordinator that answers as told."""
     coordinator = FakeCoordinator(*codes)
-    node.broker._transactions = coordinator
+    node.broker.transactions.add = coordinator.add  # type: ignore[method-assign]
     return coordinator

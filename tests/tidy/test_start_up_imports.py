@@ -27,6 +27,8 @@ NEVER_AT_START = {
     "unittest",
     "multiprocessing",
     "concurrent.futures.process",
+    "coordinator.group_shard",
+    "coordinator.transaction_shard",
     "logd.config.other_keys",
     "logd.config_help",
 }

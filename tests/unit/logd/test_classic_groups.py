@@ -101,8 +101,6 @@ def test_what_has_no_coordinator() -> None:
     async def scenario(node: Node) -> None:
         client = await node.client()
         for key_type, version, code in (
-            (TRANSACTION, 6, ErrorCode.COORDINATOR_NOT_AVAILABLE),
-            (TRANSACTION, 3, ErrorCode.COORDINATOR_NOT_AVAILABLE),
             (SHARE, 6, ErrorCode.INVALID_REQUEST),
             (SHARE, 5, ErrorCode.INVALID_REQUEST),
             (7, 4, ErrorCode.INVALID_REQUEST),

@@ -237,9 +237,9 @@ async def check_producer_expiration(node: Node, client: Client, change: Setter) 
 
 
 async def check_partition_verification(node: Node, client: Client, change: Setter) -> None:
-    """Without a coordinator nothing is verified: only who need not ask may write."""
+    """A coordinator that nobody looked for yet is away: only who need not ask may write."""
     batch = make_batch(producer_id=5, producer_epoch=0, base_sequence=0, transactional=True)
-    assert (await send(client, batch, transactional_id="x")).error_code == ErrorCode.INVALID_TXN_STATE
+    assert (await send(client, batch, transactional_id="x")).error_code == ErrorCode.NOT_ENOUGH_REPLICAS
     await change("false")
     assert (await send(client, batch, transactional_id="x", version=11)).error_code == 0
 

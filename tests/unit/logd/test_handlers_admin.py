@@ -1,6 +1,6 @@
 """Goal: administrative requests that change nothing here: who may ask, what failed disks look like, bounds on answers.
 
-What Kafka answers to the same requests is held against it in tests/compat/test_admin_answers.py.
+What Kafka answers to the same requests is held against it in tests/compat/test_answers.py.
 """
 
 from __future__ import annotations

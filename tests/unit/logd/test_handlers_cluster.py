@@ -44,10 +44,12 @@ def test_every_served_api_is_listed_with_its_range(version: int) -> None:
             assert {f.name: f.max_version_level for f in response.finalized_features} == {
                 "group.version": 1,
                 "metadata.version": 30,
+                "transaction.version": 2,
             }
             # A range from 0 on is shown to who can read it.
-            names = ["group.version", "metadata.version"] if version >= 4 else ["metadata.version"]
-            assert [f.name for f in response.supported_features] == names
+            names = {"group.version", "metadata.version", "transaction.version"}
+            shown = {f.name for f in response.supported_features}
+            assert shown == (names if version >= 4 else {"metadata.version"})
             assert response.finalized_features_epoch == broker.metadata.image.offset
 
     with_broker(scenario)
@@ -191,7 +193,7 @@ def test_a_former_identity_does_not_matter_without_a_transactional_id() -> None:
         ({"transactional_id": ""}, ErrorCode.INVALID_REQUEST),
         ({"producer_id": 5}, ErrorCode.INVALID_REQUEST),
         ({"producer_epoch": 5}, ErrorCode.INVALID_REQUEST),
-        ({"transactional_id": "tx", "transaction_timeout_ms": 1000}, ErrorCode.UNSUPPORTED_VERSION),
+        ({"transactional_id": "tx", "producer_id": 1}, ErrorCode.INVALID_REQUEST),
     ],
 )
 def test_refused_producers_get_no_id(fields: dict[str, Any], code: ErrorCode) -> None:

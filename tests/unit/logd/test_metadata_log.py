@@ -41,7 +41,11 @@ async def create(store: MetadataLog, name: str, partitions: int = 1) -> ErrorCod
 def test_a_new_cluster_starts_at_our_feature_level_with_its_broker() -> None:
     async def scenario() -> None:
         store = await start_store(MemoryFileSystem())
-        assert store.image.features == {"metadata.version": 30, "group.version": 1}
+        assert store.image.features == {
+            "metadata.version": 30,
+            "group.version": 1,
+            "transaction.version": 2,
+        }
         assert [broker.node_id for broker in store.image.live_brokers()] == [NODE_ID]
         assert store.epoch == 0
         await store.close()

@@ -421,11 +421,11 @@ def test_one_request_is_of_one_producer() -> None:
     play(scenario)
 
 
-def test_without_a_coordinator_there_are_no_transactions() -> None:
+def test_a_coordinator_that_nobody_looked_for_yet_is_away() -> None:
     async def scenario(node: Node) -> None:
         await (await node.client()).create_topic("t")
-        assert await say(node) is CODE.INVALID_TXN_STATE
-        assert await say(node) is CODE.INVALID_TXN_STATE
+        assert await say(node) is CODE.NOT_ENOUGH_REPLICAS
+        assert await say(node) is CODE.NOT_ENOUGH_REPLICAS
         assert node.partition("t").log.log_end_offset == 0
 
     play(scenario)

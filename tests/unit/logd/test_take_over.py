@@ -69,6 +69,9 @@ def fs(files: dict[str, bytes]) -> MemoryFileSystem:
     return copy_of(files)
 
 
+KEPT_FEATURES = {"metadata.version": 30, "group.version": 1, "transaction.version": 2}
+
+
 def owner(fs: FileSystem, directory: str = "/data") -> str:
     properties = read_meta_properties(fs, f"{directory}/meta.properties")
     assert properties is not None
@@ -88,7 +91,7 @@ def test_it_is_taken_over_once(fs: MemoryFileSystem, caplog: pytest.LogCaptureFi
     assert "topics=2 partitions=4 " in line and " configs=1 " in line
     assert owner(fs) == owner(fs, "/more") == OWNER_LOGD
     after = survey_metadata(fs, "/data").image
-    assert after.features == {"metadata.version": 30, "group.version": 1}
+    assert after.features == KEPT_FEATURES
     for topic in after.topics.values():
         for index, state in topic.partitions.items():
             former = before.topics[topic.name].partitions[index]
@@ -142,7 +145,14 @@ def test_settings_of_groups_go_on(fs: MemoryFileSystem) -> None:
 def test_a_lower_metadata_version_is_raised(fs: MemoryFileSystem) -> None:
     append(fs, [FeatureLevelRecord(name="metadata.version", feature_level=20)])
     assert refusal(fs) is None
-    assert survey_metadata(fs, "/data").image.features == {"metadata.version": 30, "group.version": 1}
+    assert survey_metadata(fs, "/data").image.features == KEPT_FEATURES
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_the_version_of_transactions_stays_as_it_is(fs: MemoryFileSystem, level: int) -> None:
+    append(fs, [FeatureLevelRecord(name="transaction.version", feature_level=level)])
+    assert refusal(fs) is None
+    assert survey_metadata(fs, "/data").image.features.get("transaction.version", 0) == level
 
 
 REMOVED_AGAIN = [

@@ -1,0 +1,85 @@
+"""The coordinators of this node, each made when there is something for it to do: most nodes never load the second.
+
+Groups wait for their clients. Transactions do not: one whose client is gone has to be ended, and one that was being
+ended when the node stopped has to be finished. So their coordinator is made as soon as this node leads a partition of
+their topic in which anything was written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replication.topic_names import TRANSACTION_TOPIC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from logd.broker import Broker
+    from logd.coordination.host import CoordinatorHost
+    from logd.replicas import LocalPartition
+    from logd.transactions import TransactionCoordinator
+
+
+class Coordinators:
+    """Those that are made follow the roles and settings of the node."""
+
+    __slots__ = ("_broker", "_groups", "_transactions")
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._groups: CoordinatorHost | None = None
+        self._transactions: TransactionCoordinator | None = None
+
+    @property
+    def groups(self) -> CoordinatorHost:
+        if self._groups is None:
+            from logd.groups import group_host  # noqa: PLC0415 - see the module head
+
+            self._groups = group_host(self._broker)
+            self._groups.start()
+        return self._groups
+
+    @property
+    def transactions(self) -> TransactionCoordinator:
+        if self._transactions is None:
+            from logd.transactions import transaction_coordinator  # noqa: PLC0415 - see the module head
+
+            self._transactions = transaction_coordinator(self._broker)
+            self._transactions.start()
+        return self._transactions
+
+    def role_changed(self, partition: LocalPartition) -> None:
+        """A partition was taken up, lost, or went offline."""
+        topic = partition.topic_partition.topic
+        for host in self._made():
+            if host.topic_name == topic:
+                host.role_changed(partition)
+        if (
+            self._transactions is None
+            and topic == TRANSACTION_TOPIC
+            and partition.is_leader
+            and partition.log.log_start_offset < partition.log.log_end_offset
+        ):
+            # Later: a start opens its listeners first.
+            self._broker.loop.call_soon(self._load_transactions)
+
+    def _load_transactions(self) -> None:
+        _ = self.transactions
+
+    def reconfigure(self) -> None:
+        """Put the settings of `Broker.config` into force. Those of transactions do not change while a node runs."""
+        if self._groups is not None:
+            from logd.groups import reconfigure_groups  # noqa: PLC0415 - see the module head
+
+            reconfigure_groups(self._groups, self._broker.config.values)
+
+    def stop(self) -> None:
+        """Answer all who wait; clients come back when a coordinator is there again."""
+        for host in self._made():
+            host.stop()
+
+    def _made(self) -> Iterator[CoordinatorHost]:
+        if self._transactions is not None:
+            yield self._transactions
+        if self._groups is not None:
+            yield self._groups

@@ -1,0 +1,88 @@
+"""The way from a transaction's coordinator to the partitions that are to be told how it ended.
+
+A send is split by leader, and its shard is told once, when every partition has said something. What this node leads is
+written here. There is no way to other nodes yet: their partitions are answered for with NOT_LEADER_OR_FOLLOWER, on
+which the shard tries again, as it does while a partition has no leader.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from coordinator.shard import EndTxnMarkers, MarkersAnswered, TransactionalProducer, TransactionMarker
+from logd.markers import write_marker
+from protocol.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from logd.broker import Broker
+    from protocol.types import NodeId, TopicPartition
+
+
+class MarkerOutbox:
+    """The `coordinator.ports.Outbox` of one shard."""
+
+    __slots__ = ("_answered", "_broker")
+
+    def __init__(self, broker: Broker, answered: Callable[[MarkersAnswered], None]) -> None:
+        """`answered` is called in a turn of its own."""
+        self._broker = broker
+        self._answered = answered
+
+    def send(self, markers: EndTxnMarkers) -> None:
+        """See `coordinator.ports.Outbox.send`."""
+        replies = _Replies(markers, self._all_replied)
+        by_leader: defaultdict[NodeId | None, list[TopicPartition]] = defaultdict(list)
+        for partition in markers.partitions:
+            by_leader[self._leader_of(partition)].append(partition)
+        for leader, partitions in by_leader.items():
+            if leader is None:
+                replies.take_all(partitions, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            elif leader == self._broker.node_id:
+                self._write_here(markers, partitions, replies)
+            else:
+                replies.take_all(partitions, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+
+    def _leader_of(self, partition: TopicPartition) -> NodeId | None:
+        """Return who leads a partition, or `NO_LEADER`; None where there is no such partition."""
+        topic = self._broker.metadata.image.topics.get(partition.topic)
+        state = None if topic is None else topic.partitions.get(partition.partition)
+        return None if state is None else state.leader_id
+
+    def _write_here(
+        self, markers: EndTxnMarkers, partitions: Iterable[TopicPartition], replies: _Replies
+    ) -> None:
+        marker = TransactionMarker(
+            TransactionalProducer(markers.producer_id, markers.producer_epoch),
+            markers.committed,
+            markers.coordinator_epoch,
+            markers.transaction_version,
+        )
+        for partition in partitions:
+            write_marker(self._broker, partition, marker, partial(replies.take, partition))
+
+    def _all_replied(self, answered: MarkersAnswered) -> None:
+        self._broker.loop.call_soon(self._answered, answered)
+
+
+class _Replies:
+    """What the partitions of one send have said so far; tells of it when all have."""
+
+    __slots__ = ("_codes", "_complete", "_markers")
+
+    def __init__(self, markers: EndTxnMarkers, complete: Callable[[MarkersAnswered], None]) -> None:
+        self._markers = markers
+        self._complete = complete
+        self._codes: dict[TopicPartition, ErrorCode] = {}
+
+    def take(self, partition: TopicPartition, code: ErrorCode) -> None:
+        assert partition not in self._codes, "a partition says so once"
+        self._codes[partition] = code
+        if len(self._codes) == len(self._markers.partitions):
+            self._complete(MarkersAnswered(self._markers, tuple(self._codes.items())))
+
+    def take_all(self, partitions: Iterable[TopicPartition], code: ErrorCode) -> None:
+        for partition in partitions:
+            self.take(partition, code)
