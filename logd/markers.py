@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from logd.delayed import ProduceWait
-from logd.groups import GROUP_TOPIC
 from protocol.control_records import end_txn_marker
 from protocol.errors import BrokerError, ErrorCode
 from replication.partition import ACKS_ALL
+from replication.topic_names import GROUP_TOPIC
 from storage.errors import StorageError
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ from tests.support.kafka_world import (
     make_world,
     picture_of,
 )
+from tests.support.transaction_talk import committed
 
 pytestmark = [
     pytest.mark.java,
@@ -55,11 +56,18 @@ def taken(world: World, tmp_path: Path) -> Iterator[LogdBroker]:
         yield broker
 
 
-def start(world: World, directory: Path, **changes: str) -> LogdBroker:
-    """Start on a copy of the world in `directory`, with the properties that Kafka had but for its authorizer."""
+HOUR_MS = "3600000"
+
+
+def start(world: World, directory: Path, *, time_outs_every_ms: str = HOUR_MS, **changes: str) -> LogdBroker:
+    """Start on a copy of the world in `directory`, with the properties that Kafka had but for its authorizer.
+
+    Transactions that are out of time are left alone for now.
+    """
     properties = (world.directory / "server.properties").read_text()
     properties = properties.replace(str(world.directory), str(directory))
     properties = re.sub(r"authorizer.class.name=.*\n|allow.everyone.*\n", "", properties)
+    properties += f"transaction.abort.timed.out.transaction.cleanup.interval.ms={time_outs_every_ms}\n"
     for name, value in changes.items():
         properties += f"{name.replace('_', '.')}={value}\n"
     config_file = directory / "server.properties"
@@ -94,6 +102,21 @@ def test_clients_see_the_same(world: World, taken: LogdBroker) -> None:
     taken.restart()
     assert asyncio.run(picture_of(taken.bootstrap)) == world.picture
     assert taken.output().count("took over") == 1
+
+
+def test_a_transaction_that_was_open_runs_into_its_time_out(world: World, tmp_path: Path) -> None:
+    """Kafka's coordinator wrote down what it was given: a minute, which began when the world was made."""
+
+    async def ended(bootstrap: str) -> int:
+        async with await connect(bootstrap) as client, asyncio.timeout(90):
+            while not (end := await client.list_offset("undecided", 0, read_committed=True)):
+                await asyncio.sleep(0.2)
+            assert await committed(client, "undecided") == []
+            return end
+
+    world.copy_to(tmp_path)
+    with start(world, tmp_path, time_outs_every_ms="100") as broker:
+        assert asyncio.run(ended(broker.bootstrap)) == 4  # three records and the marker
 
 
 def test_the_world_has_what_is_hard(world: World) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from logd.client import Client
@@ -28,6 +29,12 @@ class Question(NamedTuple):
 
 QUESTIONS: dict[str, Question] = {}
 """By name."""
+
+
+def questions_of(*modules: ModuleType) -> dict[str, Question]:
+    """Return the questions that are asked in some modules."""
+    names = {module.__name__ for module in modules}
+    return {name: question for name, question in QUESTIONS.items() if question.ask.__module__ in names}
 
 
 def answered(answer: Any) -> Callable[[Ask], Ask]:

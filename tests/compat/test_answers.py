@@ -1,4 +1,4 @@
-"""Goal: administrative requests are answered as Apache Kafka answers them, code by code.
+"""Goal: requests of administrators and of transactions are answered as Apache Kafka answers them, code by code.
 
 Method: every question of tests/compat/questions, one connection each, to the broker that the compatibility tests share;
 and, where there is Java, the same questions to Kafka itself, so that an expectation cannot be wrong unnoticed.
@@ -14,12 +14,13 @@ import pytest
 
 from logd.client import Client
 from tests.compat.conftest import AGAINST_KAFKA
-from tests.compat.questions import of_features, of_replicas, of_the_cluster, of_topics  # noqa: F401 - they fill the list
-from tests.compat.questions.asking import QUESTIONS
+from tests.compat.questions import of_features, of_replicas, of_the_cluster, of_topics, of_transactions
+from tests.compat.questions.asking import questions_of
 from tests.support import java
 from tests.support.kafka_broker import KafkaBroker
 
 TIMEOUT_S = 60
+QUESTIONS = questions_of(of_features, of_replicas, of_the_cluster, of_topics, of_transactions)
 
 
 def put(bootstrap: str, question: str, topic: str) -> Any:
