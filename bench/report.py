@@ -79,6 +79,8 @@ def _page(found: Mapping[str, Result]) -> str:
         if name in found:
             result = found[name]
             parts += [f"\n## {name}: {scenario.title}\n", table(result), "", _circumstances(result)]
+            if scenario.remark:
+                parts += ["", scenario.remark]
     return "\n".join(parts) + "\n"
 
 

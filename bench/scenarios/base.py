@@ -48,6 +48,8 @@ class Scenario(ABC):
     title: ClassVar[str]
     targets: ClassVar[tuple[str, ...]]
     metrics: ClassVar[Mapping[str, Metric]]
+    remark: ClassVar[str] = ""
+    """What whoever reads the figures should know, below them."""
     writes: ClassVar[bool] = True
     """Does a round write so much that the price of fresh memory would show?"""
 
