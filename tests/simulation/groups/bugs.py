@@ -12,6 +12,7 @@ import coordinator.classic.kind
 import coordinator.classic.rebalance
 import coordinator.classic.records
 import coordinator.consumer.kind
+import coordinator.consumer.reconciliation
 import coordinator.consumer.replay
 from coordinator.classic.group import JOIN_TIMER, ClassicGroup
 from coordinator.consumer import timers
@@ -152,6 +153,7 @@ BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "waiting_forgotten": (GroupShard, "on_resigned", lambda _: []),
     "expiry_while_live": (coordinator.classic.kind, "is_subscribed_to", lambda *_: False),
     "revoked_handed_out_too_early": (ConsumerGroup, "is_owned", lambda *_: False),
+    "revoked_although_in_use": (coordinator.consumer.reconciliation, "holds_any", lambda *_: False),
     "replay_forgets_revocations": (
         coordinator.consumer.replay,
         "_with_assignment",

@@ -5,8 +5,8 @@ as it leaves, and keeps its own picture of what the log says. It shares no code 
 
 - Classic: a generation's number is never used for two assignments; what a member does counts only in the generation
   of now; the older of two twins counts for nothing.
-- KIP-848: a partition is one member's until that one has given it up; epochs only rise; a member is told what the log
-  says.
+- KIP-848: a partition is one member's until that one has given it up, or told that it does not use it; epochs only
+  rise; a member is told what the log says.
 - Offsets: a commit that is answered with no error is written, any other is not; what is fetched is what was written
   last; an offset goes back only when its client wants that; one is removed for a reason.
 - Answers: once each, in time, and when all that the shard had written is committed.
@@ -149,6 +149,7 @@ class Checker:
                         self._counts(request, request.generation_id, "sync")
         self._decision = (event, effects)
         if not effects.records:
+            self._disclaims(event, self._reporter(event))
             self._performed()
 
     def append_refused(self, end_offset: Offset) -> None:
@@ -171,9 +172,11 @@ class Checker:
         """The records of the last decision are written."""
         assert self._decision is not None
         event, effects = self._decision
+        reporter = self._reporter(event)
         for record in effects.records:
             self._removal_has_a_reason(record, event)
             self._take_in(record)
+        self._disclaims(event, reporter)
         for group in {_group_of(record.key) for record in effects.records}:
             self._one_owner(group)
         self._performed()
@@ -287,6 +290,24 @@ class Checker:
                 f"{request.member_id} is told to own {told}, written is {member.assigned}"
             )
 
+    def _reporter(self, event: Event | None) -> Held | None:
+        """Whose heartbeat it is, if it tells what its member uses."""
+        request = event.request if isinstance(event, Call) else None
+        if not isinstance(request, ConsumerGroupHeartbeatRequest) or request.topic_partitions is None:
+            return None
+        return self.group(request.group_id).members.get(request.member_id)
+
+    def _disclaims(self, event: Event | None, before: Held | None) -> None:
+        """Take down what a member loses with the heartbeat that tells that it does not use it."""
+        after = self._reporter(event)
+        if before is None or after is None:
+            return
+        assert isinstance(event, Call) and isinstance(event.request, ConsumerGroupHeartbeatRequest)
+        used = _partitions(event.request.topic_partitions or ())
+        after.disclaimed = (after.disclaimed & used) | (
+            before.assigned - after.assigned - after.revoking - used
+        )
+
     def _one_owner(self, name: str) -> None:
         owners: dict[tuple[bytes, int], str] = {}
         for member_id, held in self.group(name).members.items():
@@ -312,6 +333,8 @@ class Checker:
             return False  # generations tell; see _granted
         held = self.group(client.group).members.get(client.member_id)
         if held is None or not 0 < client.generation() <= held.epoch:
+            return False
+        if (partition.topic_id, partition.number) in held.disclaimed:
             return False
         owned = (partition.topic_id, partition.number) in held.assigned | held.revoking
         return owned or client.generation() == held.epoch
@@ -388,6 +411,8 @@ class Checker:
             if self.clock.now_ms - self.deleted_ms.get(topic, 0) < _ON_ITS_WAY_MS:
                 continue  # it was meant for another topic of the name
             partition = (self.topics.topic_id(topic) or b"", number)
+            if partition in held.disclaimed:
+                continue
             owner = next((name for name, other in group.members.items() if partition in other.assigned), None)
             assert owner in (None, request.member_id), (
                 f"{request.group_id}: {request.member_id} commits {topic}-{number}, which is {owner}'s"
@@ -453,6 +478,7 @@ class Checker:
         self.away = False
         lives = {name: group.lives for name, group in self.groups.items()}
         granted = {name: group.granted for name, group in self.groups.items()}
+        members = {name: group.members for name, group in self.groups.items()}
         self.groups = {}
         for record in records:
             self._take_in(record, fresh=True)
@@ -462,6 +488,8 @@ class Checker:
             group.granted = {
                 generation: grant for generation, grant in grants.items() if generation <= group.generation
             }
+            for member_id in group.members.keys() & members[name].keys():
+                group.members[member_id].disclaimed = members[name][member_id].disclaimed
         self.count("loaded")
 
     def _take_in(self, record: CoordinatorRecord, *, fresh: bool = False) -> None:
@@ -520,8 +548,10 @@ class Checker:
             _partitions(value.partitions_pending_revocation),
             self.clock.now_ms,
         )
-        if before is not None and before.revoking == held.revoking:
-            held.revoking_since_ms = before.revoking_since_ms
+        if before is not None:
+            held.disclaimed = before.disclaimed - held.assigned
+            if before.revoking == held.revoking:
+                held.revoking_since_ms = before.revoking_since_ms
         group.members[member_id] = held
 
     def same_hard_state(self, served: GroupShard, replayed: GroupShard) -> None:

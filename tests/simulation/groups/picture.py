@@ -15,6 +15,12 @@ class Held:
     assigned: set[tuple[bytes, int]]
     revoking: set[tuple[bytes, int]]
     revoking_since_ms: int = 0
+    disclaimed: set[tuple[bytes, int]] = field(default_factory=set)
+    """Taken away without asking, since it had told that it does not use them, until it tells so again.
+
+    It may have begun to use them while that was on its way: it had been told to, and does not know better before the
+    answer is there. Until then two members use them, here as with Kafka, which believes such a report, too.
+    """
 
 
 @dataclass
