@@ -16,13 +16,14 @@ from tests.support.group_clients import COOPERATIVE, GROUP_CLIENTS, parameters, 
 from tests.support.group_members import Member, wait_until
 from tests.support.group_scene import Scene
 
+pytestmark = pytest.mark.timeout(600)
 CLIENTS = parameters("classic")
 STATIC = parameters("classic", static=True)
 PYTHON = ("kafka-python", "confluent", "aiokafka")
 PAIRS = [together(client.name, client.name) for client in GROUP_CLIENTS if client.protocol == "classic"]
 MIXED = [together(*PYTHON), together("java", "franz-go", "sarama", "kafka-python")]
 SESSION_MS = 1_500
-LONG_SESSION_MS = 60_000
+LONG_SESSION_MS = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def test_members_share_the_partitions_and_commits_are_found_again(
     group.settle(*members)
     group.process(scene.produce(10))
     assert len(group.got) == sum(len(member.got) for member in members)  # nobody got what another got
+    wait_until(lambda: scene.committed() == scene.ends)  # a commit that a rebalance overtakes comes later
     for member in members:
         member.leave()
     wait_until(lambda: all(member.left for member in members))
@@ -90,9 +92,7 @@ def test_the_share_of_who_crashes_goes_to_the_others(scene: Scene, client: str) 
     first.kill()
     group.settle(second)
     group.process(scene.produce(5))
-    second.leave()
-    wait_until(lambda: second.left)
-    assert scene.committed() == scene.ends
+    wait_until(lambda: scene.committed() == scene.ends)
 
 
 @pytest.mark.parametrize("client", STATIC)

@@ -21,7 +21,7 @@ from tests.support import java
 from tests.support.broker import LogdBroker
 
 PARTITIONS = 6
-PATIENCE_S = 30
+PATIENCE_S = 100
 PROPERTIES = {
     "group.consumer.min.heartbeat.interval.ms": "200",
     "group.consumer.heartbeat.interval.ms": "200",
@@ -30,6 +30,7 @@ PROPERTIES = {
     "group.consumer.assignment.interval.ms": "100",
     "group.min.session.timeout.ms": "1000",
 }
+pytestmark = pytest.mark.timeout(600)
 NEW = "group.protocol=consumer"
 CLASSIC = ("group.protocol=classic", "session.timeout.ms=2000", "heartbeat.interval.ms=200")
 

@@ -17,12 +17,14 @@ from tests.support.group_clients import GROUP_CLIENTS, parameters, together
 from tests.support.group_members import Member, wait_until
 from tests.support.group_scene import Scene
 
+pytestmark = pytest.mark.timeout(600)
 CLIENTS = parameters("consumer")
 PAIRS = [together(client.name, client.name) for client in GROUP_CLIENTS if client.protocol == "consumer"]
 MIXED = together("confluent-consumer", "java-consumer", "franz-go-consumer")
 PROPERTIES = {
     "group.consumer.min.session.timeout.ms": "1000",
-    "group.consumer.session.timeout.ms": "60000",
+    "group.consumer.session.timeout.ms": "300000",
+    "group.consumer.max.session.timeout.ms": "300000",
     "group.consumer.min.heartbeat.interval.ms": "100",
     "group.consumer.heartbeat.interval.ms": "200",
     "group.consumer.assignment.interval.ms": "0",
@@ -51,6 +53,7 @@ def test_members_share_the_partitions_and_commits_are_found_again(
     members = [group.join(client) for client in clients]
     group.settle(*members)
     group.process(scene.produce(10))
+    wait_until(lambda: scene.committed() == scene.ends)  # a commit that a rebalance overtakes comes later
     for member in members:
         member.leave()
     wait_until(lambda: all(member.left for member in members))
@@ -77,11 +80,11 @@ def test_who_comes_gets_a_share_and_who_leaves_gives_it_back_at_once(scene: Scen
     group.process(scene.produce(5))
 
 
-@pytest.mark.go
-def test_franz_go_chooses_its_assignor(scene: Scene) -> None:
+@pytest.mark.parametrize("client", [together("franz-go-consumer")])
+def test_a_client_chooses_the_assignor(scene: Scene, client: str) -> None:
     """With range, the first partitions are those of the member whose id comes first; each has a stretch of them."""
     group = scene.group
-    members = [group.join("franz-go-consumer", strategy="range") for _ in range(2)]
+    members = [group.join(client, strategy="range") for _ in range(2)]
     group.settle(*members)
     assert sorted(sorted(member.assigned) for member in members) == [[0, 1, 2], [3, 4, 5]]
 

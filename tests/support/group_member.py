@@ -8,7 +8,7 @@ tests/compat/node/member.js; tests/support/group_clients.py starts them all. Opt
 `session` (timeout in ms), `strategy`.
 It commits after every poll, leaves on SIGTERM, and tells what happens to it, a line each: `assigned 0,3`,
 `got PARTITION OFFSET`, `failed WHY`, `left`; confluent-kafka and franz-go also `committed PARTITION OFFSET` once that
-is acknowledged; they and kafka-python `uncommitted WHY` where a rebalance or a restart of the broker was faster.
+is acknowledged; those in Python and franz-go `uncommitted WHY` where a rebalance or a restart of the broker was faster.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _tell_assigned(partitions: Iterable[Any]) -> None:
 def _kafka_python(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
     from kafka import ConsumerRebalanceListener, KafkaConsumer  # noqa: PLC0415 - one client in each process
     from kafka.coordinator.assignors.range import RangePartitionAssignor  # noqa: PLC0415
-    from kafka.errors import RetriableError  # noqa: PLC0415
+    from kafka.errors import CommitFailedError, RetriableError  # noqa: PLC0415
 
     session_ms = int(options.get("session", "10000"))
     consumer = KafkaConsumer(
@@ -76,7 +76,10 @@ def _kafka_python(bootstrap: str, group: str, topic: str, options: Mapping[str, 
                 _tell("got", record.partition, record.offset)
             if polled:
                 consumer.commit()
-        except RetriableError as error:  # a broker that is away comes through to the caller, who is to go on
+        except (
+            CommitFailedError,
+            RetriableError,
+        ) as error:  # as a broker that is away: the caller is to go on
             _tell("uncommitted", type(error).__name__)
     consumer.close()
 
@@ -181,6 +184,7 @@ def _commit_confluent(consumer: Any) -> None:
 def _aiokafka(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
     from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener  # noqa: PLC0415
     from aiokafka.coordinator.assignors.range import RangePartitionAssignor  # noqa: PLC0415
+    from aiokafka.errors import CommitFailedError  # noqa: PLC0415
 
     session_ms = int(options.get("session", "10000"))
 
@@ -204,10 +208,14 @@ def _aiokafka(bootstrap: str, group: str, topic: str, options: Mapping[str, str]
         consumer.subscribe([topic], listener=Listener())
         await consumer.start()
         while not _ended:
-            for records in (await consumer.getmany(timeout_ms=int(_POLL_S * 1000))).values():
-                for record in records:
-                    _tell("got", record.partition, record.offset)
-                await consumer.commit()
+            polled = await consumer.getmany(timeout_ms=int(_POLL_S * 1000))
+            for record in chain.from_iterable(polled.values()):
+                _tell("got", record.partition, record.offset)
+            try:
+                if polled:
+                    await consumer.commit()
+            except CommitFailedError as error:
+                _tell("uncommitted", type(error).__name__)
         await consumer.stop()
 
     asyncio.run(main())

@@ -13,8 +13,9 @@ from types import TracebackType
 from tests.support.broker import ROOT
 from tests.support.group_clients import BY_NAME
 
-PATIENCE_S = 40
-"""Of waits for what takes a second or two where nothing else runs; less than the long sessions of the tests."""
+PATIENCE_S = 100
+"""Of each wait. What takes longest is a JVM that starts where others keep the CPUs busy; groups settle in a second.
+Sessions that must not end meanwhile are longer."""
 
 
 class Member:
@@ -139,7 +140,9 @@ class Group:
         return member
 
     def settled(self, *members: Member) -> bool:
-        """Whether these have all partitions between them, each its own."""
+        """Whether these have all partitions between them, each its own; none of them may have failed."""
+        failed = [member.failure for member in members if member.failure]
+        assert not failed, failed
         shares = [member.assigned for member in members]
         return all(shares) and sum(map(len, shares)) == len(self._partitions) == len(
             frozenset().union(*shares)
