@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from logd.transaction_verification import COORDINATOR_AWAY, TransactionSupport
+from logd.transaction_verification import TransactionSupport
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 
@@ -127,13 +127,7 @@ class Inquiry:
             producers.admit(self._producer_id, self._producer_epoch, verification)
 
     def _refused(self, code: ErrorCode) -> BrokerError:
-        told = self._support.code_for_client(code)
-        if told in COORDINATOR_AWAY or (
-            told is ErrorCode.CONCURRENT_TRANSACTIONS and not self._support.adds_partitions
-        ):
-            # Makes every producer try again, and none of them ask for metadata first.
-            told = ErrorCode.NOT_ENOUGH_REPLICAS
         return BrokerError(
-            told,
+            self._support.code_for_client(code),
             f"It is not known that the partition is part of the transaction: the coordinator says {code.name}.",
         )

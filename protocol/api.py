@@ -30,6 +30,8 @@ What the versions brought (KIP):
   the leader may be told not to assign (814).   SyncGroup 3, Heartbeat 3, LeaveGroup 3: static members (345); SyncGroup
   5: protocol type (559); LeaveGroup 5: reason (800).
 - OffsetCommit 6: leader epoch (320); 7: static members (345); 9: members of the new protocol, 10: topic ids (848).
+- TxnOffsetCommit 2: leader epoch (320); 3: members (447); 4, 5: transactions, second version (890); 6: topic ids
+  (1319).
 - OffsetFetch 2: all topics; 5: leader epoch (320); 7: stable offsets (447); 8: many groups (709); 9, 10 as above.
 - DescribeGroups 3: authorised operations (430); 4: static members (345); 6: error for unknown groups (1043).
 - ListGroups 4: states (518); 5: types (848).   DeleteGroups 0 (229); 3: messages (1043).   OffsetDelete 0 (496).
@@ -99,6 +101,7 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(25, "AddOffsetsToTxn", "add_offsets_to_txn", (0, 4), flexible=3),
         _spec(26, "EndTxn", "end_txn", (0, 5), flexible=3),
         _spec(27, "WriteTxnMarkers", "write_txn_markers", (1, 2), flexible=1),
+        _spec(28, "TxnOffsetCommit", "txn_offset_commit", (0, 6), flexible=3),
         _spec(29, "DescribeAcls", "describe_acls", (1, 3), flexible=2),
         _spec(30, "CreateAcls", "create_acls", (1, 3), flexible=2),
         _spec(31, "DeleteAcls", "delete_acls", (1, 3), flexible=2),

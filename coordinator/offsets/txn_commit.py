@@ -1,6 +1,7 @@
 """TxnOffsetCommit: what a transaction will have read once it commits.
 
     partition unknown                    UNKNOWN_TOPIC_OR_PARTITION, from version 6 on UNKNOWN_TOPIC_ID of a topic
+    group without a name                 INVALID_GROUP_ID; on every partition that exists
     group unknown, generation given      ILLEGAL_GENERATION, from version 6 on GROUP_ID_NOT_FOUND
     not a member, wrong generation       as the kind of the group says; on every partition that exists
     metadata longer than is allowed      OFFSET_METADATA_TOO_LARGE, on that partition alone
@@ -65,6 +66,8 @@ def _refusal(
     state: GroupState, request: TxnOffsetCommitRequest, offsets: Sequence[OffsetToCommit]
 ) -> ErrorCode:
     """Return what the whole of the request is refused with, else NONE."""
+    if not request.group_id:
+        return ErrorCode.INVALID_GROUP_ID
     epoch = request.generation_id_or_member_epoch
     group = state.groups.get(request.group_id)
     if group is None:

@@ -1,4 +1,4 @@
-"""What the requests of a group's members have in common before the coordinator decides about them."""
+"""What requests about groups have in common before the coordinator decides about them."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ def ask_coordinator(
 def has_consumer_groups(broker: Broker) -> bool:
     """Whether the cluster has the consumer groups of KIP-848: kafka-features may have taken them back."""
     return broker.metadata.image.features.get(GROUP_VERSION, 0) > 0
+
+
+def may_read_topic(broker: Broker, context: RequestContext, topic: Any, *, by_id: bool) -> bool:
+    """Whether the client may read a topic that its request names; one whose id is not known has its own error."""
+    name: str = topic.name
+    if by_id:
+        known = broker.metadata.image.topics_by_id.get(topic.topic_id)
+        if known is None:
+            return True
+        name = known.name
+    return broker.authorise(context, Operation.READ, ResourceType.TOPIC, name)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation, ResourceType
+from logd.handlers.group_requests import may_read_topic
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
 
@@ -38,14 +39,7 @@ def handle(
 
 
 def _may_read(broker: Broker, context: RequestContext, topic: _AskedTopic) -> bool:
-    """Whether the client may read a topic; one that does not exist has its own error."""
-    name = topic.name
-    if context.version >= _FIRST_VERSION_WITH_TOPIC_IDS:
-        known = broker.metadata.image.topics_by_id.get(topic.topic_id)
-        if known is None:
-            return True
-        name = known.name
-    return broker.authorise(context, Operation.READ, ResourceType.TOPIC, name)
+    return may_read_topic(broker, context, topic, by_id=context.version >= _FIRST_VERSION_WITH_TOPIC_IDS)
 
 
 async def _commit_rest(

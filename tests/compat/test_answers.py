@@ -14,13 +14,22 @@ import pytest
 
 from logd.client import Client
 from tests.compat.conftest import AGAINST_KAFKA
-from tests.compat.questions import of_features, of_replicas, of_the_cluster, of_topics, of_transactions
+from tests.compat.questions import (
+    of_features,
+    of_replicas,
+    of_the_cluster,
+    of_topics,
+    of_transactional_offsets,
+    of_transactions,
+)
 from tests.compat.questions.asking import questions_of
 from tests.support import java
 from tests.support.kafka_broker import KafkaBroker
 
 TIMEOUT_S = 60
-QUESTIONS = questions_of(of_features, of_replicas, of_the_cluster, of_topics, of_transactions)
+QUESTIONS = questions_of(
+    of_features, of_replicas, of_the_cluster, of_topics, of_transactional_offsets, of_transactions
+)
 
 
 def put(bootstrap: str, question: str, topic: str) -> Any:

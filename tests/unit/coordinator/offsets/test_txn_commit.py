@@ -188,6 +188,13 @@ def test_a_generation_of_a_group_that_does_not_exist(version: int) -> None:
     assert code(world, version=version, member_id="m") is CODE.NONE  # without generation, as Kafka
 
 
+def test_a_group_has_a_name() -> None:
+    world = OffsetWorld()
+    codes = world.commit_in_transaction(PRODUCER, ONE, ("x", 0, 1), version=5, group_id="")
+    assert codes == {("t", 0): CODE.INVALID_GROUP_ID, ("x", 0): CODE.UNKNOWN_TOPIC_OR_PARTITION}
+    assert not world.log
+
+
 @pytest.mark.parametrize("version", WITH_MEMBER)
 @pytest.mark.parametrize(
     "state",
