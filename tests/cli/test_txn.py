@@ -1,4 +1,4 @@
-"""Goal: `logd txn` does what it says, on Apache Kafka, which has transactions, as logd has not yet.
+"""Goal: `logd txn` does what it says, on logd as on Apache Kafka.
 
 Method: transactions of a real producer in every state; hanging ones as they come about: written while nobody verifies
 that the coordinator knows of them.
@@ -6,49 +6,22 @@ that the coordinator knows of them.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from logd.cli.parser import addresses
-from logd.cluster_client import ClusterClient, broker_error
-from protocol.errors import ErrorCode
-from protocol.messages.init_producer_id import InitProducerIdRequest
-from protocol.messages.produce import ProduceRequest
-from protocol.record_builder import RecordBatchBuilder
 from tests.support.command_line import Command, assert_one_line, seen
-from tests.support.kafka_broker import KafkaBroker
-
-pytestmark = pytest.mark.java
-
-VERIFICATION = "transaction.partition.verification.enable"
-HOUR_MS = 3_600_000
-T = TypeVar("T")
-
-
-@pytest.fixture(scope="module")
-def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with KafkaBroker(tmp_path_factory.mktemp("kafka"), heap="512M") as broker:
-        yield broker.bootstrap
+from tests.support.hanging_transactions import HOUR_MS, HangingTransaction, hanging_transaction
 
 
 @pytest.fixture
 def txn() -> str:
     return f"x-{uuid.uuid4().hex[:12]}"
-
-
-def with_cluster(bootstrap: str, work: Callable[[ClusterClient], Awaitable[T]]) -> T:
-    async def main() -> T:
-        async with await ClusterClient.connect(addresses(bootstrap)) as cluster:
-            return await work(cluster)
-
-    return asyncio.run(main())
 
 
 def producer_of(bootstrap: str, txn: str, **settings: Any) -> Producer:
@@ -207,43 +180,10 @@ def test_abort_ends_the_transaction_and_fences_its_producer(
 
 
 @pytest.fixture
-def hanging(logd: Command, bootstrap: str, topic: str) -> Iterator[tuple[int, int]]:
-    """A record that a producer wrote into partition 1 an hour ago, without telling its coordinator: id and epoch."""
-    assert logd("config", "set", "broker/1", f"{VERIFICATION}=false").returncode == 0
-
-    async def write(cluster: ClusterClient) -> tuple[int, int]:
-        request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
-        while (answer := await cluster.call(request)).error_code != ErrorCode.NONE:
-            await asyncio.sleep(0.05)  # Kafka has no ids yet when it is ready
-        await produce(cluster, topic, answer.producer_id, answer.producer_epoch)
-        return answer.producer_id, answer.producer_epoch
-
-    try:
-        yield with_cluster(bootstrap, write)
-    finally:
-        assert logd("config", "unset", "broker/1", VERIFICATION).returncode == 0
-
-
-async def produce(cluster: ClusterClient, topic: str, producer_id: int, epoch: int) -> None:
-    builder = RecordBatchBuilder(
-        producer_id=producer_id, producer_epoch=epoch, base_sequence=0, transactional=True
-    )
-    builder.extend([None], [b"x"], timestamp_ms=int(time.time() * 1000) - HOUR_MS)
-    data = ProduceRequest.PartitionProduceData(index=1, records=bytes(builder.build()))
-    request = ProduceRequest(
-        transactional_id="nobody",
-        acks=-1,
-        timeout_ms=30_000,
-        topic_data=[ProduceRequest.TopicProduceData(name=topic, partition_data=[data])],
-    )
-    for _ in range(200):  # the leader of a new topic, and the setting, take a moment in Kafka
-        leader = await cluster.leader(topic, 1)
-        answer = await cluster.call_on(leader, request, version=9)
-        code = answer.responses[0].partition_responses[0].error_code
-        if code == ErrorCode.NONE:
-            return
-        await asyncio.sleep(0.05)
-    raise broker_error(code, None)
+def hanging(bootstrap: str, topic: str) -> Iterator[HangingTransaction]:
+    """In partition 1."""
+    with hanging_transaction(bootstrap, topic, 1) as transaction:
+        yield transaction
 
 
 def find(logd: Command, topic: str, *arguments: str) -> list[dict[str, Any]]:
@@ -255,7 +195,7 @@ def find(logd: Command, topic: str, *arguments: str) -> list[dict[str, Any]]:
 
 
 def test_hanging_transactions_are_found_and_aborted(
-    logd: Command, bootstrap: str, topic: str, txn: str, hanging: tuple[int, int]
+    logd: Command, bootstrap: str, topic: str, txn: str, hanging: HangingTransaction
 ) -> None:
     producer = begun(bootstrap, txn, topic)  # open as well, but its coordinator knows of it
     producer_id, epoch = hanging
@@ -305,7 +245,7 @@ def test_hanging_transactions_are_found_and_aborted(
 
 
 def test_a_hanging_transaction_is_named_by_its_producer(
-    logd: Command, topic: str, hanging: tuple[int, int]
+    logd: Command, topic: str, hanging: HangingTransaction
 ) -> None:
     def abort(producer_id: int, epoch: int) -> Any:
         return logd(

@@ -45,6 +45,7 @@ TOOLS = {
     "kafka-producer-perf-test": Tool("org.apache.kafka.tools.ProducerPerformance"),
     "kafka-reassign-partitions": Tool("org.apache.kafka.tools.reassign.ReassignPartitionsCommand"),
     "kafka-topics": Tool("org.apache.kafka.tools.TopicCommand"),
+    "kafka-transactions": Tool("org.apache.kafka.tools.TransactionsCommand"),
     "kafka-verifiable-consumer": Tool("org.apache.kafka.tools.VerifiableConsumer", own_process=True),
     "kafka-verifiable-producer": Tool("org.apache.kafka.tools.VerifiableProducer", own_process=True),
 }
