@@ -128,18 +128,20 @@ class ProducerStateManager:
         self, producer_id: ProducerId, epoch: ProducerEpoch, base_sequence: int
     ) -> None:
         """Validate a batch that would begin a transaction here: its coordinator must have vouched for it."""
+        self._check_verified(producer_id, epoch)
         verification = self.verifications.get(producer_id)
         if verification is None:
-            if self.demands_verification:
-                raise not_verified(producer_id, epoch)
             return
-        if self.demands_verification and verification.confirmed_epoch != epoch:
-            raise not_verified(producer_id, epoch)
         if base_sequence > verification.lowest_sequence:
             raise out_of_order(producer_id, epoch, base_sequence, verification.lowest_sequence)
         # An epoch begins with each transaction, so there any other start of an unknown producer means a lost batch.
         if verification.bumps_epoch and base_sequence != 0 and producer_id not in self.producers:
             raise out_of_order(producer_id, epoch, base_sequence, 0)
+
+    def _check_verified(self, producer_id: ProducerId, epoch: ProducerEpoch) -> None:
+        verification = self.verifications.get(producer_id)
+        if self.demands_verification and (verification is None or verification.confirmed_epoch != epoch):
+            raise not_verified(producer_id, epoch)
 
     def check_coordinator(
         self, producer_id: ProducerId, epoch: ProducerEpoch, is_transactional: bool
@@ -149,12 +151,13 @@ class ProducerStateManager:
         Raises: BrokerError INVALID_PRODUCER_EPOCH or INVALID_TXN_STATE.
         """
         producer = self.producers.get(producer_id)
-        if producer is None:
-            return
-        if epoch < producer.epoch:
-            raise fenced(producer_id, epoch, producer.epoch)
-        if producer.txn_first_offset >= 0 and not is_transactional:
-            raise not_transactional(producer_id, producer.txn_first_offset)
+        if producer is not None:
+            if epoch < producer.epoch:
+                raise fenced(producer_id, epoch, producer.epoch)
+            if producer.txn_first_offset >= 0 and not is_transactional:
+                raise not_transactional(producer_id, producer.txn_first_offset)
+        if is_transactional and not self.has_open_transaction(producer_id, epoch):
+            self._check_verified(producer_id, epoch)
 
     def check_marker(
         self,

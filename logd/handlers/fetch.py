@@ -183,6 +183,8 @@ class _Fetch:
         found = self._bytes_read or self._cold
         if self._bytes_left <= 0 and found:
             answer.records = b""
+            if self._isolation != READ_COMMITTED:
+                answer.aborted_transactions = None
             return
         bytes_max = max(min(params.partition_max_bytes, self._bytes_left), 0)
         try:

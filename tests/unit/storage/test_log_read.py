@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
+from protocol.control_records import end_txn_marker
 from protocol.record_builder import build_batch
 from protocol.records import Record, read_header
 from storage.config import LogConfig
@@ -11,11 +14,13 @@ from storage.errors import CorruptLog, OffsetOutOfRange
 from storage.fs_memory import MemoryFileSystem
 from storage.log import Log
 from storage.timestamp_lookup import TimestampOffset
+from storage.txn_index import AbortedTxn, TxnIndex
 from tests.support.logs import (
     DIRECTORY,
     NOW_MS,
     EvictingFileSystem,
     append,
+    flush,
     make_batch,
     open_log,
     read,
@@ -267,3 +272,51 @@ def test_a_lookup_that_crosses_a_deletion_is_stale() -> None:
     log.truncate_fully_and_start_at(0, NOW_MS)
     assert lookup.run() is None
     assert lookup.stale
+
+
+# -- aborted transactions --------------------------------------------------------------------------------------
+
+
+def abort(log: Log, producer_id: int) -> None:
+    """A transaction of one record that is aborted at once."""
+    sequence = (
+        log.producers.producers[producer_id].next_sequence if producer_id in log.producers.producers else 0
+    )
+    batch = make_batch(producer_id=producer_id, producer_epoch=0, base_sequence=sequence, transactional=True)
+    append(log, batch, leader_epoch=3)
+    marker = end_txn_marker(
+        committed=False, producer_id=producer_id, producer_epoch=0, coordinator_epoch=0, timestamp_ms=NOW_MS
+    )
+    log.append_marker(marker, leader_epoch=3, now_ms=NOW_MS, transaction_version=1)
+
+
+def test_where_nothing_was_aborted_nothing_is_searched() -> None:
+    fs = MemoryFileSystem()
+    log, _ = filled_log(fs)
+    segments = len(log.segments)
+    assert segments > 2
+    searched: list[TxnIndex] = []
+
+    def lookup(index: TxnIndex, start: int, end: int) -> tuple[list[AbortedTxn], bool]:
+        searched.append(index)
+        return found(index, start, end)
+
+    found = TxnIndex.lookup
+    with patch.object(TxnIndex, "lookup", lookup):
+        assert log.aborted_transactions(0, 60) == []
+        assert searched == []
+        abort(log, 7)
+        assert log.aborted_transactions(0, 62) == [(7, 60)]
+        assert len(searched) >= segments
+        searched.clear()
+        assert log.aborted_transactions(62, 62) == []
+        assert searched == []
+        flush(log)
+        log, _ = open_log(fs, CONFIG)
+        assert log.aborted_transactions(0, 62) == [(7, 60)]
+        log.truncate_to(61, NOW_MS)
+        searched.clear()
+        assert log.aborted_transactions(0, 61) == []
+        assert searched == []
+        abort(log, 8)
+        assert log.aborted_transactions(61, 63) == [(8, 61)]

@@ -169,6 +169,22 @@ def test_a_gap_is_told_only_to_who_may_write(partition: Partition) -> None:
     refused(OUT_OF_ORDER, lambda: partition.write(5))
 
 
+def test_a_coordinators_batches_need_the_word_as_well(partition: Partition) -> None:
+    """Offsets that a group commits in a transaction: they have no sequences."""
+    manager = partition.manager
+    refused(NOT_VERIFIED, lambda: manager.check_coordinator(7, 0, True))
+    manager.check_coordinator(7, 0, False)
+    partition.admit(partition.asked(-1))
+    manager.check_coordinator(7, 0, True)
+    manager.update(7, 0, -1, -1, 0, 0, NOW_MS, True)
+    manager.check_coordinator(7, 0, True)
+    refused(NOT_VERIFIED, lambda: manager.check_coordinator(7, 1, True))
+    partition.end = 1
+    partition.mark(epoch=1, version=2)
+    refused(NOT_VERIFIED, lambda: manager.check_coordinator(7, 1, True))
+    refused(FENCED, lambda: manager.check_coordinator(7, 0, True))
+
+
 # -- sequences -------------------------------------------------------------------------------------------------
 
 
