@@ -13,8 +13,7 @@ from services.orders import topics
 from services.orders.process import settings_for
 from services.orders.settings import Settings
 from services.orders.topics import Kind
-from services.runtime.clients import error_of
-from services.runtime.describe import admin
+from services.runtime.clients import admin, error_of
 from services.runtime.logs import log
 
 _CONFIGS = {
@@ -29,7 +28,7 @@ def create(settings: Settings) -> list[str]:
     new = [
         NewTopic(
             topic.name,
-            num_partitions=settings.partitions,
+            num_partitions=topic.partitions or settings.partitions,
             replication_factor=settings.replication,
             config=_CONFIGS[topic.kind],
         )

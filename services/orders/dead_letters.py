@@ -21,8 +21,8 @@ from services.orders.process import settings_for
 from services.orders.schemas import DeadLetter
 from services.orders.settings import Settings
 from services.runtime.catch_up import log_ends, read_to
-from services.runtime.clients import ask, insist, reader, transactional_producer
-from services.runtime.describe import admin, partition_count
+from services.runtime.clients import admin, ask, insist, reader, transactional_producer
+from services.runtime.describe import partition_count
 
 _GROUP = "dead-letters-"
 

@@ -1,6 +1,6 @@
 """Orders Service: one instance of it. Writes orders (aggregator.py), shows them (rest/), both for its partitions.
 
-Three threads: the loop of the aggregator, the view's, and the event loop with the HTTP interface. If the aggregator
+Threads: the loop of the aggregator, the view's, and the event loop with the HTTP interface. If the aggregator
 cannot go on, the process ends.
 """
 
@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import uvicorn
 import uvloop
@@ -30,7 +31,8 @@ from services.orders.rest.waiters import Waiters
 from services.orders.schemas import Order
 from services.orders.settings import Settings
 from services.runtime.application import Application, CannotGoOn
-from services.runtime.describe import admin, partition_count
+from services.runtime.clients import admin
+from services.runtime.describe import partition_count
 from services.runtime.logs import log
 
 _DRAIN_S = 2  # for requests that wait when the process is to stop
@@ -61,30 +63,33 @@ async def _serve(settings: Settings, stop: threading.Event, listener: socket.soc
 
     view = OrdersView(settings, announce)
 
+    partitions = partition_count(admin(settings), topics.ORDER_COMMANDS)
+    commands = CommandWriter(settings, partitions)
+    owners = Owners(settings)
+    router = Router(view, waiters, owners, partitions, url)
+
     def on_owned(numbers: frozenset[int]) -> None:
         lost = view.serving - numbers
         view.want(numbers)
+        commands.claim(settings.instance, url, numbers)
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(waiters.moved, lost)
 
     application = Application(aggregator.build(settings), settings, url=url, on_owned=on_owned)
-    partitions = partition_count(admin(settings), topics.ORDER_COMMANDS)
-    commands = CommandWriter(settings, partitions)
-    router = Router(view, waiters, Owners(settings), partitions, lambda: url)
     api = Api(settings, view, waiters, router, commands, application.health)
-    workers = _Workers(stop, application, view)
+    workers = _Workers(stop, aggregator=application, view=view, owners=owners)
     log(__name__, "ready", url=url)
     try:
-        await _listen(api, listener, stop)
+        await _listen(api, router, listener, stop)
     finally:
         stop.set()
         await router.close()
-        commands.close()
         await asyncio.to_thread(workers.join)
+        commands.close()
     return workers.exit_code
 
 
-async def _listen(api: Api, listener: socket.socket, stop: threading.Event) -> None:
+async def _listen(api: Api, router: Router, listener: socket.socket, stop: threading.Event) -> None:
     """Until `stop` is set."""
     config = uvicorn.Config(
         api.application(), log_config=None, access_log=False, timeout_graceful_shutdown=_DRAIN_S, backlog=4096
@@ -93,6 +98,7 @@ async def _listen(api: Api, listener: socket.socket, stop: threading.Event) -> N
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not stop.is_set() and not serving.done():
         await asyncio.sleep(0.05)
+    router.stop()
     server.should_exit = True
     await serving
 
@@ -104,15 +110,19 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Part(Protocol):
+    def run(self, stop: threading.Event) -> None: ...
+
+
 class _Workers:
     """The threads beside the event loop. One that fails stops everything."""
 
-    def __init__(self, stop: threading.Event, application: Application, view: OrdersView) -> None:
+    def __init__(self, stop: threading.Event, **parts: _Part) -> None:
         self._stop = stop
         self.exit_code = 0
         self._threads = [
             threading.Thread(target=self._run, args=(part,), name=name, daemon=True)
-            for name, part in (("aggregator", application), ("view", view))
+            for name, part in parts.items()
         ]
         for thread in self._threads:
             thread.start()
@@ -121,7 +131,7 @@ class _Workers:
         for thread in self._threads:
             thread.join(30)
 
-    def _run(self, part: Application | OrdersView) -> None:
+    def _run(self, part: _Part) -> None:
         try:
             part.run(self._stop)
         except Exception as error:

@@ -166,6 +166,13 @@ class Mail(Event, frozen=True):
     body: str
 
 
+class InstanceClaim(Event, frozen=True):
+    """Which partitions an instance of the Orders Service has, and where it can be reached."""
+
+    url: str
+    partitions: tuple[int, ...]
+
+
 class DeadLetter(Event, frozen=True):
     """What a service could not read, byte for byte, where it was, and why."""
 

@@ -30,6 +30,7 @@ SCHEMAS: dict[str, Any] = {
     topics.ORDER_COMMANDS: schemas.OrderCommand,
     topics.ORDERS: schemas.Order,
     topics.ORDERS_BY_CUSTOMER: schemas.Order,
+    topics.ORDERS_INSTANCES: schemas.InstanceClaim,
     topics.ORDER_VALIDATIONS: schemas.OrderValidation,
     topics.PAYMENTS: schemas.Payment,
     topics.PAYMENTS_BY_ORDER: schemas.Payment,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("details", "fraud", "inventory", "payment", "email", "card_fraud")
@@ -52,9 +54,11 @@ class Supervisor:
             self._services[name, instance] = service
             service.spawn()
 
-    def start_all(self, instances_of_orders: int = 3) -> None:
-        for number in range(1, instances_of_orders + 1):
-            self.start("orders", str(number))
+    def start_all(self, instances_of_orders: int = 3, *, first_port: int = 0) -> None:
+        """`first_port`: of the first instance of the Orders Service, where it is free; 0 for any."""
+        for number in range(instances_of_orders):
+            port = first_port + number if first_port and _is_free(first_port + number) else 0
+            self.start("orders", str(number + 1), http_port=str(port))
         for name in SERVICES:
             self.start(name)
 
@@ -65,8 +69,19 @@ class Supervisor:
         """kill -9; it is started anew by itself."""
         self._services[name, instance].process.kill()
 
-    def signal(self, name: str, number: signal.Signals, instance: str = "1") -> None:
-        self._services[name, instance].process.send_signal(number)
+    def pid(self, name: str, instance: str = "1") -> int:
+        return self._services[name, instance].process.pid
+
+    def has_logged(self, name: str, instance: str, event: str) -> bool:
+        """Since its last start."""
+        return any(line.get("event") == event for line in self._services[name, instance].lines())
+
+    def pause(self, name: str, instance: str, seconds: float) -> None:
+        """Stop its clock for a while, as a machine that is suspended would. Blocks."""
+        process = self._services[name, instance].process
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
 
     def remove(self, name: str, instance: str = "1", *, kill: bool = False) -> None:
         """Stop it for good."""
@@ -114,6 +129,12 @@ class Supervisor:
                     service.restart_if_ended()
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 class _Service:
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self._command = list(command)
@@ -152,12 +173,15 @@ class _Service:
             self.spawn()
 
     def url(self) -> str | None:
+        return next((str(line["url"]) for line in self.lines() if line.get("event") == "ready"), None)
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """What it has logged since its last start; what is not of its making is passed over."""
         with self.log.open("rb") as written:
             written.seek(self._log_start)
             for line in written:
-                if b'"event": "ready"' in line and line.endswith(b"\n"):
-                    return str(json.loads(line)["url"])
-        return None
+                if line.startswith(b"{") and line.endswith(b"}\n"):
+                    yield json.loads(line)
 
     def ask_to_stop(self) -> None:
         if self.process.poll() is None:

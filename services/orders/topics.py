@@ -24,6 +24,7 @@ POSSIBLE_FRAUD = "possible-fraud"
 OUTBOX_EMAILS = "outbox-emails"
 PLATINUM_EMAILS = "platinum-emails"
 DEAD_LETTERS = "dead-letters"
+ORDERS_INSTANCES = "orders-instances"
 # Rekeyed.
 ORDERS_BY_CUSTOMER = "fraud-orders-by-customer"
 PRODUCT_EVENTS = "inventory-product-events"
@@ -43,6 +44,7 @@ class Topic(NamedTuple):
     key: str
     kind: Kind
     writer: str
+    partitions: int | None = None  # None: as many as all that are read together
 
 
 TABLE = (
@@ -58,6 +60,7 @@ TABLE = (
     Topic(OUTBOX_EMAILS, "order id", Kind.EVENTS, "email"),
     Topic(PLATINUM_EMAILS, "order id", Kind.EVENTS, "email"),
     Topic(DEAD_LETTERS, "none", Kind.EVENTS, "any service"),
+    Topic(ORDERS_INSTANCES, "instance", Kind.LATEST, "orders", 1),
     Topic(ORDERS_BY_CUSTOMER, "customer id", Kind.EVENTS, "fraud"),
     Topic(PRODUCT_EVENTS, "product", Kind.EVENTS, "inventory"),
     Topic(PAYMENTS_BY_ORDER, "order id", Kind.EVENTS, "orders"),

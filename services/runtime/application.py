@@ -147,7 +147,8 @@ class Application:
             self._output.emit(emitted)
 
     def _on_read_error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+        # Fatal is among others: fenced, by a process of the same name or by itself, when it had to join twice.
+        if error.fatal() or error.code() in (KafkaError._FATAL, KafkaError._AUTO_OFFSET_RESET):
             raise CannotGoOn(error.str())
         log(__name__, "read error", level=logging.WARNING, code=error.name(), text=error.str())
 
@@ -186,7 +187,7 @@ class Application:
         """Raises KafkaException when that is not possible."""
         error = error_of(cause)
         log(__name__, "rolling back", level=logging.WARNING, code=error.name(), text=error.str())
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:
             raise CannotGoOn(error.str()) from cause
         self._output.abort()
         metrics.ABORTED.inc()

@@ -7,8 +7,8 @@ from pathlib import Path
 from confluent_kafka import Message
 
 from services.runtime.catch_up import log_ends, read_to
-from services.runtime.clients import reader
-from services.runtime.describe import admin, topic_id
+from services.runtime.clients import admin, reader
+from services.runtime.describe import topic_id
 from services.runtime.logs import log
 from services.runtime.settings import RuntimeSettings
 from services.runtime.store import StateStore

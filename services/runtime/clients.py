@@ -16,16 +16,18 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from services.runtime.logs import log
 from services.runtime.settings import RuntimeSettings
 
 T = TypeVar("T")
 
+_LOG_EVERY_S = 10.0
 PATIENCE_S = 60.0  # with a broker that is away, before the process gives up and is started anew
 
 
-def group_consumer(settings: RuntimeSettings, group: str, client_id: str) -> Consumer:
+def group_consumer(settings: RuntimeSettings, group: str, client_id: str, **more: Any) -> Consumer:
     """A member of the application's group."""
     return Consumer(
         _common(settings, client_id)
@@ -38,6 +40,7 @@ def group_consumer(settings: RuntimeSettings, group: str, client_id: str) -> Con
             "auto.offset.reset": "error",
         }
         | _READING
+        | more
     )
 
 
@@ -68,6 +71,11 @@ def transactional_producer(settings: RuntimeSettings, application: str) -> Produ
 def plain_producer(settings: RuntimeSettings, client_id: str) -> Producer:
     """Each record once, in the order given, whatever has to be sent again."""
     return Producer(_common(settings, client_id) | _WRITING | {"enable.idempotence": True, "linger.ms": 2})
+
+
+def admin(settings: RuntimeSettings) -> AdminClient:
+    """Requests end with it: keep it until they are answered."""
+    return AdminClient(_common(settings, "orders-admin"))
 
 
 def insist(call: Callable[[], T]) -> T:
@@ -104,6 +112,7 @@ NOT_NOW = {
     KafkaError._WAIT_COORD,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -132,13 +141,22 @@ def _common(settings: RuntimeSettings, client_id: str) -> dict[str, Any]:
     return {
         "bootstrap.servers": settings.bootstrap,
         "client.id": client_id,
-        "error_cb": _on_error,
-        "log_level": 3,
+        "error_cb": _ErrorLog(),
+        "log_level": 2,  # what matters comes by error_cb
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 10_000,
     }
 
 
-def _on_error(error: KafkaError) -> None:
-    log(__name__, "client error", level=logging.WARNING, code=error.name(), text=error.str())
+class _ErrorLog:
+    """Logs what a client reports, each kind once in a while: without a broker the same comes many times a second."""
+
+    def __init__(self) -> None:
+        self._logged_at: dict[int, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        now = time.monotonic()
+        if now - self._logged_at.get(error.code(), -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged_at[error.code()] = now
+            log(__name__, "client error", level=logging.WARNING, code=error.name(), text=error.str())

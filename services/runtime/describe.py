@@ -6,11 +6,6 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from services.runtime.clients import ask
-from services.runtime.settings import RuntimeSettings
-
-
-def admin(settings: RuntimeSettings) -> AdminClient:
-    return AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 3})
 
 
 def topic_id(client: AdminClient, topic: str) -> str:

@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 from confluent_kafka import Message
 
 from services.runtime.catch_up import log_ends, read_to
-from services.runtime.clients import reader
-from services.runtime.describe import admin, partition_count
+from services.runtime.clients import admin, reader
+from services.runtime.describe import partition_count
 from services.runtime.logs import log
 from services.runtime.settings import RuntimeSettings
 

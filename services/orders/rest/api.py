@@ -4,7 +4,8 @@ A POST writes a command and waits until the order that has its id is in the view
 was accepted, now or before; if not, another order has the id. Which of two commands came first is decided by the log,
 so it does not matter which instances they reached.
 
-A time-out says that the outcome is not known yet. Sending the same request again is always safe.
+504 says that the outcome is not known yet, 503 that this instance is about to stop. Sending the same request again,
+to any instance, is always safe.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from services.orders import serde, topics
 from services.orders.rest.commands import CommandWriter
-from services.orders.rest.router import NotOwner, Router, Until
+from services.orders.rest.router import NotOwner, Router, Stopping, Until
 from services.orders.rest.view import OrdersView
 from services.orders.rest.waiters import Waiters
 from services.orders.rules.lifecycle import is_same_request
@@ -93,6 +94,8 @@ class Api:
                 value = await self._router.get(wanted.id, Until.EXISTS, self._seconds(timeout))
         except (TimeoutError, KafkaException):
             return _problem(504, "the outcome is not known yet; send the request again")
+        except Stopping:
+            return _stopping()
         if not is_same_request(wanted, serde.decode(topics.ORDERS, value)):
             return _problem(409, "another order has this id")
         return Response(value, 201, {"Location": f"/orders/{wanted.id}"}, _JSON)
@@ -115,6 +118,8 @@ class Api:
             found = await self._router.scan(customer, limit, self._seconds(timeout))
         except TimeoutError:
             return _problem(504, "some partitions have no owner now")
+        except Stopping:
+            return _stopping()
         return Response(b"[" + b",".join(found) + b"]", media_type=_JSON)
 
     async def ship(self, order_id: str, timeout: int | None = None) -> Response:
@@ -130,6 +135,8 @@ class Api:
                     value = await self._router.get(order_id, Until.COMPLETED, self._seconds(timeout))
         except (TimeoutError, KafkaException):
             return _problem(504, "the outcome is not known yet; send the request again")
+        except Stopping:
+            return _stopping()
         return Response(value, media_type=_JSON)
 
     async def rebuild(self) -> Response:
@@ -165,11 +172,17 @@ class Api:
             value = await self._router.get(order_id, until, self._seconds(timeout))
         except TimeoutError:
             return _problem(504, f"order {order_id} is not there in time")
+        except Stopping:
+            return _stopping()
         return Response(value, media_type=_JSON)
 
     def _seconds(self, timeout_ms: int | None) -> float:
         chosen = self._settings.get_timeout_ms if timeout_ms is None else timeout_ms
         return min(max(chosen, 0), _TIMEOUT_MOST_MS) / 1000
+
+
+def _stopping() -> Response:
+    return _problem(503, "this instance is about to stop; ask another")
 
 
 def _problem(status: int, reason: str) -> Response:

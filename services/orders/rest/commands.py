@@ -1,4 +1,4 @@
-"""Writes commands: a producer for the event loop, its deliveries reported by a thread of its own."""
+"""Writes commands and claims: a producer for the event loop, its deliveries reported by a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from services.orders import serde, topics
-from services.orders.schemas import CreateOrder, OrderCommand
+from services.orders.schemas import CreateOrder, InstanceClaim, OrderCommand
 from services.orders.settings import Settings
 from services.runtime.clients import plain_producer
 from services.runtime.murmur2 import partition_of
@@ -35,6 +35,12 @@ class CommandWriter:
         partition = partition_of(key, self._partitions)
         self._producer.produce(topics.ORDER_COMMANDS, value, key, partition, on_delivery=on_delivery)
         await written
+
+    def claim(self, instance: str, url: str, partitions: frozenset[int]) -> None:
+        """Tell the other instances. Any thread; does not wait."""
+        claim = InstanceClaim(url, tuple(sorted(partitions)))
+        value = serde.encode(topics.ORDERS_INSTANCES, claim)
+        self._producer.produce(topics.ORDERS_INSTANCES, value, instance.encode(), 0)
 
     def close(self) -> None:
         self._stop.set()

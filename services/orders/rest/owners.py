@@ -1,63 +1,67 @@
-"""Who has which partition: asked of the group itself, whose members carry their address in the client id.
+"""Who has which partition: each instance says so in `orders-instances`, whenever that changes, and reads what the
+others say.
 
-So there is no second record of ownership that could disagree with the first. What is known may be out of date by the
-time a request arrives: then the instance asked says so (421), and the router asks the group again.
+A compacted topic of one partition, keyed by instance, so that all see the claims in one order. What it says may be
+out of date: an instance that is asked in vain answers so (421), and the next best is asked. So the answer is a list,
+the latest claim first, then everybody else, and a claim that came late costs a question, not an answer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Mapping
+from threading import Event
+from typing import NamedTuple, cast
 
-from confluent_kafka import KafkaException
+from confluent_kafka import TopicPartition
 
-from services.orders import topics
+from services.orders import serde, topics
+from services.orders.schemas import InstanceClaim
 from services.orders.settings import Settings
-from services.runtime.describe import admin
+from services.runtime.catch_up import ends_met
+from services.runtime.clients import reader
 from services.runtime.logs import log
 
-_GROUP = "orders"
-_PAUSE_S = 0.1  # between questions, however many requests are looking for an owner
+
+class _Claim(NamedTuple):
+    offset: int
+    url: str
+    partitions: frozenset[int]
 
 
 class Owners:
-    """Used on the event loop."""
+    """Read by the event loop, written by a thread of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        self._admin = admin(settings)
-        self._urls: Mapping[int, str] = {}
-        self._asking: asyncio.Task[None] | None = None
-        self._asked_at = 0.0
+        self._settings = settings
+        self._claims: dict[str, _Claim] = {}  # by instance; replaced, never changed
 
-    def url_of(self, partition: int) -> str | None:
-        return self._urls.get(partition)
+    def candidates(self, partition: int) -> list[str]:
+        """Where the partition may be served, the most likely first."""
+        claims = sorted(self._claims.values(), key=lambda claim: claim.offset, reverse=True)
+        likely = [claim.url for claim in claims if partition in claim.partitions]
+        others = [claim.url for claim in claims if claim.url not in likely]
+        return likely + others
 
-    @property
-    def urls(self) -> Mapping[int, str]:
-        """By partition; during a rebalance partitions may be missing."""
-        return self._urls
+    def urls(self) -> set[str]:
+        return {claim.url for claim in self._claims.values()}
 
-    async def refresh(self) -> None:
-        """Ask again. All who call this while a question is on its way share its answer."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
-        await asyncio.shield(self._asking)
+    def run(self, stop: Event) -> None:
+        consumer = reader(self._settings, f"orders-owners-{self._settings.instance}")
+        consumer.assign([TopicPartition(topics.ORDERS_INSTANCES, 0, 0)])
+        while not stop.is_set():
+            messages = consumer.consume(100, 0.2)
+            for _end in ends_met(messages):
+                pass
+            for message in messages:
+                if message.error() is None:
+                    self._take(message.offset() or 0, message.key(), message.value())
+        consumer.close()
 
-    async def _ask(self) -> None:
-        await asyncio.sleep(max(self._asked_at + _PAUSE_S - time.monotonic(), 0))
-        self._asked_at = time.monotonic()
+    def _take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
         try:
-            future = self._admin.describe_consumer_groups([_GROUP], request_timeout=5)[_GROUP]
-            group = await asyncio.wrap_future(future)
-        except KafkaException as error:
-            log(__name__, "owners unknown", level=logging.WARNING, error=str(error))
+            name = serde.text_key(key)
+            claim = cast(InstanceClaim, serde.decode(topics.ORDERS_INSTANCES, value))
+        except serde.Unreadable as error:
+            log(__name__, "not a claim", level=logging.WARNING, offset=offset, reason=str(error))
             return
-        urls: dict[int, str] = {}
-        for member in group.members:
-            url = member.client_id.partition("@")[2]
-            for partition in member.assignment.topic_partitions if member.assignment else ():
-                if partition.topic == topics.ORDER_COMMANDS:
-                    urls[partition.partition] = url
-        self._urls = urls
+        self._claims = self._claims | {name: _Claim(offset, claim.url, frozenset(claim.partitions))}

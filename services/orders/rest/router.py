@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from enum import Enum
 
 import aiohttp
@@ -46,37 +45,41 @@ class NotOwner(Exception):
     """This instance does not serve that partition, at least now."""
 
 
+class Stopping(Exception):
+    """This instance is about to end: ask another."""
+
+
 class Router:
     def __init__(
-        self,
-        view: OrdersView,
-        waiters: Waiters,
-        owners: Owners,
-        partitions: int,
-        own_url: Callable[[], str],
+        self, view: OrdersView, waiters: Waiters, owners: Owners, partitions: int, own_url: str
     ) -> None:
         self._view = view
         self._waiters = waiters
         self._owners = owners
         self._partitions = partitions
         self._own_url = own_url
+        self._is_stopping = False
         self._session: aiohttp.ClientSession | None = None
 
+    def stop(self) -> None:
+        """Who waits here is sent away."""
+        self._is_stopping = True
+        self._waiters.moved(None)
+
     async def get(self, order_id: str, until: Until, timeout_s: float) -> bytes:
-        """The order as JSON, from whichever instance has it. Raises TimeoutError."""
+        """The order as JSON, from whichever instance has it. Raises TimeoutError, Stopping."""
         deadline = time.monotonic() + timeout_s
         number = partition_of(order_id.encode(), self._partitions)
         while True:
-            left_s = deadline - time.monotonic()
-            try:
-                if number in self._view.serving:
-                    return await self.get_here(order_id, until, left_s)
-                url = self._owners.url_of(number)
-                if url is not None and url != self._own_url():
+            for url in [self._own_url, *self._owners.candidates(number)]:
+                left_s = deadline - time.monotonic()
+                try:
+                    if url == self._own_url:
+                        return await self.get_here(order_id, until, left_s)
                     return await self._get_there(url, order_id, until, left_s)
-            except (NotOwner, aiohttp.ClientError):
-                pass
-            await self._look_again(deadline)
+                except (NotOwner, aiohttp.ClientError):
+                    continue
+            await self._pause(deadline)
 
     async def get_here(self, order_id: str, until: Until, timeout_s: float) -> bytes:
         """Raises TimeoutError, NotOwner."""
@@ -86,6 +89,8 @@ class Router:
         found = self._view.table.get(order_id)
         if found is not None and until.is_met_by(serde.decode(topics.ORDERS, found)):
             return found
+        if self._is_stopping:
+            raise NotOwner
         try:
             order = await self._waiters.wait(order_id, number, until.is_met_by, timeout_s)
         except Moved:
@@ -93,31 +98,32 @@ class Router:
         return serde.encode(topics.ORDERS, order)
 
     async def scan(self, customer: str | None, limit: int, timeout_s: float) -> list[bytes]:
-        """The latest orders, of all partitions. Raises TimeoutError while some have no owner."""
+        """The latest orders, of all partitions. Raises TimeoutError while some have no owner, Stopping."""
         deadline = time.monotonic() + timeout_s
         while True:
             here = self._view.serving
             values = self._view.table.of_customer(customer, here, limit)
-            urls = set(self._owners.urls.values()) - {self._own_url()}
-            questions = (self._scan_there(url, customer, limit, deadline - time.monotonic()) for url in urls)
+            urls = self._owners.urls() - {self._own_url}
+            left_s = deadline - time.monotonic()
+            questions = (self._scan_there(url, customer, limit, left_s) for url in urls)
             answers = await asyncio.gather(*questions)
-            covered = set(here).union(*(set(partitions) for partitions, _ in answers))
-            counted = len(here) + sum(len(partitions) for partitions, _ in answers)
-            if len(covered) == counted == self._partitions:
+            served = [*here, *(number for partitions, _ in answers for number in partitions)]
+            # Twice served is as bad as not at all: a partition is on its way.
+            if sorted(served) == list(range(self._partitions)):
                 return _latest([*values, *(value for _, found in answers for value in found)], limit)
-            await self._look_again(deadline)
+            await self._pause(deadline)
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _look_again(self, deadline: float) -> None:
+    async def _pause(self, deadline: float) -> None:
+        if self._is_stopping:
+            raise Stopping
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        async with asyncio.timeout(left_s):
-            await self._owners.refresh()
-            await asyncio.sleep(_RETRY_S)
+        await asyncio.sleep(min(_RETRY_S, left_s))
 
     async def _get_there(self, url: str, order_id: str, until: Until, timeout_s: float) -> bytes:
         if timeout_s <= 0:

@@ -24,8 +24,8 @@ from services.orders.rest.orders_table import OrdersTable, Row
 from services.orders.schemas import Order
 from services.orders.settings import Settings
 from services.runtime.catch_up import ends_met, log_ends, read_to
-from services.runtime.clients import reader
-from services.runtime.describe import admin, topic_id
+from services.runtime.clients import admin, reader
+from services.runtime.describe import topic_id
 from services.runtime.logs import log
 
 _FILES = ("view.sqlite", "view-rebuilt.sqlite")

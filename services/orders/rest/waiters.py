@@ -50,8 +50,9 @@ class Waiters:
                 if waiter.is_satisfied(order) and not waiter.answer.done():
                     waiter.answer.set_result(order)
 
-    def moved(self, partitions: frozenset[int]) -> None:
+    def moved(self, partitions: frozenset[int] | None) -> None:
+        """None: all."""
         for waiting in self._by_order.values():
             for waiter in waiting:
-                if waiter.partition in partitions and not waiter.answer.done():
+                if (partitions is None or waiter.partition in partitions) and not waiter.answer.done():
                     waiter.answer.set_exception(Moved())

@@ -1,0 +1,121 @@
+"""Everything at once, for a look: a broker, topics, customers, stock, all services, shoppers, and the live grid.
+
+    python -m services.orders.run --broker 'logd serve'                a fresh broker, gone with its data at the end
+    python -m services.orders.run --bootstrap HOST:PORT                a broker that is there, topics and all
+
+Ctrl-C stops it all in an orderly way. --rate says how many orders a second, --directory where logs and state stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+from confluent_kafka import KafkaException
+
+from services.orders import create_topics, demo, feeds
+from services.orders.grid import Grid
+from services.orders.process import stop_on_signals
+from services.orders.settings import Settings
+from services.orders.supervisor import NotReady, Supervisor
+from services.runtime import logs
+from services.runtime.settings import load
+
+_READY = re.compile(r"bootstrap\.servers=(\S+)")
+_INSTANCES = 3
+_FIRST_PORT = 8081
+
+
+class StartFailed(Exception):
+    """Says what did not start."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parse(arguments)
+    logs.set_up("ERROR", service="run")
+    stop = stop_on_signals()
+    directory = Path(options.directory or tempfile.mkdtemp(prefix="orders-"))
+    broker = None
+    try:
+        bootstrap = options.bootstrap
+        if not bootstrap:
+            broker, bootstrap = _start_broker(shlex.split(options.broker), directory)
+        _run(bootstrap, directory, options.rate, stop)
+        return 0
+    except (StartFailed, NotReady, KafkaException) as error:
+        _say(f"failed: {error}")
+        return 1
+    finally:
+        if broker is not None:
+            broker.terminate()
+            broker.wait()
+        if not options.directory:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(bootstrap: str, directory: Path, rate: float, stop: Event) -> None:
+    started = time.monotonic()
+    settings = load(Settings, [f"bootstrap={bootstrap}"])
+    created = create_topics.create(settings)
+    _say(f"broker at {bootstrap}, {len(created)} topics created; logs in {directory / 'logs'}")
+    if created:
+        feeds.feed_customers(settings, demo.customers())
+        feeds.feed_goods(settings, demo.first_deliveries())
+    with Supervisor(directory, {"bootstrap": bootstrap}) as supervisor:
+        supervisor.start_all(_INSTANCES, first_port=_FIRST_PORT)
+        urls = [supervisor.url("orders", str(number)) for number in range(1, _INSTANCES + 1)]
+        supervisor.start("traffic", url=",".join(urls), rate=str(rate))
+        title = f"API {urls[0]}  its documentation {urls[0]}/docs  broker {bootstrap}  Ctrl-C stops all"
+        _say(f"{title}\nservices started in {time.monotonic() - started:.1f} s")
+        Grid(settings, title).run(stop)
+        _say("stopping")
+
+
+def _start_broker(command: list[str], directory: Path) -> tuple[subprocess.Popen[str], str]:
+    """In a session of its own, so that Ctrl-C reaches this program alone."""
+    output = directory / "broker.log"
+    directory.mkdir(parents=True, exist_ok=True)
+    words = [*command, "--data-dir", str(directory / "broker"), "--port", "0"]
+    with output.open("w") as log:
+        broker = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True, start_new_session=True
+        )
+    deadline = time.monotonic() + 20
+    while True:
+        ready = _READY.search(output.read_text())
+        if ready:
+            return broker, ready.group(1)
+        if broker.poll() is not None or time.monotonic() > deadline:
+            broker.kill()
+            raise StartFailed(f"the broker\n{output.read_text()[-2000:]}")
+        time.sleep(0.02)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="services.orders.run", description=(__doc__ or "").split("\n", 1)[0]
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--broker", help="command that starts a broker; it is given --data-dir and --port")
+    where.add_argument("--bootstrap", help="a broker that runs")
+    parser.add_argument("--rate", type=float, default=5, help="orders a second, default 5")
+    parser.add_argument("--directory", help="keep logs and state there")
+    return parser.parse_args(arguments)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

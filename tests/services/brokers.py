@@ -1,0 +1,79 @@
+"""The broker that the services run against: logd, or Apache Kafka with `LOGD_TEST_TARGET=kafka`.
+
+Both keep their address over kill -9 and a restart, as services that were given it expect.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Protocol
+
+from tests.support.broker import LogdBroker
+from tests.support.kafka_broker import KafkaInstallation
+
+AGAINST_KAFKA = os.environ.get("LOGD_TEST_TARGET", "logd") == "kafka"
+_KAFKA_PROPERTIES = {
+    "group.initial.rebalance.delay.ms": "0",
+    "transaction.state.log.num.partitions": "4",
+    "offsets.topic.num.partitions": "4",
+}
+
+
+class Broker(Protocol):
+    bootstrap: str
+    data_dir: Path
+
+    def kill_and_restart(self) -> None: ...
+
+    def stop(self) -> object: ...
+
+
+def start(directory: Path) -> Broker:
+    return Kafka(directory) if AGAINST_KAFKA else Logd(directory)
+
+
+class Logd(LogdBroker):
+    def __init__(self, directory: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        super().__init__(directory, arguments=["--port", str(port)])
+
+    def kill_and_restart(self) -> None:
+        self.kill()
+        self.restart()
+
+
+class Kafka:
+    def __init__(self, directory: Path) -> None:
+        self._installation = KafkaInstallation(directory, heap="512m", properties=_KAFKA_PROPERTIES)
+        self.bootstrap = self._installation.bootstrap
+        self.data_dir = self._installation.data_dir
+        self._output = directory / "broker.out"
+        self._start()
+
+    def kill_and_restart(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._start()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> None:
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                self._installation.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        deadline = time.monotonic() + 90
+        while "Kafka Server started" not in self._output.read_text(errors="replace"):
+            assert self._process.poll() is None and time.monotonic() < deadline, self._output.read_text()
+            time.sleep(0.1)
