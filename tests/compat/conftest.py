@@ -19,7 +19,9 @@ from tests.support.clients.port import Client
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.kafka_tools import KafkaTools
 
-pytest.register_assert_rewrite("tests.compat.scenarios", "tests.compat.admin_scenarios")
+pytest.register_assert_rewrite(
+    *(f"tests.compat.{name}" for name in ("scenarios", "admin_scenarios", "transaction_scenarios"))
+)
 
 AGAINST_KAFKA = os.environ.get("LOGD_TEST_TARGET", "logd") == "kafka"
 

@@ -37,7 +37,7 @@ def features(tool: KafkaTools) -> dict[str, tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("kind", [(), ("--unsafe",)])
-@pytest.mark.parametrize(("feature", "highest"), [("group.version", 1)])
+@pytest.mark.parametrize(("feature", "highest"), [("group.version", 1), ("transaction.version", 2)])
 def test_down_and_up_again(tool: KafkaTools, feature: str, highest: int, kind: tuple[str, ...]) -> None:
     assert features(tool)[feature] == ("0", str(highest), str(highest))
     for level in range(highest - 1, -1, -1):

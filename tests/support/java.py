@@ -120,7 +120,7 @@ class Kit:
         return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, text=True, env=env)
 
 
-PROBE = ["ClientProbe.java", "AdminCalls.java"]
+PROBE = ["ClientProbe.java", "AdminCalls.java", "TransactionCalls.java"]
 ORACLES = ["AssignorOracle.java", "RegexOracle.java"]
 OTHERS = ["ConsumerGroupMember.java", "DumpCheck.java", "PatternProbe.java", "ToolRunner.java"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -156,6 +156,13 @@ class ConfluentClient:
         nodes = tuple((node.id, str(node.host), node.port) for node in metadata.brokers.values())
         return ClusterView(metadata.cluster_id, nodes)
 
+    def transactional(self, transactional_id: str, **settings: str) -> ConfluentTransactions:
+        """A transactional producer; dots of property names are underscores."""
+        given = {name.replace("_", "."): value for name, value in settings.items()}
+        return ConfluentTransactions(
+            self._settings() | {"transactional.id": transactional_id, "linger.ms": 0} | given
+        )
+
     def close(self) -> None:
         pass
 
@@ -222,3 +229,67 @@ def _error(error: KafkaError) -> ClientError:
     }
     name = error.name()
     return ClientError(names.get(name, name), str(error))
+
+
+class ConfluentTransactions:
+    """A `tests.support.clients.transactional.Transactional`."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        # Errors come out of the calls; a fatal one would come out of any callback, too.
+        self._producer = Producer(settings | {"error_cb": lambda _error: None, "log_level": 0})
+        self._bootstrap = settings["bootstrap.servers"]
+
+    def init(self) -> None:
+        self._do(self._producer.init_transactions, _TIMEOUT_S)
+
+    def begin(self) -> None:
+        self._do(self._producer.begin_transaction)
+
+    def send(self, topic: str, values: Sequence[bytes], partition: int = 0) -> None:
+        errors: list[KafkaError] = []
+
+        def on_delivery(error: KafkaError | None, _message: RawMessage) -> None:
+            if error is not None:
+                errors.append(error)
+
+        for value in values:
+            self._do(
+                lambda value=value: self._producer.produce(  # type: ignore[misc]
+                    topic, partition=partition, value=value, on_delivery=on_delivery
+                )
+            )
+        left = self._do(self._producer.flush, _TIMEOUT_S)
+        if errors:
+            raise _error(errors[0])
+        assert left == 0, f"{left} messages not delivered"
+
+    def send_offset(self, group: str, topic: str, offset: int, partition: int = 0) -> None:
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": group})
+        try:
+            self._do(
+                self._producer.send_offsets_to_transaction,
+                [TopicPartition(topic, partition, offset)],
+                consumer.consumer_group_metadata(),
+                _TIMEOUT_S,
+            )
+        finally:
+            consumer.close()
+
+    def commit(self) -> None:
+        self._do(self._producer.commit_transaction, _TIMEOUT_S)
+
+    def abort(self) -> None:
+        self._do(self._producer.abort_transaction, _TIMEOUT_S)
+
+    def close(self) -> None:
+        """librdkafka lets go of what is open when nobody holds the producer."""
+        del self._producer
+
+    def _do(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except (KafkaException, SystemError) as failure:
+            # A fatal error may come out of a callback, too, and is then the cause of what is raised.
+            fault = failure if isinstance(failure, KafkaException) else failure.__cause__
+            assert isinstance(fault, KafkaException), failure
+            raise _error(fault.args[0]) from failure

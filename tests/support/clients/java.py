@@ -6,7 +6,8 @@ The line protocol is described in tests/compat/java/src/ClientProbe.java.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
@@ -119,6 +120,10 @@ class JavaClient(JavaAdmin):
             cluster["id"], tuple((int(node["id"]), node["host"], int(node["port"])) for node in nodes)
         )
 
+    def transactional(self, transactional_id: str, **settings: str) -> JavaTransactions:
+        """A transactional producer in this JVM; dots of property names are underscores."""
+        return JavaTransactions(self._call, transactional_id, settings)
+
     def close(self) -> None:
         """End the JVM: it stops at the end of its input."""
         assert self._process.stdin is not None
@@ -149,6 +154,47 @@ class JavaClient(JavaAdmin):
             else:
                 noise.append(line)
         raise RuntimeError(f"the JVM ended with {self._process.wait(10)}: {''.join(noise)}")
+
+
+class JavaTransactions:
+    """A `tests.support.clients.transactional.Transactional`."""
+
+    _made = count()
+
+    def __init__(
+        self,
+        call: Callable[[str, Mapping[str, Any]], object],
+        transactional_id: str,
+        settings: Mapping[str, str],
+    ) -> None:
+        self._call_probe = call
+        self._name = f"producer-{next(self._made)}"
+        given = {f"config.{name.replace('_', '.')}": value for name, value in settings.items()}
+        self._call("open", **{"config.transactional.id": transactional_id, "config.linger.ms": "0", **given})
+
+    def init(self) -> None:
+        self._call("init")
+
+    def begin(self) -> None:
+        self._call("begin")
+
+    def send(self, topic: str, values: Sequence[bytes], partition: int = 0) -> None:
+        self._call("send", topic=topic, partition=partition, values=",".join(each.hex() for each in values))
+
+    def send_offset(self, group: str, topic: str, offset: int, partition: int = 0) -> None:
+        self._call("offsets", group=group, topic=topic, partition=partition, offset=offset)
+
+    def commit(self) -> None:
+        self._call("commit")
+
+    def abort(self) -> None:
+        self._call("abort")
+
+    def close(self) -> None:
+        self._call("close")
+
+    def _call(self, what: str, **arguments: Any) -> None:
+        self._call_probe(f"txn-{what}", {"producer": self._name, **arguments})
 
 
 def _item(message: Message) -> str:

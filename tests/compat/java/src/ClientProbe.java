@@ -42,7 +42,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * many item lines as their `count` says. The answer is any number of item lines, then `ok` or
  * `error NAME MESSAGE`. tests/support/clients/java.py is the other side.
  *
- * It uses only kafka-clients, and only calls that 3.9 has too. Administration beyond topics is in AdminCalls.
+ * It uses only kafka-clients, and only calls that 3.9 has too. Administration beyond topics is in
+ * AdminCalls, what is about transactions in TransactionCalls.
  */
 public final class ClientProbe {
     private static final HexFormat HEX = HexFormat.of();
@@ -50,6 +51,7 @@ public final class ClientProbe {
 
     private final BufferedReader input;
     private final PrintStream output;
+    private final TransactionCalls transactions = new TransactionCalls();
 
     private ClientProbe(BufferedReader input, PrintStream output) {
         this.input = input;
@@ -90,7 +92,13 @@ public final class ClientProbe {
             case "describe" -> describeTopic(command);
             case "list" -> listTopics(command);
             case "cluster" -> describeCluster(command);
-            default -> administer(command);
+            default -> {
+                if (command.name().startsWith("txn-")) {
+                    transactions.run(command);
+                } else {
+                    administer(command);
+                }
+            }
         }
     }
 
@@ -269,7 +277,7 @@ public final class ClientProbe {
         return bytes == null ? "-" : HEX.formatHex(bytes);
     }
 
-    private static byte[] hex(String text) {
+    static byte[] hex(String text) {
         return text == null || text.equals("-") ? null : HEX.parseHex(text);
     }
 

@@ -1,0 +1,82 @@
+"""Transactions of every client that has them: each scenario with each, read by itself and by another."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compat import transaction_scenarios as scenarios
+from tests.compat.conftest import AGAINST_KAFKA, start_target
+from tests.reliability.killable import KillableBroker, free_port
+from tests.support.broker import LogdBroker
+from tests.support.clients import registry
+from tests.support.clients.port import Client
+from tests.support.clients.transactional import TRANSACTIONAL
+from tests.support.kafka_broker import KafkaBroker
+
+READER = registry.BY_NAME["confluent-kafka"]
+"""Reads what all wrote, itself included; Java reads what it wrote."""
+
+
+def clients(*names: str) -> list[object]:
+    return [pytest.param(name, marks=registry.BY_NAME[name].marks) for name in names]
+
+
+with_each = pytest.mark.parametrize("client", clients(*TRANSACTIONAL), indirect=True)
+
+
+@pytest.fixture
+def reader(client_named: Callable[[str], Client]) -> Client:
+    return client_named(READER.name)
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogdBroker | KafkaBroker]:
+    """A broker that looks for transactions out of time all the time, and may be killed."""
+    properties = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "100"}
+    with start_target(tmp_path_factory.mktemp("hasty"), properties) as running:
+        yield running
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("scenario", scenarios.SCENARIOS)
+@with_each
+def test_transactions(client: Client, reader: Client, topic: str, scenario: str) -> None:
+    scenarios.SCENARIOS[scenario](client, reader, topic)
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("java", clients("java-kafka-4.3.1"))
+def test_java_reads_them(client_named: Callable[[str], Client], java: str, topic: str) -> None:
+    scenarios.what_is_aborted_is_not_read(client_named(READER.name), client_named(java), topic)
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("name", clients(*TRANSACTIONAL))
+def test_what_is_left_open_is_aborted(hasty: LogdBroker | KafkaBroker, name: str, topic: str) -> None:
+    client = registry.BY_NAME[name].make(hasty.bootstrap)
+    try:
+        scenarios.what_is_left_open_is_aborted(client, READER.make(hasty.bootstrap), topic)
+    finally:
+        client.close()
+
+
+@pytest.mark.skipif(AGAINST_KAFKA, reason="Kafka takes long to come back")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("name", clients(*TRANSACTIONAL))
+def test_a_transaction_outlives_a_restart(tmp_path: Path, name: str, topic: str, how: str) -> None:
+    with KillableBroker(tmp_path, free_port(random.Random())) as broker:
+        client = registry.BY_NAME[name].make(broker.bootstrap)
+
+        def restart() -> None:
+            (broker.kill if how == "kill" else broker.stop)()
+            broker.restart()
+
+        try:
+            scenarios.a_transaction_outlives_a_restart(client, READER.make(broker.bootstrap), topic, restart)
+        finally:
+            client.close()
