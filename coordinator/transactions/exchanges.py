@@ -32,9 +32,7 @@ class Exchanges:
         """Who is `current` becomes `given`, in exchange for `given_up`; None for a stranger."""
         known = self._given_up.get(transactional_id, {})
         kept = {current: known[current]} if current in known else {}
-        if given_up is None:
-            kept.pop(given, None)
-        else:
+        if given_up is not None:
             kept[given] = given_up
         if kept:
             self._given_up[transactional_id] = kept

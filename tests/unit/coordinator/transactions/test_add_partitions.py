@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from coordinator.transactions.states import TransactionState
 from coordinator.transactions.transaction import Identity
 from protocol.errors import ErrorCode
 from protocol.types import TopicPartition
@@ -75,3 +76,14 @@ def test_a_new_producer_id_waits_for_the_markers_of_the_one_before(world: Transa
     world.answer_markers()
     assert world.add(new, P1) is ErrorCode.NONE
     assert world.add(last, P1) is ErrorCode.INVALID_PRODUCER_ID_MAPPING
+
+
+def test_a_transaction_may_begin_without_partitions_and_then_has_nobody_to_wait_for(
+    world: TransactionWorld,
+) -> None:
+    response = world.call(add_request(world.identity, []), 4)
+    assert response.results_by_transaction[0].topic_results == []
+    assert world.transaction.state is TransactionState.ONGOING
+    assert world.end(world.identity) == (1000, 1)
+    assert world.transaction.state is TransactionState.COMPLETE_COMMIT
+    assert world.outbox.sent == []

@@ -37,6 +37,13 @@ def test_an_id_expires_a_week_after_it_was_used(commit: bool | None) -> None:
     assert world.init(old) == (1001, 0)
 
 
+def test_an_id_that_was_used_just_so_long_ago_expires() -> None:
+    world = TransactionWorld()
+    world.init()
+    world.tick(WEEK_MS)
+    assert not is_known(world)
+
+
 def test_being_used_keeps_an_id() -> None:
     world = TransactionWorld()
     world.init()

@@ -135,6 +135,7 @@ def test_the_last_epoch_is_followed_by_a_new_id(world: TransactionWorld) -> None
     assert world.init() == (1001, 0)
     assert world.transaction.previous_producer_id == 1000
     assert world.init(Identity(1000, LAST)) is ErrorCode.PRODUCER_FENCED
+    assert world.init(Identity(1000, 0)) is ErrorCode.PRODUCER_FENCED
 
 
 def test_a_producer_with_the_last_epoch_goes_on_under_a_new_id(world: TransactionWorld) -> None:

@@ -181,7 +181,7 @@ def test_answers_to_what_is_over_change_nothing() -> None:
     world = decided(P0)
     markers = world.answer_markers()
     new = world.identity
-    world.add(new, P1)
+    world.add(new, P0)
     before, length = world.transaction, len(world.log)
     for codes in (((P0, NONE),), ((P0, TIMED_OUT),)):
         world.runtime.handle(MarkersAnswered(markers, codes), world.now_ms)
@@ -191,6 +191,16 @@ def test_answers_to_what_is_over_change_nothing() -> None:
     world.runtime.handle(MarkersAnswered(markers, ((P0, NONE),)), world.now_ms)
     assert world.transaction.state is DECIDED
     assert len(world.log) == length + 1
+
+
+def test_what_partitions_said_of_one_transaction_does_not_count_for_the_next() -> None:
+    world = decided(P0)
+    world.answer_markers()
+    world.add(world.identity, P0)
+    world.end(world.identity)
+    world.answer_markers(TIMED_OUT)
+    assert world.transaction.state is DECIDED
+    assert world.describe().topics[0].partitions == [0]
 
 
 def test_two_ids_do_not_wait_for_each_other() -> None:
