@@ -61,4 +61,5 @@ GOALS: tuple[Goal, ...] = (
     Goal("S10 consumer to first record, ms", "S10", "classic_known_ms", "", True, 150, 150),
     Goal("S10 the same in a new group, ms", "S10", "classic_new_ms", "", True, 150, 150),
     Goal("S10 the same in a new group", "S10", "classic_new_ms", "kafka", True, 1, 1),
+    Goal("S12 rate lost to transactions, %", "S12", "lost_percent", "", True, 3, 3),
 )

@@ -28,12 +28,16 @@ _SUMMARY = re.compile(
 
 
 class Load(NamedTuple):
-    """`settings` are producer properties beyond the client's defaults; `per_second` -1 means as fast as it can."""
+    """`settings` are producer properties beyond the client's defaults; `per_second` -1 means as fast as it can.
+
+    With `transaction_ms` the records are in transactions, each committed with the first record after that time.
+    """
 
     records: int
     record_bytes: int
     settings: Mapping[str, str]
     per_second: int = -1
+    transaction_ms: int = 0
 
 
 class Outcome(NamedTuple):
@@ -66,6 +70,7 @@ def start(bootstrap: str, topic: str, load: Load) -> subprocess.Popen[str]:
 
 def _arguments(bootstrap: str, topic: str, load: Load) -> list[str]:
     settings = {"bootstrap.servers": bootstrap, **load.settings}
+    in_transactions = ("--transaction-duration-ms", str(load.transaction_ms)) if load.transaction_ms else ()
     return [
         *("--topic", topic),
         *("--num-records", str(load.records)),
@@ -73,5 +78,6 @@ def _arguments(bootstrap: str, topic: str, load: Load) -> list[str]:
         *("--throughput", str(load.per_second)),
         *("--warmup-records", str(load.records // 5)),
         *("--reporting-interval", "1000"),
+        *in_transactions,
         *("--command-property", *(f"{name}={value}" for name, value in settings.items())),
     ]

@@ -10,6 +10,7 @@ from bench.scenarios.latency import SynchronousProduce
 from bench.scenarios.memory import Memory
 from bench.scenarios.produce import DefaultBatches, LargeBatches, SmallRecords
 from bench.scenarios.startup import Startup
+from bench.scenarios.transactions import Transactions
 
 SCENARIOS: dict[str, type[Scenario]] = {
     scenario.name: scenario
@@ -23,6 +24,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
         Startup,
         Memory,
         GroupStart,
+        Transactions,
         IdleGroups,
     )
 }
