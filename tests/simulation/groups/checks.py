@@ -41,14 +41,14 @@ from protocol.messages.records_group import (
 )
 from protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 from protocol.types import Offset
-from tests.simulation.groups.clock import Clock
+from tests.simulation.common.clock import Clock
 from tests.simulation.groups.hard_state import hard_state
 from tests.simulation.groups.picture import GroupPicture, Held
 
 if TYPE_CHECKING:
     from coordinator.group_shard import GroupShard
+    from tests.simulation.common.network import Exchange
     from tests.simulation.groups.clients import Client, Partition
-    from tests.simulation.groups.network import Exchange
     from tests.support.groups import Topics
 
 _ON_ITS_WAY_MS = 1_000

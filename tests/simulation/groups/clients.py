@@ -14,7 +14,8 @@ from protocol.errors import ErrorCode
 from protocol.messages.message import Message
 from protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
 from protocol.messages.offset_fetch import OffsetFetchRequest
-from tests.simulation.groups.network import Connection
+from tests.simulation.common.network import Connection
+from tests.simulation.common.process import Process
 
 if TYPE_CHECKING:
     from tests.simulation.groups.simulation import Simulation
@@ -50,7 +51,7 @@ def code_of(response: Any) -> ErrorCode | None:
     return ErrorCode(getattr(response, "error_code", ErrorCode.NONE))
 
 
-class Client:
+class Client(Process):
     """One process; when it ended, the next one is another object."""
 
     protocol = ""
@@ -58,28 +59,26 @@ class Client:
     def __init__(
         self, sim: Simulation, group: str, client_id: str, instance_id: str | None, topics: tuple[str, ...]
     ) -> None:
+        super().__init__(sim.clock, sim.choose)
         self.sim = sim
         self.group = group
         self.client_id = client_id
         self.instance_id = instance_id
         self.topics = topics
-        self.alive = True
         self.member_id = ""
-        self.paused_until_ms = 0
         self.reads = True
         """Whether its polls find anything."""
         self.stalled_until_ms = 0
         """Until then the application does not poll, and so takes no part in a rebalance; heartbeats go on."""
         self.positions: dict[Partition, int | None] = {}
         """What it believes to own, and how far it has read; None until it knows where to begin."""
-        self._backlog: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._committing = False
         self._rewound = False
         """It set its positions back, and no commit has told the coordinator so for sure."""
         self._fetching = False
         self._takeovers = 0
         """Rises with each; what was fetched before the last one may be older than what it took over."""
-        self.connection = Connection(sim.network, client_id, self.run)
+        self.connection = Connection(sim.network, sim.node, client_id, self.run)
 
     def __repr__(self) -> str:
         return f"{self.group}/{self.client_id}"
@@ -94,46 +93,13 @@ class Client:
         raise NotImplementedError
 
     def crash(self) -> None:
-        """kill -9."""
-        self.alive = False
+        super().crash()
         self.positions.clear()
         self.connection.close()
-
-    def pause(self, duration_ms: int) -> None:
-        """SIGSTOP, or a long collection of garbage: nothing happens inside, what arrives waits."""
-        self.paused_until_ms = self.sim.clock.now_ms + duration_ms
-        self.sim.clock.after(duration_ms, self._resume)
-
-    def _resume(self) -> None:
-        if self.sim.clock.now_ms < self.paused_until_ms:
-            return
-        backlog, self._backlog = self._backlog, []
-        for action, arguments in backlog:
-            self.run(action, *arguments)
-
-    @property
-    def paused(self) -> bool:
-        return self.sim.clock.now_ms < self.paused_until_ms
 
     @property
     def stalled(self) -> bool:
         return self.sim.clock.now_ms < self.stalled_until_ms
-
-    def run(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Do something inside the process, when it runs."""
-        if not self.alive:
-            return
-        if self.paused:
-            self._backlog.append((action, arguments))
-        else:
-            action(*arguments)
-
-    def later(self, delay_ms: int, action: Callable[..., None], *arguments: Any) -> None:
-        self.sim.clock.after(delay_ms, self.run, action, *arguments)
-
-    def soon(self, action: Callable[..., None], *arguments: Any) -> None:
-        """After a client's pause between two attempts."""
-        self.later(self.sim.choose.randint(50, 250), action, *arguments)
 
     def die(self, why: str) -> None:
         """The application gets an error that it cannot mend, and ends."""
@@ -141,13 +107,17 @@ class Client:
         self.crash()
 
     def send(
-        self, request: Message, then: Callable[[Any], None], version: int | None = None, **marks: bool
+        self,
+        request: Message,
+        then: Callable[[Any], None],
+        version: int | None = None,
+        *,
+        rewinds: bool = False,
     ) -> None:
         if not self.connection.open:
-            self.connection = Connection(self.sim.network, self.client_id, self.run)
-        self.connection.send(
-            request, type(request).VERSIONS[1] if version is None else version, then, **marks
-        )
+            self.connection = Connection(self.sim.network, self.sim.node, self.client_id, self.run)
+        version = type(request).VERSIONS[1] if version is None else version
+        self.connection.send(request, version, then).rewinds = rewinds
 
     # -- reading -----------------------------------------------------------------------------------------
 

@@ -29,9 +29,10 @@ from coordinator.shard import (
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from protocol.types import Offset, TimestampMs
+from tests.simulation.common.alarm import Alarm
+from tests.simulation.common.clock import Clock
+from tests.simulation.common.network import Exchange
 from tests.simulation.groups.checks import Checker
-from tests.simulation.groups.clock import Clock
-from tests.simulation.groups.network import Exchange
 from tests.support.groups import OwnConfigs, Topics
 
 REFUSALS = (ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.REQUEST_TIMED_OUT, ErrorCode.KAFKA_STORAGE_ERROR)
@@ -149,14 +150,13 @@ class Node:
         self.log = MemoryLog(clock, choose, checker)
         self.log.on_committed = self._committed
         self.topics = topics
-        self.timers_late_ms = 0
         self._clock = clock
         self._choose = choose
         self._checker = checker
         self._config = config
         self._entropy = _Drawn(choose)
-        self._armed_ms: TimestampMs | None = None
         self.runtime: ShardRuntime | None = None
+        self._alarm: Alarm
         self.start()
 
     # -- life --------------------------------------------------------------------------------------------
@@ -166,9 +166,9 @@ class Node:
         shard = self._replayed()
         self._checker.loaded([entry.record for entry in self.log.entries])
         self.runtime = ShardRuntime(shard, self.log, self)
-        self._armed_ms = None
+        self._alarm = Alarm(self._clock, self._choose, self.runtime)
         self.runtime.loaded(self._clock.now_ms, self.log.end_offset)
-        self._arm()
+        self._alarm.arm()
 
     def stop(self, *, moved: bool) -> None:
         """Lose the shard: because the leadership `moved`, or the node stopped in order."""
@@ -218,12 +218,12 @@ class Node:
             ),
             self._clock.now_ms,
         )
-        self._arm()
+        self._alarm.arm()
 
     def topics_changed(self, deleted: tuple[str, ...] = (), deleted_ids: tuple[bytes, ...] = ()) -> None:
         if self.runtime is not None:
             self.runtime.handle(TopicsChanged(deleted, deleted_ids), self._clock.now_ms)
-            self._arm()
+            self._alarm.arm()
 
     def answer(self, waiter: Waiter, response: Message) -> None:
         self._answered(waiter, response)
@@ -240,24 +240,6 @@ class Node:
     def _committed(self) -> None:
         if self.runtime is not None:
             self.runtime.high_watermark_moved()
-
-    # -- timers ------------------------------------------------------------------------------------------
-
-    def _arm(self) -> None:
-        assert self.runtime is not None
-        due_ms = self.runtime.next_due()
-        if due_ms is None or (self._armed_ms is not None and self._armed_ms <= due_ms):
-            return
-        self._armed_ms = due_ms
-        late_ms = self._choose.randint(0, self.timers_late_ms) if self.timers_late_ms else 0
-        self._clock.at(due_ms + late_ms, self._fire, self.runtime, due_ms)
-
-    def _fire(self, runtime: ShardRuntime, due_ms: TimestampMs) -> None:
-        if runtime is not self.runtime or due_ms != self._armed_ms:
-            return
-        self._armed_ms = None
-        runtime.fire_timers(self._clock.now_ms)
-        self._arm()
 
 
 _AWAY = (

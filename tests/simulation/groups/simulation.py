@@ -21,15 +21,17 @@ from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_delete import OffsetDeleteRequest
 from protocol.messages.sync_group import SyncGroupRequest
 from protocol.types import TimestampMs
+from tests.simulation.common.clock import Clock
+from tests.simulation.common.command_line import Violation, replay_command
+from tests.simulation.common.network import Connection, Network
 from tests.simulation.groups.checks import Checker
 from tests.simulation.groups.classic_client import ClassicClient
 from tests.simulation.groups.clients import Client, Partition, fetch_request
-from tests.simulation.groups.clock import Clock
 from tests.simulation.groups.consumer_client import ConsumerClient
-from tests.simulation.groups.network import Connection, Network
 from tests.simulation.groups.node import Node
 from tests.support.groups import START_MS, Topics
 
+NAME = "groups"
 FAULTS_MS = 40_000
 """How long things go wrong."""
 
@@ -37,10 +39,6 @@ REBALANCE_TIMEOUTS_MS = (4_000, 8_000)
 SESSION_TIMEOUTS_MS = (6_000, 9_000)
 HIGH_WATERMARK_STALLS_MS = 3_000
 TRACE_LINES = 40
-
-
-class Violation(AssertionError):
-    """Something does not hold; says what, what came before, and how to see it again."""
 
 
 @dataclass
@@ -62,11 +60,10 @@ def run(seed: int, *, bug: str | None = None, keep: int = TRACE_LINES) -> Simula
         simulation.go_wrong()
         simulation.heal()
     except Exception as error:
-        planted = f" --bug {bug}" if bug else ""
         trace = "\n".join(f"  {line}" for line in simulation.trace[-keep:])
         raise Violation(
             f"{type(error).__name__}: {error}\nafter {simulation.elapsed_ms} ms, in\n{trace}\n"
-            f"replay: python -m tests.simulation.groups --start {seed} --seeds 1{planted}"
+            f"replay: {replay_command(NAME, seed, bug)}"
         ) from error
     return simulation
 
@@ -90,7 +87,7 @@ class Simulation:
         )
         self.checker = Checker(self.clock, self.topics, retention_ms)
         self.node = Node(self.clock, choose, self.checker, self.config, self.topics)
-        self.network = Network(self.clock, choose, self.node)
+        self.network = Network(self.clock, choose)
         self.slots: list[Slot] = []
         self.kinds: dict[str, tuple[str, ...]] = {}
         self.changes_at_ms: dict[str, TimestampMs] = {}
@@ -186,7 +183,7 @@ class Simulation:
         self.network.break_one_in = choose.choice((0, 100, 25))
         self.node.log.lag_ms = choose.choice((0, 30, 400))
         self.node.log.refuse_one_in = choose.choice((0, 0, 40, 8))
-        self.node.timers_late_ms = choose.choice((0, 50))
+        self.clock.alarms_late_ms = choose.choice((0, 50))
         actions = [action for action, weight in self.weighted_actions() for _ in range(weight)]
         end_ms = self.clock.now_ms + FAULTS_MS
         while self.clock.now_ms < end_ms:
@@ -332,9 +329,10 @@ class Simulation:
 
     # -- tools ---------------------------------------------------------------------------------------------
 
-    def _ask(self, request: Message, version: int | None = None, **marks: bool) -> None:
-        connection = Connection(self.network, "tool", _call)
-        connection.send(request, type(request).VERSIONS[1] if version is None else version, _ignore, **marks)
+    def _ask(self, request: Message, version: int | None = None, *, rewinds: bool = False) -> None:
+        connection = Connection(self.network, self.node, "tool", _call)
+        version = type(request).VERSIONS[1] if version is None else version
+        connection.send(request, version, _ignore).rewinds = rewinds
 
     def _any_group(self) -> str:
         return self.choose.choice(self.slots).group
@@ -397,13 +395,13 @@ class Simulation:
         self.faulty = False
         self.network.delay_ms, self.network.break_one_in = 5, 0
         self.node.log.lag_ms = self.node.log.refuse_one_in = self.node.log.refuse_until_ms = 0
-        self.node.timers_late_ms = 0
+        self.clock.alarms_late_ms = 0
         self.node.log.commit_all()
         self._start_node()
         self.create_topic()
         for client in self.clients:
-            client.paused_until_ms = client.stalled_until_ms = self.clock.now_ms
-            self.clock.after(0, client._resume)
+            client.stalled_until_ms = self.clock.now_ms
+            client.end_pause()
             if (
                 len(self.kinds[client.group]) > 1
                 and client.protocol != _PROTOCOLS[self.kinds[client.group][-1]]

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.simulation.common.command_line import Violation
 from tests.simulation.groups.bugs import BUGS, planted
-from tests.simulation.groups.simulation import Violation, run
+from tests.simulation.groups.simulation import run
 
 SEEDS = 200
 """Within so many runs each must be found; most are within five, the last within fifty."""

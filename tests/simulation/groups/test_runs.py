@@ -7,7 +7,8 @@ at every moment. A failure prints the command that replays it. For more:
 
 import pytest
 
-from tests.simulation.groups.simulation import Simulation, Violation, run
+from tests.simulation.common.command_line import Violation
+from tests.simulation.groups.simulation import Simulation, run
 
 RUNS = 2000
 _AT_ONCE = 100

@@ -15,6 +15,8 @@ class Clock:
 
     def __init__(self, now_ms: TimestampMs) -> None:
         self.now_ms = now_ms
+        self.alarms_late_ms = 0
+        """How late timers of coordinators may fire."""
         self._queue: list[tuple[TimestampMs, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = count()
 

@@ -1,6 +1,7 @@
-"""What is between a client and the coordinator: connections that keep order, are slow, and break.
+"""What is between clients and brokers: connections that keep order, are slow, and break.
 
-A broken connection loses answers, and requests, or delivers a request late, when its client has connected again.
+A broken connection loses answers, and requests, or delivers a request late, when its client has connected again: it is
+a zombie then. Messages on different connections overtake one another.
 """
 
 from __future__ import annotations
@@ -8,35 +9,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from protocol.errors import ErrorCode
 from protocol.messages.message import Message
 from protocol.types import TimestampMs
-from tests.simulation.groups.clock import Clock
+from tests.simulation.common.clock import Clock
 
-if TYPE_CHECKING:
-    from tests.simulation.groups.node import Node
+
+class Server(Protocol):
+    """Takes requests; each is answered once, now or later, by `Exchange.take`."""
+
+    def receive(self, exchange: Exchange) -> None: ...
 
 
 class Exchange:
-    """A request and its answer; the waiter that the coordinator knows."""
-
-    __slots__ = (
-        "client_host",
-        "client_id",
-        "connection",
-        "life",
-        "needed",
-        "outcome",
-        "received_ms",
-        "request",
-        "rewinds",
-        "then",
-        "unwritten",
-        "version",
-        "zombie",
-    )
+    """A request and its answer; the waiter that a coordinator knows."""
 
     def __init__(
         self, connection: Connection, request: Message, version: int, then: Callable[[Any], None]
@@ -51,12 +39,14 @@ class Exchange:
         self.outcome: Message | ErrorCode | None = None
         self.zombie = False
         """It arrived when its client had given the connection up."""
+        self.about: Any = None
+        """What it is about, as its client knows; for the checker alone."""
         self.rewinds = False
         """Its client sets an offset back on purpose."""
         self.needed = 0
         """Answered when the high watermark is here."""
         self.life = 0
-        """Of the group, when it was decided."""
+        """Of what it is about, when it was decided."""
         self.unwritten = False
         """What was decided on it could not be written."""
         self.received_ms: TimestampMs = 0
@@ -70,26 +60,32 @@ class Exchange:
 class Network:
     """The weather."""
 
-    def __init__(self, clock: Clock, choose: Random, node: Node) -> None:
+    def __init__(self, clock: Clock, choose: Random) -> None:
         self.clock = clock
         self.choose = choose
-        self.node = node
         self.delay_ms = 20
         self.break_one_in = 0
         """Of so many messages one breaks its connection; 0 for none."""
+        self.hold_one_in = 0
+        """Of so many messages one is held up for long, and what follows on its connection; 0 for none."""
+        self.hold_ms = 0
+        """How long at most."""
 
     def breaks(self) -> bool:
         return self.break_one_in > 0 and self.choose.randrange(self.break_one_in) == 0
 
     def latency_ms(self) -> int:
+        if self.hold_one_in > 0 and self.choose.randrange(self.hold_one_in) == 0:
+            return self.choose.randint(0, self.hold_ms)
         return self.choose.randint(0, self.delay_ms)
 
 
 class Connection:
-    """One client's, until it breaks."""
+    """One client's to one server, until it breaks."""
 
-    def __init__(self, network: Network, client_id: str, run: Callable[..., None]) -> None:
+    def __init__(self, network: Network, server: Server, client_id: str, run: Callable[..., None]) -> None:
         self.network = network
+        self.server = server
         self.client_id = client_id
         self.open = True
         self._run = run
@@ -99,24 +95,31 @@ class Connection:
         self._unanswered: deque[Exchange] = deque()
         self._unreturned: deque[Exchange] = deque()
 
-    def send(
-        self, request: Message, version: int, then: Callable[[Any], None], *, rewinds: bool = False
-    ) -> None:
+    @property
+    def in_flight(self) -> int:
+        """Requests that the client waits for."""
+        return len(self._unreturned)
+
+    def waits_for(self, exchange: Exchange) -> bool:
+        """Whether its answer has not come yet."""
+        return exchange in self._unreturned
+
+    def send(self, request: Message, version: int, then: Callable[[Any], None]) -> Exchange:
         network = self.network
         exchange = Exchange(self, request, version, then)
-        exchange.rewinds = rewinds
         self._unanswered.append(exchange)
         self._unreturned.append(exchange)
         if network.breaks():
             self.close()
             if network.choose.random() < 0.5:
-                return
+                return exchange
         self._arrives_ms = max(self._arrives_ms, network.clock.now_ms + network.latency_ms())
         network.clock.at(self._arrives_ms, self._arrive, exchange)
+        return exchange
 
     def _arrive(self, exchange: Exchange) -> None:
         exchange.zombie = not self.open
-        self.network.node.receive(exchange)
+        self.server.receive(exchange)
 
     def answered(self) -> None:
         """Answers return in the order of their requests."""
