@@ -117,6 +117,10 @@ class Connection:
         network.clock.at(self._arrives_ms, self._arrive, exchange)
         return exchange
 
+    def stall(self, duration_ms: int) -> None:
+        """What is sent from now on is on its way for so long."""
+        self._arrives_ms = max(self._arrives_ms, self.network.clock.now_ms + duration_ms)
+
     def _arrive(self, exchange: Exchange) -> None:
         exchange.zombie = not self.open
         self.server.receive(exchange)
