@@ -93,12 +93,15 @@ def end_txn_marker(
 
 
 def read_end_txn_marker(batch: Buffer) -> EndTxnMarker | None:
-    """Return what a control batch says of a transaction, None when it is no transaction marker.
+    """Return what a control batch says of a transaction, None when it is no transaction marker, or one of which
+    compaction left only who wrote it.
 
     Raises: BrokerError INVALID_RECORD when the record is cut short or of a version below 0.
     """
     record = next(iter_records(batch), None)
-    if record is None or record.key is None or len(record.key) < _KEY.size:
+    if record is None:
+        return None
+    if record.key is None or len(record.key) < _KEY.size:
         raise BrokerError(ErrorCode.INVALID_RECORD, "A control batch needs a record with a control key.")
     kind = control_type(record.key)
     if kind not in (ControlType.ABORT, ControlType.COMMIT):

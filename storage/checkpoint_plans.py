@@ -43,10 +43,17 @@ class CheckpointPlanner:
             home.recovery_points.plan(self._table.recovery_points(home)),
             home.high_watermarks.plan(watermarks),
         ]
-        if home.cleaner_offsets.loaded:
-            kept = {each: at for each, at in home.cleaned.items() if self._table.home_of(each) is home}
-            plans.append(home.cleaner_offsets.plan(kept))
+        cleaned = self._cleaned(home)
+        if cleaned or home.cleaner_offsets.loaded:
+            plans.append(home.cleaner_offsets.plan(cleaned))
         return CheckpointPlan(home, plans)
+
+    def cleaned(self, home: DataDirectory) -> CheckpointPlan:
+        """The plan for the cleaner's offsets alone, in one directory."""
+        return CheckpointPlan(home, [home.cleaner_offsets.plan(self._cleaned(home))])
+
+    def _cleaned(self, home: DataDirectory) -> dict[TopicPartition, Offset]:
+        return {each: at for each, at in home.cleaned.items() if self._table.home_of(each) is home}
 
     def log_starts(self, directories: Collection[str]) -> list[CheckpointPlan]:
         """Plans for the log start offsets alone, in the directories at these paths."""
@@ -67,5 +74,5 @@ class CheckpointPlanner:
             home.recovery_points.plan(self._table.recovery_points(home)).run()
         if home.log_start_offsets in stale:
             home.log_start_offsets.plan(self._table.log_start_offsets(home)).run()
-        if home.cleaner_offsets in stale and topic_partition in home.cleaner_offsets.loaded:
-            home.cleaner_offsets.plan_without(topic_partition).run()
+        if home.cleaner_offsets in stale and (home.cleaned or home.cleaner_offsets.loaded):
+            home.cleaner_offsets.plan(self._cleaned(home)).run()

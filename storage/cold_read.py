@@ -63,7 +63,8 @@ class ColdRead:
         self._index = segment.offset_index.frozen() if start < 0 else None
         self._generation = generation
         self._made_at = generation.number
-        self._offset = offset
+        self.offset = offset
+        """Where the reader wants to begin."""
         self._start = start
         self._upper = upper
         self._max_bytes = max_bytes
@@ -77,7 +78,9 @@ class ColdRead:
         """Bytes that were read and checked."""
         self.region: FileRegion | None = None
         self.next_offset = offset
-        """Offset behind the last batch of the region."""
+        """Offset behind the last batch of the region; where there is none because a cleaner left nothing there, behind
+        the gap.
+        """
         self.index_is_wrong = False
         """Whether the offset index named a place where its batch is not."""
 
@@ -99,7 +102,7 @@ class ColdRead:
         """Where the index says that a batch begins, if the log agrees; the start of the segment otherwise."""
         assert self._index is not None
         try:
-            indexed, position, _ = self._index.lookup(self._offset)
+            indexed, position, _ = self._index.lookup(self.offset)
             if indexed < self.segment.base_offset:
                 return 0
             batches = iter_checked(self._file, position, self._size_bytes, due=None, gaps=True)
@@ -142,7 +145,7 @@ class ColdRead:
                 return
             check_epoch(name, at, header, self._epochs)
             end = at + header.size_bytes
-            if header.last_offset >= self._offset:
+            if header.last_offset >= self.offset:
                 if not self._takes(at, end, header.base_offset):
                     return
                 self.next_offset = header.last_offset + 1
@@ -152,13 +155,15 @@ class ColdRead:
             raise OutOfPlace(
                 name, self._size_bytes, f"ends with offset {reached}, {self._end_offset} was due"
             )
+        if self._first < 0:
+            self.next_offset = max(self.offset, min(self._end_offset, self._upper))
 
     def _takes(self, at: Position, end: Position, base_offset: Offset) -> bool:
         """Whether a batch belongs in the region. Raises: OutOfPlace."""
         if self._first >= 0:
             return end - self._first <= self._max_bytes
-        if base_offset > self._offset and not self._gaps:
-            raise OutOfPlace(self._file.name, at, f"offset {self._offset} is missing before {base_offset}")
+        if base_offset > self.offset and not self._gaps:
+            raise OutOfPlace(self._file.name, at, f"offset {self.offset} is missing before {base_offset}")
         if end - at > self._max_bytes and not self._min_one:
             return False
         self._first = at

@@ -48,9 +48,10 @@ class LogConfig:
     flush_messages: int = NO_LIMIT
     flush_ms: int = NO_LIMIT
     min_insync_replicas: int = 1
-    # Kept and without effect: one replica, files that grow as they are written, no compaction.
+    # Kept and without effect: one replica, files that grow as they are written.
     unclean_leader_election_enable: bool = False
     preallocate: bool = False
+    # Of compaction.
     delete_retention_ms: int = DAY_MS
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0

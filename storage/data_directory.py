@@ -56,7 +56,9 @@ class DataDirectory:
         self.high_watermarks = OffsetCheckpoint(fs, f"{path}/{HIGH_WATERMARKS}")
         self.cleaner_offsets = OffsetCheckpoint(fs, f"{path}/{CLEANER_OFFSETS}")
         self.cleaned: dict[TopicPartition, Offset] = {}
-        """Partitions that a cleaner has compacted, and up to where: offsets that are missing there were not lost."""
+        """Partitions that a cleaner has compacted or is about to, and up to where: offsets that are missing there were
+        not lost.
+        """
         self.was_clean = False
         """Whether the last owner stopped properly: its logs need no recovery."""
         self._fs = fs
@@ -68,7 +70,7 @@ class DataDirectory:
 
     @property
     def checkpoints(self) -> tuple[OffsetCheckpoint, ...]:
-        """All checkpoints that this package keeps. Of the cleaner's it only forgets partitions."""
+        """All checkpoints of this directory."""
         return (self.recovery_points, self.log_start_offsets, self.high_watermarks, self.cleaner_offsets)
 
     def acquire(self) -> None:

@@ -4,6 +4,7 @@
 - `.tmp`: an atomic replacement that never happened; removed.
 - `.cleaned`: new segments still being written; removed, and with them each `.swap` at or above the lowest of
   them, which belongs to the same unfinished split.
+- `.replaced`: a segment whose place a cleaned one has taken; removed.
 - `.swap`: complete new segments that were to take the place of old ones: the old ones whose base offsets lie in the
   range that the new ones cover are removed, the new ones renamed.
 - an index without a log file: removed.
@@ -19,6 +20,8 @@ from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, SUFFIXES
 
 CLEANED_SUFFIX = ".cleaned"
 SWAP_SUFFIX = ".swap"
+REPLACED_SUFFIX = ".replaced"
+"""Not `.deleted`, which after a crash says that all older segments are to go as well (loader.py)."""
 
 _STEM_LENGTH = 20
 
@@ -40,7 +43,7 @@ def settle(fs: FileSystem, directory: str, names: list[str]) -> list[str]:
     for name in names:
         if name.endswith(DELETED_SUFFIX):
             continue
-        if name.endswith(ATOMIC_SUFFIX):
+        if name.endswith((ATOMIC_SUFFIX, REPLACED_SUFFIX)):
             fs.remove(f"{directory}/{name}")
         elif name.endswith(CLEANED_SUFFIX):
             cleaned.append(name)
@@ -64,6 +67,8 @@ def _settle_cleaning(
         if offset is None or (unfinished is not None and offset >= unfinished):
             fs.remove(f"{directory}/{name}")
             swaps.remove(name)
+    if cleaned:
+        fs.sync_dir(directory)  # without a .cleaned beside it, a .swap that came back would pass for complete
     for name in cleaned:
         fs.remove(f"{directory}/{name}")
     covered = _covered_offsets(fs, directory, swaps)
@@ -72,13 +77,23 @@ def _settle_cleaning(
         if offset is not None and name.endswith(SUFFIXES) and offset in covered:
             fs.remove(f"{directory}/{name}")
             kept.remove(name)
-    # The log file last: while it still is a .swap, all of this will be done again after a crash.
-    for name in sorted(swaps, key=lambda name: name.endswith(LOG_SUFFIX + SWAP_SUFFIX)):
-        target = name.removesuffix(SWAP_SUFFIX)
-        fs.rename(f"{directory}/{name}", f"{directory}/{target}")
-        if target not in kept:
-            kept.append(target)
+    # The log files last: while one still is a .swap, all of this will be done again after a crash.
+    logs = [name for name in swaps if name.endswith(LOG_SUFFIX + SWAP_SUFFIX)]
+    for name in swaps:
+        if name not in logs:
+            _make_live(fs, directory, name, kept)
+    if logs:
+        fs.sync_dir(directory)
+    for name in logs:
+        _make_live(fs, directory, name, kept)
     return kept
+
+
+def _make_live(fs: FileSystem, directory: str, name: str, kept: list[str]) -> None:
+    target = name.removesuffix(SWAP_SUFFIX)
+    fs.rename(f"{directory}/{name}", f"{directory}/{target}")
+    if target not in kept:
+        kept.append(target)
 
 
 def _covered_offsets(fs: FileSystem, directory: str, swaps: list[str]) -> range:
@@ -91,7 +106,7 @@ def _covered_offsets(fs: FileSystem, directory: str, swaps: list[str]) -> range:
         file = fs.open(f"{directory}/{name}", OpenMode.READ)
         if stop == 0:
             start = base_offset
-        stop = max(stop, base_offset)
+        stop = max(stop, base_offset + 1)  # an empty one, too, takes the place of what had its name
         for span in iter_spans(file, 0, file.size()):
             stop = max(stop, span.last_offset + 1)
     return range(start, stop)

@@ -529,7 +529,7 @@ class Log:
         min_one: bool,
     ) -> ReadResult | None:
         """The part of `read` in one segment; None when it holds nothing at or above `offset`."""
-        start = segment.find(offset)
+        start = segment.find(offset) if segment.size_bytes else 0
         if start == segment.size_bytes:
             return None
         if start != UNKNOWN:
@@ -560,10 +560,11 @@ class Log:
     def finish_read(self, cold: ColdRead) -> ReadResult:
         """Takes note of what a plan that has run without an error checked; returns what it read.
 
-        Nothing when the log was truncated meanwhile: the reader asks again. Raises: StorageFailure.
+        Nothing when the log was truncated or cleaned meanwhile: the reader asks again, from the same offset. Raises:
+        StorageFailure.
         """
         if cold.stale:
-            return ReadResult(None, cold.next_offset)
+            return ReadResult(None, cold.offset)
         segment = cold.segment
         segment.checked.add(*cold.checked)
         if cold.index_is_wrong:
@@ -738,6 +739,33 @@ class Log:
         self.advance_log_start_offset(self._segments.base_offsets[count])
         return self._delete_segments(count, now_ms)
 
+    @property
+    def durable_end(self) -> Offset:
+        """Where the first segment begins of which not all is on disk, records and indexes; the active one at the
+        latest.
+        """
+        segments = self._segments
+        number = min(segments.number_at(self.recovery_point), len(segments) - 1)
+        for index, segment in enumerate(segments[:number]):
+            if segment in self._unsynced.rolled:
+                number = index
+                break
+        return segments.base_offsets[number]
+
+    @property
+    def truncations(self) -> int:
+        """How often the end of the log was cut off."""
+        return self._truncations
+
+    def aborted_below(self, offset: Offset) -> list[AbortedTxn]:
+        """Every aborted transaction known that has records below `offset`. Raises: CorruptLog, StorageFailure."""
+        return [
+            txn
+            for segment in self._segments
+            for txn in segment.txn_index.entries
+            if txn.first_offset < offset
+        ]
+
     def _is_durable_from(self, index: int) -> bool:
         """Whether segment number `index` is known by name on disk, and everything before it is there."""
         if self._segments.base_offsets[index] > self.recovery_point:
@@ -783,6 +811,21 @@ class Log:
         self._generation.number += 1
         self.size_bytes -= sum(segment.size_bytes for segment in removed)
         return removed
+
+    def replace_segments(self, first: Offset, last: Offset, cleaned: Segment) -> list[Segment]:
+        """Puts `cleaned` in the place of the segments that begin with offsets `first` to `last`, all of them inactive
+        and on disk; returns those, whose files stay. Readers that are under way look again.
+        """
+        segments = self._segments
+        start, stop = segments.number_at(first), segments.number_at(last) + 1
+        assert segments.base_offsets[start] == first == cleaned.base_offset, cleaned
+        assert last == segments.base_offsets[stop - 1] and stop < len(segments), cleaned
+        replaced = segments.replace(start, stop, cleaned)
+        self._unsynced.add_name()
+        self._generation.number += 1
+        self._may_have_gaps = True
+        self.size_bytes += cleaned.size_bytes - sum(segment.size_bytes for segment in replaced)
+        return replaced
 
     def _files_of(self, segment: Segment) -> list[str]:
         """What a segment that was taken out has on disk, the producer snapshot at its base offset included."""

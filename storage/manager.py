@@ -27,6 +27,7 @@ from protocol.errors import BrokerError, ErrorCode
 from protocol.types import (
     MIGRATING_DIRECTORY,
     UNASSIGNED_DIRECTORY,
+    UUID_SIZE,
     NodeId,
     Offset,
     TimestampMs,
@@ -35,6 +36,7 @@ from protocol.types import (
 from storage.absence import Absence, AbsenceJudge
 from storage.checkpoint_plans import CheckpointPlanner, Offsets
 from storage.clean_shutdown import write_clean_shutdown
+from storage.cleaned_logs import CleanedLogs
 from storage.closing import RunAll, close_logs, one_by_one
 from storage.config import LogConfig
 from storage.data_directories import DataDirectories
@@ -57,8 +59,6 @@ if TYPE_CHECKING:
 Plan: TypeAlias = CheckpointPlan | RemoveDirectoryPlan | DeletePlan
 """What must block: due at `not_before_ms`, then `run()` in a thread pool."""
 
-_RANDOM_ID_SIZE = 16
-
 
 class LogManager:
     """The logs in one or more data directories. Everything here runs on one thread."""
@@ -71,7 +71,7 @@ class LogManager:
         node_id: NodeId,
         reserved: Collection[str] = (),
         home_path: str | None = None,
-        unique_id: Callable[[], bytes] = lambda: os.urandom(_RANDOM_ID_SIZE),
+        unique_id: Callable[[], bytes] = lambda: os.urandom(UUID_SIZE),
         producer_expiration_ms: int = 86_400_000,
     ) -> None:
         """`paths` are data directories; `reserved` are names in them that are the business of others, who find them in
@@ -93,6 +93,7 @@ class LogManager:
         self.producer_expiration_ms = producer_expiration_ms
         self._table = LogTable()
         self._planner = CheckpointPlanner(self._directories, self._table)
+        self.cleaned = CleanedLogs(self._table, self._planner)
         self._flush_clock = FlushClock()
         self._file_budget = FileBudget()
 
@@ -343,8 +344,8 @@ class LogManager:
     # -- from time to time -----------------------------------------------------------------------------------
 
     def housekeeping(self, now_ms: TimestampMs, high_watermarks: Offsets) -> Housekeeping:
-        """Applies retention to every log; see `storage.housekeeping`."""
-        return apply_retention(list(self._table.logs.values()), now_ms, high_watermarks)
+        """Applies retention to every log that is not being cleaned; see `storage.housekeeping`."""
+        return apply_retention(self.cleaned.idle(self._table.logs.values()), now_ms, high_watermarks)
 
     def due_for_flush(self, now_ms: TimestampMs) -> list[Log]:
         """The logs that flush.ms, or a roll, wants flushed. Call it every second or so."""

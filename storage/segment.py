@@ -60,6 +60,7 @@ class Segment:
         "_bytes_since_index",
         "_fs",
         "_stem",
+        "_suffix",
         "appended_from",
         "base_offset",
         "checked",
@@ -78,10 +79,19 @@ class Segment:
         "txn_index",
     )
 
-    def __init__(self, fs: FileSystem, directory: str, base_offset: Offset, created_ms: TimestampMs) -> None:
-        """An empty segment; nothing is on disk before `create_files`."""
+    def __init__(
+        self,
+        fs: FileSystem,
+        directory: str,
+        base_offset: Offset,
+        created_ms: TimestampMs,
+        *,
+        suffix: str = "",
+    ) -> None:
+        """An empty segment; nothing is on disk before `create_files`. `suffix` ends the names of its files."""
         self._fs = fs
         self._stem = stem = f"{directory}/{file_stem(base_offset)}"
+        self._suffix = suffix
         self.file_if_open: File | None = None
         self.base_offset = base_offset
         self.offset_max = base_offset + OFFSET_SPAN_MAX
@@ -96,9 +106,9 @@ class Segment:
         """Last offset of the first batch that has `max_timestamp`."""
         self.roll_above_timestamp = self.roll_above_now = NO_LIMIT
         """The next batch belongs in a new segment when its timestamp, or the clock, is above this."""
-        self.offset_index = OffsetIndex(fs, stem + OFFSET_INDEX_SUFFIX, base_offset)
-        self.time_index = TimeIndex(fs, stem + TIME_INDEX_SUFFIX, base_offset)
-        self.txn_index = TxnIndex(fs, stem + TXN_INDEX_SUFFIX, base_offset)
+        self.offset_index = OffsetIndex(fs, stem + OFFSET_INDEX_SUFFIX + suffix, base_offset)
+        self.time_index = TimeIndex(fs, stem + TIME_INDEX_SUFFIX + suffix, base_offset)
+        self.txn_index = TxnIndex(fs, stem + TXN_INDEX_SUFFIX + suffix, base_offset)
         self.appended_from: Position = 0
         self.checked = ByteRanges()
         self.hints: dict[Offset, Position] = {base_offset: 0}
@@ -106,10 +116,17 @@ class Segment:
 
     @classmethod
     def open(
-        cls, fs: FileSystem, directory: str, base_offset: Offset, size_bytes: int, created_ms: TimestampMs
+        cls,
+        fs: FileSystem,
+        directory: str,
+        base_offset: Offset,
+        size_bytes: int,
+        created_ms: TimestampMs,
+        *,
+        suffix: str = "",
     ) -> Segment:
         """The segment over existing files, of which the indexes are believed. Raises: StorageFailure."""
-        segment = cls(fs, directory, base_offset, created_ms)
+        segment = cls(fs, directory, base_offset, created_ms, suffix=suffix)
         segment.size_bytes = segment.appended_from = size_bytes
         segment.max_timestamp = None
         segment.offset_index = OffsetIndex.open(fs, segment.offset_index.path, base_offset)
@@ -122,12 +139,20 @@ class Segment:
     @property
     def path(self) -> str:
         """The log file."""
-        return self._stem + LOG_SUFFIX
+        return self._stem + LOG_SUFFIX + self._suffix
 
     @property
     def paths(self) -> list[str]:
-        """Every file that the segment may have."""
-        return [self._stem + suffix for suffix in SUFFIXES]
+        """Every file that the segment may have, the log file first."""
+        return [self._stem + suffix + self._suffix for suffix in SUFFIXES]
+
+    def renamed(self) -> None:
+        """The suffix is gone from the names of its files."""
+        self._suffix = ""
+        self.offset_index.path = self._stem + OFFSET_INDEX_SUFFIX
+        self.time_index.path = self._stem + TIME_INDEX_SUFFIX
+        self.txn_index.path = self._stem + TXN_INDEX_SUFFIX
+        self.close()
 
     @property
     def file(self) -> File:
@@ -291,6 +316,12 @@ class Segment:
             self.max_timestamp, self.max_timestamp_offset = self.time_index.last_entry()
         return self.max_timestamp
 
+    def first_batch_timestamp(self) -> TimestampMs:
+        """Max timestamp of the first batch; there must be one. May read it. Raises: CorruptLog, StorageFailure."""
+        if self.first_timestamp == NO_TIMESTAMP:
+            self.first_timestamp = next(iter_spans(self.file, 0, self.size_bytes)).max_timestamp
+        return self.first_timestamp
+
     # -- opening, recovery and truncating: these may wait for the disk ----------------------------------------------
 
     def load_active(self) -> None:
@@ -300,7 +331,7 @@ class Segment:
         self.largest_timestamp()
         self.time_index.maybe_append(NO_TIMESTAMP, self.base_offset)
         if self.size_bytes:
-            self.first_timestamp = next(iter_spans(self.file, 0, self.size_bytes)).max_timestamp
+            self.first_batch_timestamp()
 
     def forget(self) -> None:
         """Back to an empty segment in memory; the files stay. For who reads the log file from its start."""

@@ -49,6 +49,17 @@ class SegmentList:
         self.base_offsets.append(segment.base_offset)
         self.active = segment
 
+    def replace(self, first: int, stop: int, segment: Segment) -> list[Segment]:
+        """Puts `segment` in the place of segments number [first, stop), all of them inactive, and lets go of their
+        files.
+        """
+        removed = self._segments[first:stop]
+        self._segments[first:stop] = [segment]
+        self.base_offsets[first:stop] = [segment.base_offset]
+        for each in removed:
+            each.close()
+        return removed
+
     def take_out(self, first: int, stop: int) -> list[Segment]:
         """Forgets segments number [first, stop) and lets go of their files. When none is left, add one."""
         removed = self._segments[first:stop]

@@ -14,7 +14,7 @@ from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.data_directory import LOCK_FILE
 from storage.directory_names import parse_partition_directory, set_aside_suffix
 from storage.fs import ATOMIC_SUFFIX
-from storage.leftovers import CLEANED_SUFFIX, SWAP_SUFFIX
+from storage.leftovers import CLEANED_SUFFIX, REPLACED_SUFFIX, SWAP_SUFFIX
 from storage.meta_properties import META_PROPERTIES
 from storage.partition_metadata import PARTITION_METADATA
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX
@@ -76,7 +76,7 @@ _NAMED = {
     LOCK_FILE: Kind.LOCK,
     BOOTSTRAP_FILE: Kind.METADATA_SNAPSHOT,
 } | dict.fromkeys(OFFSET_CHECKPOINTS, Kind.OFFSET_CHECKPOINT)
-_LEFTOVERS = (ATOMIC_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, DELETED_SUFFIX, ".part")
+_LEFTOVERS = (ATOMIC_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, REPLACED_SUFFIX, DELETED_SUFFIX, ".part")
 
 
 def kind_of_file(name: str) -> Kind:

@@ -1,0 +1,173 @@
+"""One pass of compaction over a log: reads its segments twice and writes new ones beside them.
+
+The first look (marking.py) finds which dirty records are superseded. The second goes through all segments up to where
+the first one got, in groups (grouping.py), and writes each group's new segment without what is to go. Records in the
+clean part are looked up in the map before, in windows of some hundred thousand. A segment that stands alone and loses
+nothing is left as it is.
+
+Nothing but files that end in .cleaned is made here, and no file of the log is changed, so that this may run in another
+process while the log is appended to and read; that process may die at any time. Blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from protocol.errors import BrokerError
+from protocol.record_keys import read_keys
+from protocol.records import record_bytes
+from protocol.types import Position
+from storage.cleaning.batch_retention import BatchRetention
+from storage.cleaning.cleaned_segment import CleanedSegment
+from storage.cleaning.grouping import group_segments
+from storage.cleaning.job import CleanedGroup, CleaningJob, CleaningResult, SourceSegment
+from storage.cleaning.marking import Marked, mark_superseded
+from storage.cleaning.source import Pace, Source
+from storage.cleaning.transactions import CleanedTransactions
+from storage.errors import CorruptLog, StorageFailure
+from storage.fs import FileSystem
+
+_WINDOW_RECORDS = 1 << 19
+
+
+class _Window(NamedTuple):
+    """Batches at bytes [start, end) of a segment, with marks for their records from place `first` on."""
+
+    start: Position
+    end: Position
+    marks: bytearray
+    first: int
+
+
+def no_pace(_bytes: int) -> None:
+    """As fast as it goes."""
+
+
+class Cleaner:
+    """Use once: `run`, then `result`."""
+
+    def __init__(self, fs: FileSystem, job: CleaningJob, pace: Pace = no_pace) -> None:
+        self.result: CleaningResult | None = None
+        """Known when `run` has ended."""
+        self._fs = fs
+        self._job = job
+        self._source = Source(fs, job, pace)
+        self._transactions = CleanedTransactions(job.aborted)
+        self._retention = BatchRetention(job, self._transactions)
+        self._marked: Marked
+        self._next_mark = 0
+        """Place of the next dirty record in the map's marks."""
+        self._target: CleanedSegment | None = None
+
+    def run(self) -> Iterator[CleanedGroup]:
+        """Yields each new segment as it is complete; in whatever way it ends, no unfinished one stays behind.
+
+        Raises: CorruptLog for what cannot be read as records; StorageFailure.
+        """
+        try:
+            yield from self._run()
+        except BrokerError as error:
+            raise CorruptLog(self._source.path, self._source.position, str(error)) from error
+        finally:
+            if self._target is not None:
+                with suppress(StorageFailure):
+                    self._target.discard()
+
+    def _run(self) -> Iterator[CleanedGroup]:
+        job = self._job
+        self._marked = mark_superseded(job, self._source)
+        groups = group_segments(
+            [segment for segment in job.segments if segment.base_offset < self._marked.end],
+            segment_bytes=job.segment_bytes,
+            segment_index_bytes=job.segment_index_bytes,
+            end_offset=job.first_uncleanable_offset,
+        )
+        before = after = 0
+        for group in groups:
+            size = sum(segment.size_bytes for segment in group)
+            before += size
+            cleaned = self._clean_group(group)
+            if cleaned is None:
+                after += size
+            else:
+                after += cleaned.size_bytes
+                yield cleaned
+        keys = len(self._marked.map)
+        self.result = CleaningResult(self._marked.end, self._source.bytes_read, before, after, keys)
+
+    def _clean_group(self, group: list[SourceSegment]) -> CleanedGroup | None:
+        """Writes the new segment of a group; None when its only segment is to stay as it is."""
+        first = group[0]
+        if len(group) > 1:
+            self._begin(first)
+        for segment in group:
+            self._clean_segment(segment)
+        aborted = self._transactions.take_retained()
+        target = self._target
+        if target is None:
+            return None
+        target.add_aborted(aborted)
+        target.finish()
+        self._target = None
+        return CleanedGroup(first.base_offset, group[-1].base_offset, target.size_bytes)
+
+    def _begin(self, first: SourceSegment) -> CleanedSegment:
+        target = self._target = CleanedSegment(
+            self._fs,
+            self._job.directory,
+            first.base_offset,
+            index_interval_bytes=self._job.index_interval_bytes,
+            pace=self._source.pace,
+        )
+        return target
+
+    def _clean_segment(self, segment: SourceSegment) -> None:
+        end_offset = self._marked.end
+        for window in self._windows(segment):
+            place = window.first
+            for position, header, batch in self._source.batches(segment, window.start, window.end):
+                marks = None
+                if not header.is_control and header.base_offset < end_offset:
+                    marks = window.marks[place : place + header.record_count]
+                    place += header.record_count
+                kept = self._retention.filter(header, batch, marks)
+                target = self._target
+                if kept is not batch and target is None:
+                    target = self._begin_late(segment, position)
+                if target is not None and kept is not None:
+                    target.append(kept, header if kept is batch else None)
+            if window.marks is self._marked.map.marks:
+                self._next_mark = place
+
+    def _begin_late(self, segment: SourceSegment, changed_at: Position) -> CleanedSegment:
+        """The first change in a segment that stands alone: what lies before it is copied now."""
+        target = self._begin(segment)
+        if changed_at:
+            for _, header, batch in self._source.batches(segment, 0, changed_at):
+                target.append(batch, header)
+        return target
+
+    def _windows(self, segment: SourceSegment) -> Iterator[_Window]:
+        """All of a segment: first the clean batches, looked up in the map, then those that it knows."""
+        start = end = 0
+        if segment.base_offset < self._job.first_dirty_offset:
+            questions = self._marked.map.questions()
+            for position, header, batch in self._source.batches(segment):
+                end = position
+                if header.last_offset >= self._job.first_dirty_offset:
+                    break
+                end += header.size_bytes
+                if not header.is_control:
+                    count = header.record_count
+                    questions.add(*read_keys(bytes(record_bytes(batch, header)), count))
+                if len(questions.marks) >= _WINDOW_RECORDS:
+                    questions.answer()
+                    yield _Window(start, end, questions.marks, 0)
+                    start, questions = end, self._marked.map.questions()
+            questions.answer()
+            if end > start:
+                yield _Window(start, end, questions.marks, 0)
+        if end < segment.size_bytes:
+            yield _Window(end, segment.size_bytes, self._marked.map.marks, self._next_mark)
