@@ -62,4 +62,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("S10 the same in a new group, ms", "S10", "classic_new_ms", "", True, 150, 150),
     Goal("S10 the same in a new group", "S10", "classic_new_ms", "kafka", True, 1, 1),
     Goal("S12 rate lost to transactions, %", "S12", "lost_percent", "", True, 3, 3),
+    Goal("S14 compaction, 1 KB records: rate", "S14", "mb_per_s", "kafka", False, 1, 1),
+    Goal("S14 produce p99 meanwhile, times idle", "S14", "p99_ratio", "", True, 2, 2),
+    Goal("S14 compaction, 100 B records: rate", "S14S", "mb_per_s", "kafka", False, 0.5, 1),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.scenarios.base import Scenario
+from bench.scenarios.compaction import Compaction, CompactionOfSmallRecords
 from bench.scenarios.consume import EndToEnd, FetchFromCache
 from bench.scenarios.group_start import GroupStart
 from bench.scenarios.idle_groups import IdleGroups
@@ -25,6 +26,8 @@ SCENARIOS: dict[str, type[Scenario]] = {
         Memory,
         GroupStart,
         Transactions,
+        Compaction,
+        CompactionOfSmallRecords,
         IdleGroups,
     )
 }
