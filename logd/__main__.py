@@ -22,6 +22,10 @@ def main() -> int:
         sys.stderr.write(f"logd: {refusal}\n")
         return 2
     _make_packages_importable()
+    if sys.argv[1:2] == ["_worker"]:
+        from logd.worker import main as work  # noqa: PLC0415 - after sys.path is set
+
+        return work(sys.argv[2:])
     try:
         from logd.cli import run  # noqa: PLC0415 - after sys.path is set
 

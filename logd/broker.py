@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from logd.authorisation import Authorise, allow_all
+from logd.cleaner import LogCleaner
 from logd.config.rules import PropertyRules
 from logd.coordination.coordinators import Coordinators
 from logd.delayed import DelayedQueue
@@ -98,6 +99,7 @@ class Broker:
             reserved=[METADATA_DIRECTORY],
             home_path=metadata_home(fs, config.log_dirs, config.metadata_log_dir),
         )
+        self.cleaner = LogCleaner(self, self._manager, fs)
         self._take_over: TakeOver | None = None
         """Of a Kafka node's directories, while it is under way."""
         self._server = Server(
@@ -161,6 +163,7 @@ class Broker:
     def reconfigure(self, config: BrokerConfig) -> None:
         """Put a new configuration into force, as far as it is not read where it is used."""
         self.config = config
+        self.cleaner.look()
         self._coordinators.reconfigure()
 
     def storage_failed(self, partition: LocalPartition, error: StorageError) -> BrokerError:
@@ -203,6 +206,7 @@ class Broker:
         self.metadata.watch(self._settings.follow)
         self.metadata.watch(self.replicas.follow)
         self._housekeeping.start()
+        self.cleaner.start(self._housekeeping.later)
         self._server.start()
         self._metadata_log.settle()
         return [(name, host, port) for name, (host, port) in self._endpoints.items()]
@@ -214,6 +218,7 @@ class Broker:
         self.delayed.expire_fetches()
         await self._server.stop(_DRAIN_S)
         self.delayed.expire_all()
+        await self.cleaner.stop()
         await self._housekeeping.stop()
         await self._close_metadata()
         self.read_pool.close()

@@ -757,15 +757,6 @@ class Log:
         """How often the end of the log was cut off."""
         return self._truncations
 
-    def aborted_below(self, offset: Offset) -> list[AbortedTxn]:
-        """Every aborted transaction known that has records below `offset`. Raises: CorruptLog, StorageFailure."""
-        return [
-            txn
-            for segment in self._segments
-            for txn in segment.txn_index.entries
-            if txn.first_offset < offset
-        ]
-
     def _is_durable_from(self, index: int) -> bool:
         """Whether segment number `index` is known by name on disk, and everything before it is there."""
         if self._segments.base_offsets[index] > self.recovery_point:

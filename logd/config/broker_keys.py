@@ -7,6 +7,7 @@ ServerConfigs.java, ReplicationConfigs.java, KRaftConfigs.java.
 
 from __future__ import annotations
 
+from logd.config.cleaner_keys import CLEANER_KEYS
 from logd.config.group_keys import GROUP_KEYS
 from logd.config.key import INT_MAX, LONG_MAX, ConfigKey
 from logd.config.transaction_keys import TRANSACTION_KEYS
@@ -184,7 +185,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "log.cleanup.policy",
         "list",
         ("delete",),
-        "What becomes of old records: `delete` by time and size, `compact` by key (stored, not run yet).",
+        "What becomes of old records: `delete` by time and size, `compact` by key.",
         choices=("compact", "delete"),
         dynamic=True,
     ),
@@ -416,6 +417,7 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         low=1,
     ),
     # -- groups ----------------------------------------------------------------------------------------------------
+    *CLEANER_KEYS,
     *GROUP_KEYS,
     # -- transactions ----------------------------------------------------------------------------------------------
     *TRANSACTION_KEYS,

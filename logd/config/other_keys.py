@@ -23,16 +23,7 @@ _DYNAMIC = frozenset(
         "group.share.assignment.interval.ms",
         "group.streams.assignment.interval.ms",
         "leader.replication.throttled.rate",
-        "log.cleaner.backoff.ms",
-        "log.cleaner.dedupe.buffer.size",
-        "log.cleaner.delete.retention.ms",
-        "log.cleaner.io.buffer.load.factor",
         "log.cleaner.io.buffer.size",
-        "log.cleaner.io.max.bytes.per.second",
-        "log.cleaner.max.compaction.lag.ms",
-        "log.cleaner.min.cleanable.ratio",
-        "log.cleaner.min.compaction.lag.ms",
-        "log.cleaner.threads",
         "log.local.retention.bytes",
         "log.local.retention.ms",
         "log.preallocate",
@@ -269,19 +260,9 @@ KEYS_WITHOUT_EFFECT: tuple[ConfigKey, ...] = (
         """,
     ),
     *_group(
-        "topics are not compacted yet",
+        "compaction reads and writes in pieces of 1 MiB",
         """
-        log.cleaner.backoff.ms long 15000
-        log.cleaner.dedupe.buffer.size long 134217728
-        log.cleaner.delete.retention.ms long 86400000
-        log.cleaner.enable boolean true
-        log.cleaner.io.buffer.load.factor double 0.9
         log.cleaner.io.buffer.size int 524288
-        log.cleaner.io.max.bytes.per.second double 1.7976931348623157E308
-        log.cleaner.max.compaction.lag.ms long 9223372036854775807
-        log.cleaner.min.cleanable.ratio double 0.5
-        log.cleaner.min.compaction.lag.ms long 0
-        log.cleaner.threads int 1
         """,
     ),
     *_group(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from logd.config.broker_config import BrokerConfig
     from storage.config import LogConfig
 
-_NO_COMPACTION = "topics are not compacted yet"
 _NO_TIERS = "there is no tiered storage"
 _ONE_REPLICA = "a node has one replica of each partition, its own"
 
@@ -56,7 +55,7 @@ TOPIC_KEYS: tuple[ConfigKey, ...] = (
         "list",
         ("delete",),
         "log.cleanup.policy",
-        "What becomes of old records: `delete` by time and size, `compact` by key (stored, not run yet).",
+        "What becomes of old records: `delete` by time and size, `compact` by key.",
         choices=("compact", "delete"),
     ),
     _key(
@@ -100,9 +99,8 @@ TOPIC_KEYS: tuple[ConfigKey, ...] = (
         "long",
         86_400_000,
         "log.cleaner.delete.retention.ms",
-        "How long a delete marker outlives its compaction.",
+        "How long a delete marker outlives the first compaction that finds it.",
         low=0,
-        without_effect=_NO_COMPACTION,
     ),
     _key(
         "file.delete.delay.ms",
@@ -143,7 +141,6 @@ TOPIC_KEYS: tuple[ConfigKey, ...] = (
         "log.cleaner.max.compaction.lag.ms",
         "Longest time that a record may stay uncompacted.",
         low=1,
-        without_effect=_NO_COMPACTION,
     ),
     _key(
         "max.message.bytes",
@@ -185,7 +182,6 @@ TOPIC_KEYS: tuple[ConfigKey, ...] = (
         "Share of a log that must be uncompacted before it is compacted.",
         low=0,
         high=1,
-        without_effect=_NO_COMPACTION,
     ),
     _key(
         "min.compaction.lag.ms",
@@ -194,7 +190,6 @@ TOPIC_KEYS: tuple[ConfigKey, ...] = (
         "log.cleaner.min.compaction.lag.ms",
         "Shortest time that a record stays uncompacted.",
         low=0,
-        without_effect=_NO_COMPACTION,
     ),
     _key(
         "min.insync.replicas",

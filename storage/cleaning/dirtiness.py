@@ -99,7 +99,12 @@ def job_for(
         ),
         first_dirty_offset=dirtiness.first_dirty_offset,
         first_uncleanable_offset=dirtiness.first_uncleanable_offset,
-        aborted=tuple(log.aborted_below(dirtiness.first_uncleanable_offset)),
+        aborted=tuple(
+            txn
+            for segment in log.segments
+            for txn in segment.txn_index.entries
+            if txn.first_offset < dirtiness.first_uncleanable_offset
+        ),
         last_records={
             producer_id: LastRecord(state.batches[-1][3] if state.batches else -1, state.epoch)
             for producer_id, state in log.producers.producers.items()

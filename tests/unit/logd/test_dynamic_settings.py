@@ -41,6 +41,15 @@ BESIDES = {
     "log.segment.delete.delay.ms": {"internal.segment.bytes": "200", "retention.ms": "1"},
 }
 AT_START = ("log.retention.check.interval.ms=1",)
+CLEANED_OFTEN = "log.cleaner.backoff.ms=5"
+# What the broker starts with besides, so that a property shows.
+STARTED_WITH = {
+    "log.cleaner.threads": (CLEANED_OFTEN, "log.cleaner.threads=0"),
+    "log.cleaner.min.cleanable.ratio": (CLEANED_OFTEN, "log.cleaner.min.cleanable.ratio=1"),
+    "log.cleaner.min.compaction.lag.ms": (CLEANED_OFTEN,),
+    "log.cleaner.max.compaction.lag.ms": (CLEANED_OFTEN, "log.cleaner.min.cleanable.ratio=1"),
+}
+COMPACTED = {"cleanup.policy": "compact", "internal.segment.bytes": "200"}
 
 
 def log_of(node: Node) -> Any:
@@ -316,12 +325,63 @@ async def check_assignment_interval(node: Node, client: Client, change: Setter) 
     assert await heartbeat(client, "third", subscribed_topic_names=["t"]) == 4
 
 
+async def is_compacted(node: Node) -> bool:
+    """Whether records go within a while."""
+    size = log_of(node).size_bytes
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+        if log_of(node).size_bytes < size:
+            return True
+    return False
+
+
+def check_compaction(value: str, first: str | None = None) -> Check:
+    """`value` lets compaction begin, which `first`, or what the broker was started with, keeps from it."""
+
+    async def check(node: Node, client: Client, change: Setter) -> None:
+        if first is not None:
+            await change(first)
+        await write(client, count=12)
+        assert not await is_compacted(node)
+        await change(value)
+        node.clock.now_ms += 1000
+        async with asyncio.timeout(20):
+            while not await is_compacted(node):
+                pass
+
+    return check
+
+
+def check_cleaner(field: str, value: str, taken: float) -> Check:
+    """The next pass is given what was set."""
+
+    async def check(node: Node, client: Client, change: Setter) -> None:
+        await change(value)
+        assert getattr(node.broker.cleaner.config, field) == taken
+
+    return check
+
+
+async def check_delete_retention(node: Node, client: Client, change: Setter) -> None:
+    await change("77")
+    assert log_of(node).config.delete_retention_ms == 77
+
+
 CHECKS: dict[str, Check] = {
     "compression.gzip.level": check_level("1"),
     "compression.lz4.level": check_level("12"),
     "compression.type": check_compression_type,
     "compression.zstd.level": check_level("19"),
     "group.consumer.assignment.interval.ms": check_assignment_interval,
+    "log.cleaner.backoff.ms": check_compaction("5"),
+    "log.cleaner.dedupe.buffer.size": check_cleaner("memory_bytes", "1000", 1000),
+    "log.cleaner.delete.retention.ms": check_delete_retention,
+    "log.cleaner.io.buffer.load.factor": check_cleaner("load_factor", "0.5", 0.5),
+    "log.cleaner.io.max.bytes.per.second": check_cleaner("bytes_per_second", "5000", 5000),
+    "log.cleaner.max.compaction.lag.ms": check_compaction("500"),
+    "log.cleaner.min.cleanable.ratio": check_compaction("0.1"),
+    "log.cleaner.min.compaction.lag.ms": check_compaction("0", first="3600000"),
+    "log.cleaner.threads": check_compaction("1"),
     "log.cleanup.policy": check_cleanup_policy,
     "log.flush.interval.messages": check_flush_messages,
     "log.flush.interval.ms": check_flush_ms,
@@ -364,7 +424,8 @@ def test_every_property_that_may_change_has_a_check() -> None:
 def test_it_takes_effect_at_once(kind: int, name: str, key: str) -> None:
     async def scenario(node: Node) -> None:
         client = await node.client()
-        await client.create_topic("t", configs=BESIDES.get(key, {}))
+        besides = COMPACTED if key.startswith("log.cleaner.") else BESIDES.get(key, {})
+        await client.create_topic("t", configs=besides)
         talk = Talk(client)
 
         async def change(value: str) -> None:
@@ -373,7 +434,7 @@ def test_it_takes_effect_at_once(kind: int, name: str, key: str) -> None:
 
         await CHECKS[key](node, client, change)
 
-    play(scenario, *AT_START, fs=FaultyFileSystem())
+    play(scenario, *AT_START, *STARTED_WITH.get(key, ()), fs=FaultyFileSystem())
 
 
 # -- afterwards ------------------------------------------------------------------------------------------------------

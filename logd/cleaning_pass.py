@@ -1,0 +1,203 @@
+"""One pass of compaction over one partition: the job, a worker that does it, and its segments taken into the log.
+
+The order that makes it safe: before the first segment is replaced, the cleaner's checkpoint names the partition, so
+that a start knows that offsets may be missing; after the last one, it says up to where the log is clean. A log that is
+deleted, truncated or taken offline meanwhile is left as it is.
+
+A small log is cleaned in the pool: it takes a few milliseconds there, and starting a process more than that.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Final
+
+from logd.worker_process import Worker, WorkerDied
+from storage.errors import CorruptLog, NoSpace, StorageFailure
+from storage.fs_real import RealFileSystem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from logd.broker import Broker
+    from logd.config.cleaner_keys import CleanerConfig
+    from logd.replicas import LocalPartition
+    from protocol.types import Offset, TimestampMs
+    from storage.cleaning.job import CleanedGroup, CleaningJob, CleaningResult
+    from storage.flush import DeletePlan
+    from storage.fs import FileSystem
+    from storage.manager import LogManager
+
+log = logging.getLogger("logd.cleaner")
+
+#: Logs up to this size are cleaned in the pool.
+_POOL_BYTES_MAX: Final = 128 << 10
+
+#: From this rate on a limit means none.
+_NO_LIMIT: Final = 1e15
+
+
+class PassFailed(Exception):
+    """The worker could not do what it was asked for."""
+
+
+class CleaningPass:
+    """Use once: `run`. `end` may be called while it runs."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        manager: LogManager,
+        fs: FileSystem,
+        partition: LocalPartition,
+        config: CleanerConfig,
+        later: Callable[[DeletePlan], None],
+    ) -> None:
+        """`later` is told of files that are to go."""
+        self.partition = partition
+        self._broker = broker
+        self._manager = manager
+        self._fs = fs
+        self._config = config
+        self._later = later
+        self._log = partition.log
+        self._truncations = partition.log.truncations
+        self._ended = False
+        self._worker: Worker | None = None
+
+    def end(self) -> None:
+        """Stop at the next opportunity, with the log in order."""
+        self._ended = True
+        if self._worker is not None:
+            self._worker.kill()
+
+    async def run(self) -> None:
+        """Clean the log once. Raises: CorruptLog for what cannot be read; StorageFailure; PassFailed."""
+        topic_partition = self.partition.topic_partition
+        under_way = self._manager.cleaned.under_way
+        under_way.add(topic_partition)
+        try:
+            await self._run(self._make_job())
+        except (CorruptLog, StorageFailure):
+            if self._goes_on:  # else it is about files that are somebody else's business by now
+                raise
+        finally:
+            with suppress(StorageFailure):
+                await self._discard_unfinished()
+            under_way.discard(topic_partition)
+
+    async def _discard_unfinished(self) -> None:
+        """A worker that was killed had no time to clear up."""
+        from storage.cleaning.cleaned_segment import discard_unfinished  # noqa: PLC0415
+
+        directory = self._log.directory
+        await self._broker.pool.run(lambda: discard_unfinished(self._fs, directory))
+
+    @property
+    def _goes_on(self) -> bool:
+        return (
+            not self._ended
+            and self._manager.logs.get(self.partition.topic_partition) is self._log
+            and self._log.truncations == self._truncations
+        )
+
+    def _make_job(self) -> CleaningJob:
+        from storage.cleaning.dirtiness import job_for, look_at  # noqa: PLC0415 - when first needed
+
+        now_ms = self._broker.now_ms()
+        cleaned_to = self._manager.cleaned.end_of(self.partition.topic_partition)
+        dirtiness = look_at(self._log, cleaned_to, self.partition.last_stable_offset, now_ms)
+        return job_for(
+            self._log,
+            dirtiness,
+            now_ms,
+            memory_bytes=self._config.memory_bytes,
+            load_factor=self._config.load_factor,
+        )
+
+    async def _run(self, job: CleaningJob) -> None:
+        from storage.cleaning.job import CleanedGroup  # noqa: PLC0415
+
+        began = self._broker.loop.time()
+        replaced = 0
+        async with aclosing(self._clean(job)) as outcomes:
+            async for outcome in outcomes:
+                if not self._goes_on:
+                    return
+                if not isinstance(outcome, CleanedGroup):
+                    await self._note(outcome.next_dirty_offset)
+                    self._say(outcome, replaced, self._broker.loop.time() - began)
+                    return
+                if self._manager.cleaned.end_of(self.partition.topic_partition) is None:
+                    await self._note(job.first_dirty_offset)
+                replaced += 1
+                await self._take_in(outcome, job.now_ms)
+
+    async def _take_in(self, group: CleanedGroup, now_ms: TimestampMs) -> None:
+        """Put a new segment in its place. Once begun this goes through, or the data directory is offline."""
+        from storage.cleaning.swap import SegmentSwap  # noqa: PLC0415
+
+        if not self._goes_on:  # since the checkpoint was written
+            return
+        swap = SegmentSwap(self._fs, self._log, group, now_ms)
+        for wait in swap.steps():
+            await self._broker.pool.run(wait)
+        self._broker.state_changed(self.partition)
+        if swap.removal is not None:
+            self._later(swap.removal)
+
+    async def _note(self, first_dirty_offset: Offset) -> None:
+        plan = self._manager.cleaned.note(self.partition.topic_partition, first_dirty_offset)
+        await self._broker.pool.run(plan.run)
+
+    def _clean(self, job: CleaningJob) -> AsyncGenerator[CleanedGroup | CleaningResult, None]:
+        is_small = job.size_bytes <= _POOL_BYTES_MAX and self._config.bytes_per_second >= _NO_LIMIT
+        if is_small or not isinstance(self._fs, RealFileSystem):
+            return self._clean_in_pool(job)
+        return self._clean_in_worker(job)
+
+    async def _clean_in_pool(self, job: CleaningJob) -> AsyncGenerator[CleanedGroup | CleaningResult, None]:
+        from storage.cleaning.cleaner import Cleaner  # noqa: PLC0415
+
+        cleaner = Cleaner(self._fs, job)
+        groups = cleaner.run()
+        while (group := await self._broker.pool.run(lambda: next(groups, None))) is not None:
+            yield group
+        assert cleaner.result is not None
+        yield cleaner.result
+
+    async def _clean_in_worker(self, job: CleaningJob) -> AsyncGenerator[CleanedGroup | CleaningResult, None]:
+        from storage.cleaning.job import CleanedGroup, CleaningResult  # noqa: PLC0415
+
+        self._worker = Worker("clean", {**job.to_json(), "bytes_per_second": self._config.bytes_per_second})
+        try:
+            async with aclosing(self._worker.messages()) as messages:
+                async for message in messages:
+                    match message:
+                        case {"group": fields}:
+                            yield CleanedGroup(*fields)
+                        case {"result": fields}:
+                            yield CleaningResult(*fields)
+                        case {"corrupt": [path, position, reason]}:
+                            raise CorruptLog(path, position, reason)
+                        case {"failed": [path, reason, is_fatal]}:
+                            raise StorageFailure(path, reason) if is_fatal else NoSpace(path, reason)
+        except WorkerDied as error:
+            if self._goes_on:
+                raise PassFailed(str(error)) from error
+
+    def _say(self, result: CleaningResult, replaced: int, seconds: float) -> None:
+        topic, index = self.partition.topic_partition
+        log.info(
+            "compacted topic=%s partition=%d clean_to=%d bytes_before=%d bytes_after=%d keys=%d segments=%d "
+            "seconds=%.1f",
+            topic,
+            index,
+            result.next_dirty_offset,
+            result.bytes_before,
+            result.bytes_after,
+            result.keys,
+            replaced,
+            seconds,
+        )

@@ -1,0 +1,304 @@
+"""Compaction by a running node: what is cleaned and what is not, in the pool and in a worker, and what ends a pass.
+
+Clocks are the test's, segments hold a few batches, and the cleaner looks again every few milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from logd.client import Client
+from logd.worker import Throttle
+from protocol.record_builder import build_batch
+from protocol.records import HEADER_SIZE, Record, iter_batches, iter_records, read_header, set_crc
+from storage.fs import FileSystem
+from storage.fs_faulty import FaultyFileSystem, Loss
+from storage.fs_real import RealFileSystem
+from tests.support.logs import read
+from tests.support.node import DATA_DIR, Node, a_while, eventually, play
+from tests.support.node_talk import delete_topic
+
+OFTEN = "log.cleaner.backoff.ms=5"
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "internal.segment.bytes": "300",
+    "min.cleanable.dirty.ratio": "0.01",
+    "delete.retention.ms": "60000",
+    "file.delete.delay.ms": "1000",
+}
+
+
+@pytest.fixture(autouse=True)
+def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logd.housekeeping._TICK_S", 0.002)
+    monkeypatch.setattr("logd.cleaner._BACKOFF_S_MIN", 0.005)
+
+
+def batch(key: bytes, value: bytes | None, node: Node) -> bytes:
+    return bytes(build_batch([Record(0, node.clock.now_ms, key, value)]))
+
+
+async def fill(node: Node, rounds: int = 10, **configs: str) -> Client:
+    """Topic `t` with `rounds` values of three keys."""
+    client = await node.client()
+    if "t" not in node.broker.metadata.image.topics:
+        await client.create_topic("t", configs=COMPACTED | configs)
+    for number in range(rounds):
+        for key in (b"a", b"b", b"c"):
+            await client.produce("t", 0, batch(key, b"value %d" % number, node))
+    return client
+
+
+def rows(node: Node) -> list[tuple[bytes | None, bytes | None]]:
+    """Every record of partition t-0, as it lies in the log."""
+    log = node.partition("t").log
+    found = []
+    offset = log.log_start_offset
+    while offset < log.log_end_offset:
+        result = read(log, offset)
+        if result.region is not None:
+            for each in iter_batches(result.region.read()):
+                found += [(record.key, record.value) for record in iter_records(each)]
+        assert result.next_offset > offset
+        offset = result.next_offset
+    return found
+
+
+def is_clean(node: Node) -> bool:
+    """Whether nothing is left to do: each key is once below the active segment."""
+    log = node.partition("t").log
+    return node.broker._manager.cleaned.end_of(log.topic_partition) == log.segments[-1].base_offset
+
+
+async def compacted(node: Node) -> None:
+    await eventually(lambda: is_clean(node))
+    await eventually(lambda: not node.broker._manager.cleaned.under_way)
+    found = rows(node)
+    assert dict(found) == dict.fromkeys((b"a", b"b", b"c"), b"value 9")
+    assert len(found) < 12
+
+
+def test_a_compacted_topic_is_compacted() -> None:
+    async def scenario(node: Node) -> None:
+        await fill(node)
+        await compacted(node)
+        end = node.partition("t").log.segments[-1].base_offset
+        await eventually(
+            lambda: b"t 0 %d\n" % end in node.fs.read_file(f"{DATA_DIR}/cleaner-offset-checkpoint")
+        )
+        await node.restart()
+        await compacted(node)
+        assert isinstance(node.fs, FaultyFileSystem)
+        await node.crash(Loss.ALL)
+        await compacted(node)
+
+    play(scenario, OFTEN)
+
+
+def test_a_large_log_is_cleaned_by_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+    fs = RealFileSystem()
+
+    async def scenario(node: Node) -> None:
+        await fill(node)
+        await compacted(node)
+        await node.restart()
+        await compacted(node)
+
+    play_on_disk(scenario, fs, tmp_path)
+
+
+def play_on_disk(scenario: object, fs: FileSystem, tmp_path: Path, *properties: str) -> None:
+    async def main() -> None:
+        node = Node(fs, OFTEN, *properties, data_dir=str(tmp_path / "data"))
+        async with asyncio.timeout(60):
+            await node.start()
+            try:
+                await scenario(node)  # type: ignore[operator]
+            finally:
+                await node.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("properties", "configs"),
+    [
+        (["log.cleaner.enable=false"], {}),
+        (["log.cleaner.threads=0"], {}),
+        ([], {"cleanup.policy": "delete"}),
+        ([], {"min.cleanable.dirty.ratio": "1"}),
+        ([], {"min.compaction.lag.ms": "1000"}),
+    ],
+)
+def test_what_is_not_to_be_compacted_is_not(properties: list[str], configs: dict[str, str]) -> None:
+    async def scenario(node: Node) -> None:
+        await fill(node, **configs)
+        await a_while()
+        assert len(rows(node)) == 30
+
+    play(scenario, OFTEN, *properties)
+
+
+def test_a_lag_that_is_over_lets_a_log_be_compacted() -> None:
+    async def scenario(node: Node) -> None:
+        await fill(node, **{"min.compaction.lag.ms": "1000"})
+        node.clock.now_ms += 1001
+        await compacted(node)
+
+    play(scenario, OFTEN)
+
+
+def test_a_lag_that_is_too_long_asks_for_a_pass() -> None:
+    async def scenario(node: Node) -> None:
+        await fill(node, **{"min.cleanable.dirty.ratio": "1", "max.compaction.lag.ms": "1000"})
+        await a_while()
+        assert len(rows(node)) == 30
+        node.clock.now_ms += 1001
+        await compacted(node)
+
+    play(scenario, OFTEN)
+
+
+def test_nothing_above_the_high_watermark_is_cleaned() -> None:
+    async def scenario(node: Node) -> None:
+        client = await fill(node, 1)
+        node.hold_high_watermark("t")
+        for number in range(10):
+            await client.produce("t", 0, batch(b"a", b"%d" % number, node), acks=1)
+        await a_while()
+        assert len(rows(node)) == 13
+
+    play(scenario, OFTEN)
+
+
+def test_what_cannot_be_read_as_records_is_set_aside_and_the_rest_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "logd.cleaner")
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await client.create_topic("bad", configs=COMPACTED | {"cleanup.policy": "delete"})
+        for _ in range(10):
+            garbage = build_batch([Record(0, node.clock.now_ms, b"key", b"value")])
+            garbage[HEADER_SIZE:] = b"\xff" * (len(garbage) - HEADER_SIZE)
+            set_crc(garbage)
+            await client.produce("bad", 0, bytes(garbage))
+        log = node.partition("bad").log
+        log.configure(replace(log.config, cleanup_policy=frozenset({"compact"})))
+        await fill(node)
+        await compacted(node)
+        await eventually(lambda: len(node.broker.cleaner.uncleanable) == 1)
+        assert log.size_bytes > 0
+        await a_while()
+        assert len([record for record in caplog.records if "not compacted any more" in record.message]) == 1
+        assert read_header(read_first(node, "bad")).record_count == 1
+
+    play(scenario, OFTEN)
+
+
+def read_first(node: Node, topic: str) -> bytes:
+    region = read(node.partition(topic).log, 0).region
+    assert region is not None
+    return region.read()
+
+
+def test_a_topic_deleted_during_a_pass_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+
+    async def scenario(node: Node) -> None:
+        client = await fill(node)
+        await eventually(lambda: bool(node.broker.cleaner._passes))
+        await delete_topic(client, node.broker.metadata.image.topics["t"].topic_id)
+        await eventually(lambda: not node.broker.cleaner._passes)
+        assert all(directory.is_online for directory in node.broker._manager.directories)
+        assert node.broker.cleaner.uncleanable == {}
+
+    play_on_disk(scenario, RealFileSystem(), tmp_path)
+
+
+def test_a_stop_ends_a_pass_and_the_next_start_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+
+    async def slow(node: Node) -> None:
+        await fill(node)
+        await eventually(lambda: bool(node.broker.cleaner._passes))
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        await node.stop()
+        assert not [name for name in node.fs.listdir(str(tmp_path / "data" / "t-0")) if "cleaned" in name]
+        await node.start()
+        assert time.monotonic() - began < 10
+        assert not [name for name in node.fs.listdir(str(tmp_path / "data" / "t-0")) if "cleaned" in name]
+        assert len(rows(node)) == 30
+
+    play_on_disk(slow, RealFileSystem(), tmp_path, "log.cleaner.io.max.bytes.per.second=50")
+
+    async def quick(node: Node) -> None:
+        await compacted(node)
+
+    play_on_disk(quick, RealFileSystem(), tmp_path)
+
+
+def test_a_customer_who_asks_for_it_is_forgotten_to_the_last_byte() -> None:
+    """The walk-through of GDPR: tombstone, horizon, pass, and no file holds the bytes; the neighbours stay."""
+    secret = b"jane@example.org"
+
+    async def scenario(node: Node) -> None:
+        client = await fill(node, 3)
+        await client.produce("t", 0, batch(b"customer 7", secret, node))
+        await fill(node, 3)
+        assert secret in everything(node)
+        await client.produce("t", 0, batch(b"customer 7", None, node))
+        await fill(node, 4)
+        await eventually(lambda: is_clean(node))
+        assert (b"customer 7", None) in rows(node)
+        node.clock.now_ms += 60_001  # the horizon
+        await fill(node, 4)  # something dirty, or there is no pass
+        await eventually(lambda: is_clean(node))
+        node.clock.now_ms += 1001  # the delay of what was replaced
+        await eventually(lambda: secret not in everything(node))
+        await eventually(lambda: b"customer 7" not in everything(node))
+        assert {key for key, _ in rows(node)} == {b"a", b"b", b"c"}
+
+    play(scenario, OFTEN)
+
+
+def everything(node: Node) -> bytes:
+    """All bytes in all files of the node."""
+    found = []
+    directories = [DATA_DIR]
+    while directories:
+        directory = directories.pop()
+        for name in node.fs.listdir(directory):
+            path = f"{directory}/{name}"
+            if node.fs.is_dir(path):
+                directories.append(path)
+            else:
+                found.append(node.fs.read_file(path))
+    return b"\0".join(found)
+
+
+def test_a_throttle_keeps_to_its_rate() -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    throttle = Throttle(1000, clock=lambda: now, sleep=sleep)
+    for _ in range(10):
+        throttle.pace(500)
+    assert now == pytest.approx(5)
+    now += 10
+    throttle.pace(5000)
+    assert now == pytest.approx(15)
