@@ -37,7 +37,9 @@ _NOT_ITS_LENGTH = "its length does not fit the batch"
 _LEFT_OVER = "bytes are left after the last record"
 
 
-def read_keys(body: bytes, count: int) -> tuple[list[bytes | None], list[int]]:
+def read_keys(  # noqa: PLR0912 - flat on purpose, like record_walk.py
+    body: bytes, count: int
+) -> tuple[list[bytes | None], list[int]]:
     """Return the keys of all `count` records of an uncompressed body, and the places (from 0) of those without value.
 
     Raises: BrokerError INVALID_RECORD when a record is not well-formed or they are not `count`.
@@ -51,7 +53,10 @@ def read_keys(body: bytes, count: int) -> tuple[list[bytes | None], list[int]]:
             number = body[pos]
             pos += 1
             if number > 127:
-                number, pos = _read_rest(body, pos, number)
+                number += (body[pos] << 7) - 128
+                pos += 1
+                if number > 16_383:
+                    number, pos = _read_rest(body, pos, number)
             end = pos + (number >> 1)
             if number & 1 or end > size:
                 raise ValueError(_NOT_ITS_LENGTH)
@@ -64,7 +69,10 @@ def read_keys(body: bytes, count: int) -> tuple[list[bytes | None], list[int]]:
             number = body[pos + 1]
             pos += 2
             if number > 127:
-                number, pos = _read_rest(body, pos, number)
+                number += (body[pos] << 7) - 128
+                pos += 1
+                if number > 16_383:
+                    number, pos = _read_rest(body, pos, number)
             if number & 1:
                 keys.append(None)
             else:
@@ -98,15 +106,21 @@ def keep_records(header: BatchHeader, body: bytes, keep: Sequence[int]) -> tuple
             number = body[pos]
             pos += 1
             if number > 127:
-                number, pos = _read_rest(body, pos, number)
+                number += (body[pos] << 7) - 128
+                pos += 1
+                if number > 16_383:
+                    number, pos = _read_rest(body, pos, number)
             end = pos + (number >> 1)
             if keep[index]:
                 count += 1
                 if run_start < 0:
                     run_start = start
                 delta = body[pos + 1]
+                rest = pos + 2
                 if delta > 127:
-                    delta, _ = _read_rest(body, pos + 2, delta)
+                    delta += (body[rest] << 7) - 128
+                    if delta > 16_383:
+                        delta, _ = _read_rest(body, rest + 1, delta)
                 delta = (delta >> 1) ^ -(delta & 1)
                 if greatest is None or delta > greatest:
                     greatest = delta
@@ -137,12 +151,18 @@ def set_delete_horizon(header: BatchHeader, body: bytes, horizon: TimestampMs) -
             number = body[pos]
             pos += 1
             if number > 127:
-                number, pos = _read_rest(body, pos, number)
+                number += (body[pos] << 7) - 128
+                pos += 1
+                if number > 16_383:
+                    number, pos = _read_rest(body, pos, number)
             end = pos + (number >> 1)
             delta = body[pos + 1]
             rest = pos + 2
             if delta > 127:
-                delta, rest = _read_rest(body, rest, delta)
+                delta += (body[rest] << 7) - 128
+                rest += 1
+                if delta > 16_383:
+                    delta, rest = _read_rest(body, rest, delta)
             record = bytearray(body[pos : pos + 1])
             write_varlong(record, ((delta >> 1) ^ -(delta & 1)) + moved)
             record += body[rest:end]
@@ -181,16 +201,13 @@ def pack_batch(header: BatchHeader, body: bytes) -> bytearray:
     return batch
 
 
-def _read_rest(body: bytes, pos: int, first: int) -> tuple[int, int]:
-    """Go on reading a varint whose first byte, with its top bit, is `first`; it is not zigzag decoded."""
-    byte = body[pos]
-    if byte < 128:  # nearly all of them
-        return first - 128 + (byte << 7), pos + 1
-    number = first & 127
-    for shift in range(7, 70, 7):
+def _read_rest(body: bytes, pos: int, raw: int) -> tuple[int, int]:
+    """Go on reading a varint of three or more bytes, of which two are in `raw`, the second with its top bit."""
+    raw -= 1 << 14
+    for shift in range(14, 70, 7):
         byte = body[pos]
         pos += 1
-        number += (byte & 127) << shift
+        raw += (byte & 127) << shift
         if byte < 128:
-            return number, pos
+            return raw, pos
     raise ValueError("a varint takes more than 10 bytes")
