@@ -6,11 +6,14 @@ import asyncio
 import errno
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from logd.client import Client
+from logd.housekeeping import Housekeeping
 from protocol.errors import ErrorCode
 from storage.fs_faulty import FaultyFileSystem, Kind
 from storage.fs_real import RealFileSystem
@@ -118,16 +121,29 @@ def test_only_what_is_replicated_is_deleted() -> None:
 
 
 def test_the_first_retention_waits_for_the_start_to_be_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logd.housekeeping._FIRST_RETENTION_S", 0.15)
+    """And does not wait for the interval of those that follow, which is five minutes."""
+    times: list[float] = []
+    for method in (Housekeeping.start, Housekeeping._apply_retention):
+        monkeypatch.setattr(Housekeeping, method.__name__, _timed(method, times))
 
     async def scenario(node: Node) -> None:
         await fill(node, configs={"retention.bytes": "0"})
-        log = node.partition("t").log
-        await a_while()
-        assert log.log_start_offset == 0
-        await eventually(lambda: log.log_start_offset > 0)
+        times.clear()
+        monkeypatch.setattr("logd.housekeeping._FIRST_RETENTION_S", 0.15)
+        await node.restart()
+        await eventually(lambda: node.partition("t").log.log_start_offset > 0)
 
     play(scenario)
+    begun, first = times
+    assert first - begun >= 0.15
+
+
+def _timed(method: Callable[..., None], times: list[float]) -> Callable[..., None]:
+    def call(*args: Any) -> None:
+        times.append(time.monotonic())
+        method(*args)
+
+    return call
 
 
 def test_a_wall_clock_that_is_set_back_does_not_stop_retention() -> None:
@@ -335,8 +351,9 @@ def test_a_failing_chore_takes_its_directory_offline() -> None:
     disk = Disk(FaultyFileSystem())
 
     async def scenario(node: Node) -> None:
-        client = await fill(node, 1)
+        # Before there is anything to tell: a checkpoint that would say what is written already is not written again.
         disk.fail(Kind.CREATE, "recovery-point-offset-checkpoint", errno.EIO)
+        client = await fill(node, 0)
         await eventually(lambda: not len(node.broker.replicas))
         (answer,) = produced(await client.call(produce_request({("t", 0): make_batch()}), version=9))
         assert answer.error_code == ErrorCode.KAFKA_STORAGE_ERROR
@@ -377,10 +394,11 @@ def test_a_full_disk_postpones_the_checkpoints() -> None:
     disk = Disk(FaultyFileSystem())
 
     async def scenario(node: Node) -> None:
-        await fill(node, 3)
         disk.fail(Kind.CREATE, "replication-offset-checkpoint", errno.ENOSPC)
+        await fill(node, 3)
         await a_while()
         assert len(node.broker.replicas) == 1
+        assert checkpoint(node, "replication-offset-checkpoint") == {}
         disk.heal()
         await eventually(lambda: checkpoint(node, "replication-offset-checkpoint") == {"t-0": 3})
 
