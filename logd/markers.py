@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from coordinator.shard import TransactionMarker
     from logd.broker import Broker
     from logd.replicas import LocalPartition
-    from protocol.types import TopicPartition
+    from protocol.types import TimestampMs, TopicPartition
+    from replication.ports import AppendResult
 
 #: How long a coordinator waits for other brokers (Kafka: request.timeout.ms).
 _COMMIT_TIMEOUT_MS: Final = 30_000
@@ -53,9 +54,13 @@ def write_marker(
     )
 
 
-def _append(broker: Broker, partition: LocalPartition, marker: TransactionMarker) -> ProduceWait | None:
-    """What to wait for until it is committed; None when it is. Raises: BrokerError; nothing was written then."""
-    now_ms = broker.now_ms()
+def append_marker(
+    broker: Broker, partition: LocalPartition, marker: TransactionMarker, now_ms: TimestampMs
+) -> AppendResult:
+    """Append it. The caller sees to the flush that it may demand, and to who waits for the partition.
+
+    Raises: BrokerError as `Partition.append_marker`; nothing was written then.
+    """
     batch = end_txn_marker(
         committed=marker.committed,
         producer_id=marker.producer.producer_id,
@@ -64,9 +69,14 @@ def _append(broker: Broker, partition: LocalPartition, marker: TransactionMarker
         timestamp_ms=now_ms,
     )
     try:
-        result = partition.append_marker(batch, now_ms=now_ms, transaction_version=marker.transaction_version)
+        return partition.append_marker(batch, now_ms=now_ms, transaction_version=marker.transaction_version)
     except StorageError as error:
         raise broker.storage_failed(partition, error) from error
+
+
+def _append(broker: Broker, partition: LocalPartition, marker: TransactionMarker) -> ProduceWait | None:
+    """What to wait for until it is committed; None when it is. Raises: BrokerError; nothing was written then."""
+    result = append_marker(broker, partition, marker, broker.now_ms())
     if result.flush_to >= 0:
         broker.flusher.request(partition)
     broker.state_changed(partition)

@@ -27,16 +27,10 @@ def list_transactions(
 ) -> None:
     """Answer with the ids that all filters let through; a filter that is empty lets through everything."""
     request = cast("ListTransactionsRequest", call.request)
-    transactional_ids: Collection[str] = _filtered(state, request, now_ms)
-    if request.transactional_id_pattern:
-        try:
-            transactional_ids = _matching(request.transactional_id_pattern, transactional_ids)
-        except BrokerError as invalid:
-            effects.answer(call.waiter, ListTransactionsResponse(error_code=invalid.code))
-            return
-    response = ListTransactionsResponse(
-        unknown_state_filters=[name for name in dict.fromkeys(request.state_filters) if name not in BY_LABEL]
-    )
+    response = judged(request)
+    transactional_ids: Collection[str] = () if response.error_code else _filtered(state, request, now_ms)
+    if transactional_ids and request.transactional_id_pattern:
+        transactional_ids = _matching(request.transactional_id_pattern, transactional_ids)
     for transactional_id in transactional_ids:
         transaction = state.transactions[transactional_id]
         response.transaction_states.append(
@@ -47,6 +41,23 @@ def list_transactions(
             )
         )
     effects.answer(call.waiter, response)
+
+
+def judged(request: ListTransactionsRequest) -> ListTransactionsResponse:
+    """Return an answer that says what is wrong with the filters, and nothing else yet.
+
+    INVALID_REGULAR_EXPRESSION for the pattern; a state that does not exist is only told.
+    """
+    unknown = [name for name in dict.fromkeys(request.state_filters) if name not in BY_LABEL]
+    response = ListTransactionsResponse(unknown_state_filters=unknown)
+    if request.transactional_id_pattern:
+        from coordinator.assignors import regex  # noqa: PLC0415 - its library is loaded when needed
+
+        try:
+            regex.validate(request.transactional_id_pattern)
+        except BrokerError as invalid:
+            return ListTransactionsResponse(error_code=invalid.code)
+    return response
 
 
 def _filtered(
@@ -65,9 +76,7 @@ def _filtered(
 
 
 def _matching(pattern: str, transactional_ids: Collection[str]) -> list[str]:
-    """Raises: BrokerError INVALID_REGULAR_EXPRESSION."""
-    from coordinator.assignors import regex  # noqa: PLC0415 - its library is loaded when needed
+    from coordinator.assignors import regex  # noqa: PLC0415 - see above
 
-    regex.validate(pattern)
     matched = regex.matching(pattern, transactional_ids)
     return [transactional_id for transactional_id in transactional_ids if transactional_id in matched]

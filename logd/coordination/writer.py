@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from coordinator.internal_records import encode_key, encode_value
 from logd.delayed import ProduceWait
-from protocol.control_records import end_txn_marker
+from logd.markers import append_marker
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
 from replication.partition import ACKS_ALL
@@ -62,20 +62,7 @@ class LocalWriter:
 
     def append_marker(self, marker: TransactionMarker, now_ms: TimestampMs) -> Offset:
         """Raises: BrokerError; nothing was written then."""
-        batch = end_txn_marker(
-            committed=marker.committed,
-            producer_id=marker.producer.producer_id,
-            producer_epoch=marker.producer.producer_epoch,
-            coordinator_epoch=marker.coordinator_epoch,
-            timestamp_ms=now_ms,
-        )
-        try:
-            result = self._partition.append_marker(
-                batch, now_ms=now_ms, transaction_version=marker.transaction_version
-            )
-        except StorageError as error:
-            raise self._broker.storage_failed(self._partition, error) from error
-        return self._appended(result)
+        return self._appended(append_marker(self._broker, self._partition, marker, now_ms))
 
     def _appended(self, result: AppendResult) -> Offset:
         partition = self._partition

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from coordinator.shard import Caller
+from coordinator.transactions.fencing import fenced
 from logd.authorisation import Operation, ResourceType
+from logd.coordination.host import caller_of
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnResponse
@@ -37,12 +38,10 @@ async def handle(
         code = await _add(broker, request, context)
     except BrokerError as refusal:
         code = refusal.code
-    if code == ErrorCode.PRODUCER_FENCED and context.version < _FIRST_VERSION_WITH_FENCED:
-        code = ErrorCode.INVALID_PRODUCER_EPOCH
-    return AddOffsetsToTxnResponse(error_code=code)
+    return AddOffsetsToTxnResponse(error_code=fenced(code, context.version, _FIRST_VERSION_WITH_FENCED))
 
 
-async def _add(broker: Broker, request: AddOffsetsToTxnRequest, context: RequestContext) -> int:
+async def _add(broker: Broker, request: AddOffsetsToTxnRequest, context: RequestContext) -> ErrorCode:
     """Return the code of the group's partition. Raises: BrokerError."""
     index = broker.groups.partition_of(request.group_id)
     assert index is not None
@@ -58,9 +57,9 @@ async def _add(broker: Broker, request: AddOffsetsToTxnRequest, context: Request
                 )
             ],
         ),
-        Caller(_VERSION_OF_PARTITIONS, context.client_id or "", f"/{context.peer}"),
+        caller_of(context)._replace(version=_VERSION_OF_PARTITIONS),
     )
     assert isinstance(answer, AddPartitionsToTxnResponse)
     (topic,) = answer.results_by_topic_v3_and_below
     (partition,) = topic.results_by_partition
-    return partition.partition_error_code
+    return ErrorCode(partition.partition_error_code)

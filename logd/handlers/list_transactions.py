@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coordinator.transactions.states import BY_LABEL
+from coordinator.transactions.list import judged
 from logd.authorisation import Operation, ResourceType
 from protocol.errors import BrokerError
 from protocol.messages.list_transactions import ListTransactionsRequest, ListTransactionsResponse
@@ -21,19 +21,13 @@ if TYPE_CHECKING:
 async def handle(
     broker: Broker, request: ListTransactionsRequest, context: RequestContext
 ) -> ListTransactionsResponse:
-    # Also where there is nothing to list yet.
-    response = ListTransactionsResponse(
-        unknown_state_filters=[name for name in dict.fromkeys(request.state_filters) if name not in BY_LABEL]
-    )
+    response = judged(request)  # also where there is nothing to list yet
+    if response.error_code:
+        return response
     try:
-        if request.transactional_id_pattern:
-            from coordinator.assignors import regex  # noqa: PLC0415 - its library is loaded when needed
-
-            regex.validate(request.transactional_id_pattern)
         answers = await broker.transactions.ask_all(request, context)
     except BrokerError as refusal:
-        response.error_code = refusal.code
-        return response
+        return ListTransactionsResponse(error_code=refusal.code)
     for answer in answers:
         assert isinstance(answer, ListTransactionsResponse)
         response.transaction_states += [
