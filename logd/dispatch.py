@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from logd.context import RequestContext
-from logd.handlers import produce
+from logd.handlers import produce_short_way
 from logd.handlers.api_versions import unsupported_version_response
 from protocol.api import API_VERSIONS, APIS, ApiSpec, first_flexible_answer, message_types
 from protocol.codec import reader_for
@@ -92,7 +92,7 @@ class Dispatcher:
         batch = None
         if (shape := connection.produce_shape) is not None:
             batch = shape.records(frame)
-            if batch is not None and produce.handle_alike(
+            if batch is not None and produce_short_way.handle_alike(
                 self._broker, connection, shape, correlation_id, batch
             ):
                 return
@@ -127,7 +127,7 @@ class Dispatcher:
             batch is None
             and isinstance(request, ProduceRequest)
             and connection.shapes_learned < _SHAPES_LEARNED_MAX
-            and produce.has_short_way(self._broker, request)
+            and produce_short_way.has_short_way(self._broker, request)
         ):
             connection.shapes_learned += 1
             connection.produce_shape = ProduceShape.learn(frame, request, version)

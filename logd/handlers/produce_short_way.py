@@ -1,0 +1,107 @@
+"""The short way through Produce, for requests that differ from the last one only in their records.
+
+`protocol.produce_shape` tells that; nothing that the ordinary way checked of such a request is checked again. What is
+not quite ordinary after all goes that way, with nothing done yet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from logd.authorisation import allow_all
+from logd.context import RequestContext
+from logd.delayed import ProduceWait
+from logd.handlers.produce_appends import REFUSED_UNANSWERED, Answer, append_batch, park, refuse
+from logd.handlers.produce_request import ACKS, LOW_ATTRIBUTES_POSITION
+from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
+from protocol.messages.produce import ProduceRequest, ProduceResponse
+from protocol.records import HEADER_SIZE, TRANSACTIONAL_BIT
+from replication.topic_names import INTERNAL_TOPICS
+
+if TYPE_CHECKING:
+    from logd.broker import Broker
+    from logd.connection import Connection
+    from protocol.produce_shape import ProduceShape
+
+API_KEY: Final = ProduceRequest.API_KEY
+
+
+def has_short_way(broker: Broker, request: ProduceRequest) -> bool:
+    """Whether a request passes all checks that look at neither its records nor its partition: `handle_alike` makes
+    none of them again.
+    """
+    return request.acks in ACKS and not any(
+        (topic.name or broker.topic_name(topic.topic_id)) in INTERNAL_TOPICS for topic in request.topic_data
+    )
+
+
+def handle_alike(
+    broker: Broker, connection: Connection, shape: ProduceShape, correlation_id: int, batch: memoryview
+) -> bool:
+    """The short way for a request like the one that `shape` was learned from.
+
+    False, with nothing done, when the ordinary way has to look at it; it is then refused there, if at all.
+    """
+    if len(batch) < HEADER_SIZE or (
+        batch[LOW_ATTRIBUTES_POSITION] & TRANSACTIONAL_BIT
+        # Else the log itself refuses what begins a transaction, and the ordinary way asks the coordinator.
+        and not (shape.is_transactional and broker.config.transaction_partition_verification_enable)
+    ):
+        return False
+    topic = shape.topic_name or broker.topic_name(shape.topic_id)
+    if topic is None or broker.authorise is not allow_all:
+        return False
+    acks = shape.acks
+    try:
+        partition, result = append_batch(
+            broker, topic, shape.index, batch, acks, broker.now_ms(), broker.moved
+        )
+    except BrokerError as error:
+        return _refuse_alike(connection, shape, correlation_id, error)
+    log_start_offset = partition.log.log_start_offset
+    if not acks:
+        return True
+    if partition.has_acknowledged(result, acks):
+        connection.responses.send(
+            (shape.answer(correlation_id, result.base_offset, result.log_append_time, log_start_offset),)
+        )
+        return True
+    answer = Answer(
+        index=shape.index,
+        base_offset=result.base_offset,
+        log_append_time_ms=result.log_append_time,
+        log_start_offset=log_start_offset,
+    )
+    context = _context_alike(connection, shape, correlation_id)
+    waits = [(ProduceWait(partition, result, acks), answer)]
+    park(broker, context, _response_alike(shape, answer), waits, shape.timeout_ms)
+    return True
+
+
+def _refuse_alike(
+    connection: Connection, shape: ProduceShape, correlation_id: int, error: BrokerError
+) -> bool:
+    """Tell of a failed disk here: the log may have set the batch's offset already, which the ordinary way would take
+    for the client's. False for every other refusal.
+    """
+    if error.code is not ErrorCode.KAFKA_STORAGE_ERROR:
+        return False
+    if shape.acks == 0:
+        raise ProtocolViolation(REFUSED_UNANSWERED) from error
+    answer = Answer(index=shape.index)
+    refuse(answer, error)
+    _context_alike(connection, shape, correlation_id).reply(_response_alike(shape, answer))
+    return True
+
+
+def _context_alike(connection: Connection, shape: ProduceShape, correlation_id: int) -> RequestContext:
+    return RequestContext(
+        connection, API_KEY, shape.version, correlation_id, connection.client_id, flexible=True
+    )
+
+
+def _response_alike(shape: ProduceShape, answer: Answer) -> ProduceResponse:
+    topic = ProduceResponse.TopicProduceResponse(
+        name=shape.topic_name, topic_id=shape.topic_id, partition_responses=[answer]
+    )
+    return ProduceResponse(responses=[topic])
