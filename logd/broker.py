@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from logd.authorisation import Authorise, allow_all
 from logd.cleaner import LogCleaner
 from logd.config.rules import PropertyRules
-from logd.coordination.coordinators import Coordinators
+from logd.coordination.hosts import CoordinatorHosts
 from logd.delayed import DelayedQueue
 from logd.directory_failures import DirectoryFailures
 from logd.dispatch import Dispatcher
@@ -89,7 +89,7 @@ class Broker:
         self.producer_ids: ProducerIds
         self.stopped = asyncio.Event()
         """Set when the node is to stop."""
-        self._coordinators = Coordinators(self)
+        self._coordinators = CoordinatorHosts(self)
         self._fs = fs
         self._manager = LogManager(
             fs,

@@ -11,7 +11,8 @@ asked again after anything that may pass, and after anything that is not known t
   theirs.
 - TRANSACTION_COORDINATOR_FENCED: a later coordinator was there. Nothing more is sent or written; that one completes it.
 
-What partitions have said is soft: after a move all are asked again, and a marker that comes twice changes nothing.
+What partitions have said (`marker_round`) is soft: after a move all are asked again, and a marker that comes twice
+changes nothing.
 Source: KIP-98; Kafka TransactionMarkerChannelManager.scala, TransactionMarkerRequestCompletionHandler.scala.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from coordinator.shard import EndTxnMarkers, MarkersAnswered, TimerFired
 from coordinator.transactions import transitions
+from coordinator.transactions.marker_round import MarkerRound
 from coordinator.transactions.records import propose
 from coordinator.transactions.states import TransactionState
 from protocol.errors import ErrorCode
@@ -36,10 +38,6 @@ if TYPE_CHECKING:
 MARKERS_TIMER: Final = "transaction markers"
 """Kind of the timer of what is sent or written again: (kind, transactional id)."""
 
-_PAUSE_MS_FIRST: Final = 20
-_PAUSE_MS_MAX: Final = 1_000
-"""Pauses double from the first on: a leader may be away for long."""
-
 _DONE: Final = frozenset(
     {
         ErrorCode.NONE,
@@ -48,20 +46,6 @@ _DONE: Final = frozenset(
         ErrorCode.INVALID_PRODUCER_EPOCH,
     }
 )
-
-
-class Round:
-    """What partitions have said so far of a transaction that is decided."""
-
-    __slots__ = ("fenced", "left", "pause_ms")
-
-    def __init__(self, partitions: Iterable[TopicPartition]) -> None:
-        self.left: dict[TopicPartition, None] = dict.fromkeys(partitions)
-        """Those that have yet to be told; in order."""
-        self.pause_ms = _PAUSE_MS_FIRST
-        """Before the next attempt."""
-        self.fenced = False
-        """A later coordinator completes it."""
 
 
 def send(
@@ -153,10 +137,10 @@ def _concerns(state: TransactionShardState, markers: EndTxnMarkers) -> bool:
     return transaction.identity == (markers.producer_id, markers.producer_epoch)
 
 
-def _round(state: TransactionShardState, transactional_id: str) -> Round:
+def _round(state: TransactionShardState, transactional_id: str) -> MarkerRound:
     round_ = state.rounds.get(transactional_id)
     if round_ is None:
-        round_ = state.rounds[transactional_id] = Round(state.transactions[transactional_id].partitions)
+        round_ = state.rounds[transactional_id] = MarkerRound(state.transactions[transactional_id].partitions)
     return round_
 
 
@@ -168,9 +152,8 @@ def _is_gone(state: TransactionShardState, partition: TopicPartition) -> bool:
 def _pause(
     state: TransactionShardState, transactional_id: str, now_ms: TimestampMs, effects: Effects
 ) -> None:
-    round_ = _round(state, transactional_id)
-    effects.set_timer((MARKERS_TIMER, transactional_id), now_ms + round_.pause_ms)
-    round_.pause_ms = min(2 * round_.pause_ms, _PAUSE_MS_MAX)
+    pause_ms = _round(state, transactional_id).next_pause_ms()
+    effects.set_timer((MARKERS_TIMER, transactional_id), now_ms + pause_ms)
 
 
 def _complete(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from coordinator.ports import ProducerIdSource, TopicCatalog, TransactionFeature
     from coordinator.transaction_config import TransactionConfig
-    from coordinator.transactions.markers import Round
+    from coordinator.transactions.marker_round import MarkerRound
     from coordinator.transactions.transaction import Transaction
 
 
@@ -57,7 +57,7 @@ class TransactionShardState:
         self.decided: dict[str, None] = {}
         """The ids whose transaction is decided, and whose markers are under way."""
         self.exchanges = Exchanges()
-        self.rounds: dict[str, Round] = {}
+        self.rounds: dict[str, MarkerRound] = {}
         """By id, for those in `decided`: what partitions have said so far. Soft."""
         self.sweep: Iterator[str] | None = None
         """The ids that the sweep for expired ones has yet to look at. Soft."""

@@ -14,7 +14,7 @@ import pytest
 
 from logd.authorisation import Operation
 from logd.client import Client
-from logd.coordination.coordinators import Coordinators
+from logd.coordination.hosts import CoordinatorHosts
 from protocol.control_records import read_end_txn_marker
 from protocol.errors import ErrorCode
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
@@ -467,7 +467,7 @@ def test_partitions_ask_without_a_socket() -> None:
 
 def test_a_coordinator_is_made_once() -> None:
     async def scenario(node: Node) -> None:
-        coordinators = Coordinators(node.broker)
+        coordinators = CoordinatorHosts(node.broker)
         assert coordinators.transactions is coordinators.transactions
         assert coordinators.groups is coordinators.groups
         coordinators.stop()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from logd.transactions import TransactionCoordinator
 
 
-class Coordinators:
+class CoordinatorHosts:
     """Those that are made follow the roles and settings of the node."""
 
     __slots__ = ("_broker", "_groups", "_transactions")
