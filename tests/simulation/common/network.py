@@ -121,6 +121,10 @@ class Connection:
         """What is sent from now on is on its way for so long."""
         self._arrives_ms = max(self._arrives_ms, self.network.clock.now_ms + duration_ms)
 
+    def delay_answers(self, duration_ms: int) -> None:
+        """What is answered from now on returns after so long at the earliest."""
+        self._returns_ms = max(self._returns_ms, self.network.clock.now_ms + duration_ms)
+
     def _arrive(self, exchange: Exchange) -> None:
         exchange.zombie = not self.open
         self.server.receive(exchange)

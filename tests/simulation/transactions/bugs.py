@@ -20,6 +20,7 @@ from protocol.errors import BrokerError, ErrorCode
 from storage.log import Log
 from storage.producer_state import ProducerStateManager
 from storage.txn_index import AbortedTxn
+from storage.verification import Verifications
 
 
 @contextmanager
@@ -165,6 +166,7 @@ BUGS: dict[str, tuple[_Patch, ...]] = {
         (ProducerStateManager, "start_verification", _nothing),
         (ProducerStateManager, "_check_first_of_transaction", _nothing),
     ),
+    "verified_before_the_marker": ((Verifications, "note_marker", _nothing),),
     "sequences_not_looked_at": ((ProducerStateManager, "check", _take_repeats_for_new),),
     "aborted_not_indexed": ((Log, "_index_aborted", _nothing),),
     "pending_offsets_shown": ((OffsetStore, "put_pending", _put_at_once),),

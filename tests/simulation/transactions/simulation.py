@@ -259,6 +259,7 @@ class Simulation:
             (self.move_partition, 4),
             (self.stall_high_watermark, 3),
             (self.refuse_appends, 2),
+            (self.stall_brokers, 3),
             (self.change_level, 1),
         ]
 
@@ -340,6 +341,11 @@ class Simulation:
         duration_ms = self.choose.choice((500, 4_000))
         self.note(f"{replica}: appends are refused for {duration_ms} ms")
         replica.refuse_until_ms = self.clock.now_ms + duration_ms
+
+    def stall_brokers(self) -> None:
+        """What partitions ask the coordinator, again and again, is on its way for longer than clients wait."""
+        self.note("brokers hear late of one another for 8000 ms")
+        self.brokers.stalled_until_ms = self.clock.now_ms + 8_000
 
     def change_level(self) -> None:
         self.feature.level = self.choose.choice((0, 1, 2))
