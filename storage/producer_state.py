@@ -224,11 +224,15 @@ class ProducerStateManager:
 
         Raises: BrokerError INVALID_PRODUCER_EPOCH or INVALID_TXN_STATE when it has ended here meanwhile.
         """
-        if self.has_open_transaction(producer_id, epoch):
-            return  # another request was faster
-        if self.verifications.confirm(producer_id, epoch, verification) or not self.demands_verification:
-            return
         producer = self.producers.get(producer_id)
+        if self.has_open_transaction(producer_id, epoch):
+            assert producer is not None
+            if verification.began_at == producer.txn_first_offset:
+                return  # another request was faster
+        elif self.verifications.confirm(producer_id, epoch, verification):
+            return
+        if not self.demands_verification:
+            return
         if producer is not None and epoch < producer.epoch:
             raise fenced(producer_id, epoch, producer.epoch)
         raise not_verified(producer_id, epoch)
@@ -253,13 +257,13 @@ class ProducerStateManager:
         elif epoch != producer.epoch:
             producer.epoch = epoch
             producer.batches.clear()
-            if is_transactional:
-                self.verifications.note_batch(producer_id)
+            if is_transactional and producer.txn_first_offset >= 0:
+                self.verifications.note_batch(producer_id, producer.txn_first_offset)
         producer.batches.append((base_sequence, last_sequence, first_offset, last_offset, timestamp_ms))
         producer.next_sequence = (last_sequence + 1) & SEQUENCE_MASK
         producer.last_timestamp_ms = timestamp_ms
         if is_transactional and producer.txn_first_offset < 0:
-            self.verifications.note_batch(producer_id)
+            self.verifications.note_batch(producer_id, first_offset)
             producer.txn_first_offset = first_offset
             self._open_txns[first_offset] = producer_id
             if self.first_unstable_offset is None:

@@ -7,6 +7,9 @@ still the one in force and was confirmed:
 
     started ──► confirmed ──► dropped by the first batch, by a marker, or by age
 
+Who waits longer than others that asked with him still has it when the transaction has begun, or has ended and the next
+one has begun. It then stands for the one transaction that its first batch began, if any.
+
 It is of one producer and shared by all requests that ask at the same time. Kept in memory alone: who waits for an
 answer does not outlive the process.
 Source: KIP-890; apache/kafka storage/…/log/{VerificationStateEntry,VerificationGuard,UnifiedLog}.java.
@@ -14,7 +17,7 @@ Source: KIP-890; apache/kafka storage/…/log/{VerificationStateEntry,Verificati
 
 from __future__ import annotations
 
-from protocol.types import ProducerEpoch, ProducerId, TimestampMs
+from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
 
 _NONE = -1
 
@@ -22,7 +25,7 @@ _NONE = -1
 class Verification:
     """One producer's question to its coordinator, from when it was asked first."""
 
-    __slots__ = ("bumps_epoch", "confirmed_epoch", "epoch", "lowest_sequence", "started_ms")
+    __slots__ = ("began_at", "bumps_epoch", "confirmed_epoch", "epoch", "lowest_sequence", "started_ms")
 
     def __init__(
         self, epoch: ProducerEpoch, sequence: int, *, bumps_epoch: bool, started_ms: TimestampMs
@@ -36,6 +39,8 @@ class Verification:
         self.confirmed_epoch: ProducerEpoch = _NONE
         """The epoch whose transaction the coordinator said this partition is part of; -1 before."""
         self.started_ms = started_ms
+        self.began_at: Offset = _NONE
+        """First offset of the transaction whose first batch dropped it; -1 when none did."""
 
 
 class Verifications:
@@ -81,9 +86,11 @@ class Verifications:
         verification.confirmed_epoch = epoch
         return True
 
-    def note_batch(self, producer_id: ProducerId) -> None:
-        """A transactional batch was written: from now on the open transaction itself vouches for the next."""
-        self._by_producer.pop(producer_id, None)
+    def note_batch(self, producer_id: ProducerId, txn_first_offset: Offset) -> None:
+        """A batch of the transaction that began there was written: from now on that itself vouches for the next."""
+        verification = self._by_producer.pop(producer_id, None)
+        if verification is not None:
+            verification.began_at = txn_first_offset
 
     def note_marker(self, producer_id: ProducerId, epoch: ProducerEpoch) -> None:
         """A marker was written: whoever waits for the coordinator's word asks anew.

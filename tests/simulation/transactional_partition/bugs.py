@@ -90,7 +90,7 @@ def _confirm_whoever_asks(
 
 
 def _every_marker_counts(verifications: Verifications, producer_id: ProducerId, _: ProducerEpoch) -> None:
-    verifications.note_batch(producer_id)
+    verifications.note_batch(producer_id, -1)
 
 
 def _as_in_version_1(

@@ -116,6 +116,35 @@ def test_a_late_word_does_not_count_for_the_question_asked_since(partition: Part
     refused(NOT_VERIFIED, partition.write)
 
 
+def test_the_word_for_a_transaction_lets_nothing_late_into_the_next(partition: Partition) -> None:
+    """Two requests asked at the same time, the first as it was sent again. Its offsets have no sequence that tells."""
+    first = partition.asked(version=1)
+    again = partition.asked(version=1)
+    partition.admit(again)
+    partition.write()
+    partition.mark()
+    partition.begin(1, version=1)
+    with pytest.raises(BrokerError, match="INVALID_TXN_STATE"):
+        partition.admit(first)
+
+
+def test_the_word_that_a_marker_made_void_lets_nothing_into_the_next_transaction(
+    partition: Partition,
+) -> None:
+    late = partition.asked(version=1)
+    partition.mark()
+    partition.begin(version=1)
+    with pytest.raises(BrokerError, match="INVALID_TXN_STATE"):
+        partition.admit(late)
+
+
+def test_who_asked_with_others_goes_on_once_they_have_begun(partition: Partition) -> None:
+    slower = partition.asked(1)
+    partition.begin()
+    partition.admit(slower)
+    assert partition.write(1)
+
+
 def test_the_marker_of_the_last_transaction_leaves_the_question_about_the_next_alone(
     partition: Partition,
 ) -> None:
