@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from coordinator.shard import Call, CoordinatorRecord, Effects, EndTxnMarkers, Event, TimerFired
 from protocol.errors import ErrorCode
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
+from protocol.messages.describe_transactions import DescribeTransactionsResponse
 from protocol.messages.end_txn import EndTxnRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from protocol.messages.message import Message
@@ -46,8 +47,13 @@ _BEFORE = {
     COMPLETE_COMMIT: {PREPARE_COMMIT},
     COMPLETE_ABORT: {PREPARE_ABORT},
 }
+_LABELS = ("Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort")
 _FIRST_VERSION_OF_BROKERS = 4
 _FIRST_LEVEL_WITH_EPOCHS = 2
+
+
+_EXPIRED = TransactionLogValue(producer_id=-1, producer_epoch=-1, transaction_status=-1)
+"""In the place of a tombstone."""
 
 
 class Known(NamedTuple):
@@ -83,10 +89,15 @@ class Checker:
     def wrote(self, record: CoordinatorRecord, offset: Offset, event: Event | None) -> None:
         """The coordinator has written a record, for this reason."""
         key, value = record
-        assert isinstance(key, TransactionLogKey) and isinstance(value, TransactionLogValue), record
+        assert isinstance(key, TransactionLogKey), record
         records = self.ids.setdefault(key.transactional_id, [])
         before = records[-1] if records else None
-        if before is None:
+        if value is None:
+            self._expired(key.transactional_id, before, event)
+            records.append(Known(offset, _EXPIRED, None))
+            return
+        assert isinstance(value, TransactionLogValue)
+        if before is None or before.value is _EXPIRED:
             assert value.transaction_status == EMPTY, f"{key}: begins with {value}"
         else:
             assert before.value.transaction_status in _BEFORE[value.transaction_status], (
@@ -113,6 +124,15 @@ class Checker:
         else:
             assert value.producer_id > before.producer_id, f"{name}: {value} after {before}"
             self.count("producer id exhausted")
+
+    def _expired(self, name: str, before: Known | None, event: Event | None) -> None:
+        assert before is not None and isinstance(event, TimerFired), f"{name}: removed by {event}"
+        assert before.value.transaction_status in _AT_REST, f"{name}: removed in {before.value}"
+        unused_ms = self.clock.now_ms - before.value.transaction_last_update_timestamp_ms
+        assert unused_ms >= self.sim.transactions.config.id_expiration_ms, (
+            f"{name}: removed after {unused_ms} ms"
+        )
+        self.count("transactional id expired")
 
     def _joined(self, name: str, before: Known | None, event: Event | None) -> Transaction | None:
         assert before is not None
@@ -183,6 +203,26 @@ class Checker:
                     self.count("decision lost before it was committed")
             if not records:
                 del self.ids[name]
+
+    def described(self, response: DescribeTransactionsResponse) -> None:
+        """The coordinator is about to answer who asked for the state of ids."""
+        for row in response.transaction_states:
+            records = self.ids.get(row.transactional_id)
+            known = _EXPIRED if not records else records[-1].value
+            if row.error_code:
+                assert row.error_code == ErrorCode.TRANSACTIONAL_ID_NOT_FOUND and known is _EXPIRED, (
+                    f"{row}: {known}"
+                )
+                continue
+            assert _LABELS[known.transaction_status] == row.transaction_state, f"{row}: {known}"
+            assert (row.producer_id, row.producer_epoch) == (known.producer_id, known.producer_epoch)
+            told = {(topic.topic, number) for topic in row.topics for number in topic.partitions}
+            in_it = {
+                (topic.topic, number)
+                for topic in known.transaction_partitions or ()
+                for number in topic.partition_ids
+            }
+            assert told == in_it or (told < in_it and known.transaction_status in _DECIDED), f"{row}: {known}"
 
     def coordinator_answered(self, exchange: Exchange, response: Message) -> None:
         """An answer leaves the transaction coordinator."""

@@ -32,7 +32,9 @@ GROUP = "copiers"
 INPUT = "in"
 OUTPUT = "copy"
 _RECORDS_MAX = 6
-_READ_BYTES = 1_000
+_RECORDS_MAX_IN_PEACE = 60
+_RECORD_BYTES = 150
+"""At most, with what goes with it."""
 _JOIN = 0
 _OFFSET_FETCH_VERSION = 9
 
@@ -101,7 +103,8 @@ class Copier(TransactionalProducer):
             replica = self.sim.data[partition].replica
             if not replica.leads:
                 continue
-            data, aborted = replica.fetch(position, READ_COMMITTED, _READ_BYTES)
+            most = _RECORDS_MAX if self.sim.faulty else _RECORDS_MAX_IN_PEACE
+            data, aborted = replica.fetch(position, READ_COMMITTED, most * _RECORD_BYTES)
             fetched = readable_batches(data, position, aborted)
             offsets = [
                 offset
@@ -110,9 +113,9 @@ class Copier(TransactionalProducer):
                 if offset >= position
             ]
             end = fetched.next_offset
-            if len(offsets) > _RECORDS_MAX:
-                end = offsets[_RECORDS_MAX]
-                offsets = offsets[:_RECORDS_MAX]
+            if len(offsets) > most:
+                end = offsets[most]
+                offsets = offsets[:most]
             if offsets:
                 found[partition] = (offsets, end)
             else:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from coordinator.transaction_config import TransactionConfig
 from coordinator.transactions.transaction import EPOCH_MAX
+from protocol.messages.describe_transactions import DescribeTransactionsRequest
 from protocol.types import TimestampMs, TopicPartition
 from replication.partition import READ_COMMITTED, READ_UNCOMMITTED
 from storage.config import LogConfig
@@ -60,6 +61,7 @@ class Slot:
     make: Callable[[str], Sender]
     process: Sender | None = None
     started: int = 0
+    transactional_id: str | None = None
     is_copier: bool = False
 
     @property
@@ -134,7 +136,11 @@ class Simulation:
             self.readers[partition, isolation] = Reader(self, partition, isolation)
 
     def _make_transactions(self) -> TransactionServer:
-        config = TransactionConfig(abort_timed_out_interval_ms=SWEEP_MS)
+        config = TransactionConfig(
+            abort_timed_out_interval_ms=SWEEP_MS,
+            id_expiration_ms=self.choose.choice((10_000, 1 << 40)),
+            remove_expired_interval_ms=3_000,
+        )
         replica = Replica(
             self.clock, self.choose, TopicPartition("__transaction_state", 0), LogConfig(segment_bytes=4_000)
         )
@@ -187,7 +193,7 @@ class Simulation:
             )
 
         for number in range(instances):
-            self.slots.append(Slot(f"{transactional_id}.{number}", make))
+            self.slots.append(Slot(f"{transactional_id}.{number}", make, transactional_id=transactional_id))
 
     def _add_copier(self, number: int, *, is_member: bool) -> None:
         timeout_ms = self.choose.choice(TIMEOUTS_MS)
@@ -204,7 +210,8 @@ class Simulation:
                 is_member=is_member,
             )
 
-        self.slots.append(Slot(f"copier{number}", make, is_copier=True))
+        name = f"copier{number}"
+        self.slots.append(Slot(name, make, transactional_id=transactional_id, is_copier=True))
 
     def _start(self, slot: Slot) -> None:
         if slot.is_empty:
@@ -261,6 +268,7 @@ class Simulation:
             (self.refuse_appends, 2),
             (self.stall_brokers, 3),
             (self.change_level, 1),
+            (self.look_at_transactions, 2),
         ]
 
     def _all_replicas(self) -> list[Replica]:
@@ -351,6 +359,12 @@ class Simulation:
         self.feature.level = self.choose.choice((0, 1, 2))
         self.note(f"transaction.version is {self.feature.level}")
 
+    def look_at_transactions(self) -> None:
+        """As a tool does."""
+        names = sorted({slot.transactional_id for slot in self.slots if slot.transactional_id is not None})
+        request = DescribeTransactionsRequest(transactional_ids=[*names, "nobody"])
+        self.brokers.ask(self.transactions, request, 0, _ignore, 5_000, None)
+
     # -- the end ---------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
@@ -396,3 +410,7 @@ class Simulation:
             copiers = copiers[:1]
         for slot in copiers:
             self._start(slot)
+
+
+def _ignore(_: object) -> None:
+    return None

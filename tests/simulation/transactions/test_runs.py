@@ -67,6 +67,7 @@ EXPECTED = {
     "must abort: OUT_OF_ORDER_SEQUENCE_NUMBER",
     "must abort: REQUEST_TIMED_OUT",
     "producer id exhausted",
+    "transactional id expired",
     "zombie wrote",
 }
 

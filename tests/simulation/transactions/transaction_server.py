@@ -20,6 +20,7 @@ from coordinator.transaction_shard import TransactionShard
 from coordinator.transactions.states import TransactionState
 from protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnResponse
+from protocol.messages.describe_transactions import DescribeTransactionsResponse
 from protocol.messages.end_txn import EndTxnRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from protocol.messages.message import Message
@@ -99,6 +100,9 @@ class _Watched(TransactionShard):
         self.event = event
         super().decide(event, now_ms, effects)
         self.server.note_answers(effects)
+        for _, response in effects.answers:
+            if isinstance(response, DescribeTransactionsResponse):
+                self.server.sim.checker.described(response)
 
     def replay(
         self, record: CoordinatorRecord, offset: Offset, producer: TransactionalProducer | None
