@@ -75,8 +75,10 @@ class Verifications:
         elif epoch > verification.epoch:
             verification.epoch = epoch
             verification.lowest_sequence = sequence
+            verification.bumps_epoch = bumps_epoch
         elif epoch == verification.epoch:
             verification.lowest_sequence = min(verification.lowest_sequence, sequence)
+            verification.bumps_epoch &= bumps_epoch  # else a marker might leave alone what it ends
         return verification
 
     def confirm(self, producer_id: ProducerId, epoch: ProducerEpoch, verification: Verification) -> bool:

@@ -143,9 +143,8 @@ class World:
             and producer.is_under_way
             and producer.outcome is None
         )
-        is_open = question.epoch == producer.epoch and self._is_open(producer)
         in_order = question.sequence == self._next_sequence(producer)
-        if (holds or is_open) and in_order:
+        if holds and in_order:
             self._admit(producer_id, question)
             self._write(producer, question.epoch, question.sequence, question.count)
             return
@@ -156,7 +155,7 @@ class World:
                 memoryview(batch), acks=1, now_ms=NOW_MS, origin=AppendOrigin.CLIENT
             )
         except BrokerError as refusal:
-            allowed = {ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER} if holds or is_open else LATE
+            allowed = {ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER} if holds else LATE
             assert refusal.code in allowed, (refusal, question)
             self.seen[f"batch refused: {refusal.code.name}"] += 1
         else:

@@ -162,6 +162,18 @@ def test_under_version_1_every_marker_counts(partition: Partition) -> None:
     refused(NOT_VERIFIED, lambda: partition.admit(verification, epoch=4))
 
 
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_client_that_goes_back_to_version_1_is_not_spared_by_its_marker(
+    partition: Partition, epoch: int
+) -> None:
+    """Its last transaction of version 2 asked, and nothing came of it: the question stands."""
+    partition.asked(epoch=0, version=2)
+    late = partition.asked(epoch=epoch, version=1)
+    partition.mark(epoch=epoch)
+    with pytest.raises(BrokerError, match="INVALID_TXN_STATE"):
+        partition.admit(late, epoch=epoch)
+
+
 def test_requests_that_ask_at_the_same_time_share_the_question(partition: Partition) -> None:
     first, second = partition.asked(0), partition.asked(1)
     assert first is second
