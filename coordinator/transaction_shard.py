@@ -58,6 +58,7 @@ _CALLS: dict[type[Message], Callable[[TransactionShardState, Call, TimestampMs, 
 _TIMERS: dict[object, Callable[[TransactionShardState, TimerKey, TimestampMs, Effects], None]] = {
     markers.MARKERS_TIMER: markers.go_on,
     timeouts.TIMEOUTS_TIMER: timeouts.abort_timed_out,
+    timeouts.TIMEOUT_TIMER: timeouts.abort_one,
     expiry.EXPIRY_TIMER: expiry.expire,
 }
 """By kind, which is the first part of the key."""
@@ -66,6 +67,7 @@ _REFUSED: dict[object, Callable[[TransactionShardState, AppendRefused, Timestamp
     MarkersAnswered: markers.not_completed,
     markers.MARKERS_TIMER: markers.not_completed,
     timeouts.TIMEOUTS_TIMER: timeouts.not_aborted,
+    timeouts.TIMEOUT_TIMER: timeouts.not_aborted,
     expiry.EXPIRY_TIMER: expiry.not_expired,
 }
 """By type of the event or kind of the timer whose records could not be appended. A call that came to nothing changed

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from coordinator.transactions import transitions
+from coordinator.transactions import timeouts, transitions
 from coordinator.transactions.fencing import fenced
 from coordinator.transactions.records import propose
 from coordinator.transactions.states import DECIDED, TransactionState
@@ -92,6 +92,8 @@ def _add(state: TransactionShardState, asked: _Asked, now_ms: TimestampMs, effec
     if not (ongoing and set(transaction.partitions).issuperset(partitions)):
         joined = transitions.joined_by(transaction, partitions, asked.client_version, now_ms)
         propose(state, asked.transactional_id, joined, effects)
+        if not ongoing:
+            timeouts.opened(state, asked.transactional_id, joined, effects)
     return ErrorCode.NONE
 
 

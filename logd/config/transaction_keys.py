@@ -26,7 +26,7 @@ TRANSACTION_KEYS: tuple[ConfigKey, ...] = (
         "transaction.abort.timed.out.transaction.cleanup.interval.ms",
         "int",
         10_000,
-        "How often transactions are looked for that have run out of time, in milliseconds.",
+        "How long a transaction may be open after its time is over, in milliseconds; it is mostly found at once.",
         low=1,
     ),
     ConfigKey(

@@ -9,6 +9,7 @@ from coordinator.transactions.states import TransactionState
 from coordinator.transactions.transaction import NO_TIMEOUT_MS, Identity
 from protocol.errors import ErrorCode
 from protocol.types import TopicPartition
+from tests.support.groups import START_MS
 from tests.support.transactions import P0, P1, TransactionWorld
 
 ONGOING, DECIDED = TransactionState.ONGOING, TransactionState.PREPARE_ABORT
@@ -22,11 +23,11 @@ def ongoing(world: TransactionWorld, timeout_ms: int = 60_000) -> Identity:
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_it_is_aborted_at_the_first_look_after_its_time(level: int) -> None:
+def test_it_is_aborted_when_its_time_is_over(level: int) -> None:
     world = TransactionWorld(level=level)
     world.tick(5_000)
     old = ongoing(world)
-    world.tick(64_999)
+    world.tick(60_000)
     assert world.transaction.state is ONGOING
     world.tick(1)
     assert world.transaction.state is DECIDED
@@ -46,8 +47,45 @@ def test_a_transaction_has_the_whole_of_its_time() -> None:
     ongoing(world, timeout_ms=10_000)
     world.tick(10_000)
     assert world.transaction.state is ONGOING
-    world.tick(10_000)
+    world.tick(1)
     assert world.transaction.state is DECIDED
+
+
+def test_one_that_asked_for_less_than_the_interval_is_aborted_in_time_too() -> None:
+    world = TransactionWorld()
+    world.tick(500)
+    ongoing(world, timeout_ms=1_000)
+    world.tick(1_000)
+    assert world.transaction.state is ONGOING
+    world.tick(1)
+    assert world.transaction.state is DECIDED
+
+
+def test_a_timer_that_outlived_its_transaction_ends_no_other() -> None:
+    world = TransactionWorld()
+    ongoing(world, timeout_ms=5_000)
+    world.tick(4_000)
+    world.end(world.identity)
+    world.answer_markers()
+    ongoing(world, timeout_ms=60_000)
+    world.tick(10_000)
+    assert world.transaction.state is ONGOING
+
+
+def test_each_is_aborted_in_its_turn() -> None:
+    world = TransactionWorld()
+    identities = {}
+    for number, timeout_ms in enumerate((31_000, 20_000, 500, 26_000)):
+        name = f"id-{number}"
+        identity = world.init(transactional_id=name, timeout_ms=timeout_ms)
+        assert isinstance(identity, Identity)
+        identities[name] = identity
+        world.add(identity, P0, transactional_id=name)
+    for due_ms, name in ((501, "id-2"), (20_001, "id-1"), (26_001, "id-3"), (31_001, "id-0")):
+        world.tick(START_MS + due_ms - 1 - world.now_ms)
+        assert world.shard.state.transactions[name].state is ONGOING
+        world.tick(1)
+        assert world.shard.state.transactions[name].state is DECIDED
 
 
 def test_partitions_that_come_later_give_no_more_time() -> None:
@@ -121,7 +159,7 @@ def test_many_are_aborted_in_batches_that_a_log_takes() -> None:
         assert isinstance(identity, Identity)
         world.add(identity, *partitions, transactional_id=name)
     length = len(world.log)
-    world.tick(70_000)
+    world.tick(60_001)
     assert len(world.log) == length + 10
     world.tick(50)
     assert len(world.log) == length + 20
