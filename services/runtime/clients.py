@@ -64,6 +64,8 @@ def transactional_producer(settings: RuntimeSettings, application: str) -> Produ
             "transaction.timeout.ms": settings.transaction_timeout_ms,
             "delivery.timeout.ms": settings.transaction_timeout_ms,  # no use in trying for longer
             "linger.ms": 5,
+            # Else committing offsets hangs for good after the only broker was away: confluentinc/librdkafka#5511.
+            "metadata.recovery.strategy": "none",
         }
     )
 
