@@ -10,10 +10,11 @@ SERVICES_VENV := .venv-services
 SERVICES_STAMP := $(SERVICES_VENV)/.set-up
 PYTEST := $(BIN)/pytest -n auto
 
-.PHONY: help setup services run test test-full check lint types unit bench docs clean
+.PHONY: help setup services run demo-log test test-full check lint types unit bench docs clean
 
 help:
-	@echo "make run        start a broker on real data and show how to connect"
+	@echo "make run        the order services on a fresh broker, with shoppers and a live grid"
+	@echo "make demo-log   start a broker on real data and show how to connect"
 	@echo "make test       all tests of everyday size, real clients included"
 	@echo "make test-full  the same at acceptance size"
 	@echo "make check      format, lint, types, imports and unit tests, within a minute"
@@ -44,7 +45,10 @@ $(SERVICES_STAMP): services/requirements.txt tools/find_python.sh
 	@$(SERVICES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement services/requirements.txt
 	@touch $@
 
-run: setup
+run: setup services
+	@$(SERVICES_VENV)/bin/python -m services.orders.run --broker '$(BIN)/logd serve' $(ARGS)
+
+demo-log: setup
 	@$(BIN)/python -m bench.first_run $(ARGS)
 
 test: setup services

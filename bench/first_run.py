@@ -1,11 +1,11 @@
-"""`make run`: a broker on real data. Load, read back, compare byte for byte, then serve on.
+"""`make demo-log`: a broker on real data. Load, read back, compare byte for byte, then serve on.
 
 Every line of the installed Python library, repeated to at least a million records, is produced by confluent-kafka and
 read by aiokafka: two clients that share no code. Each partition must hold the same bytes in the same order, at offsets
 without a gap.
 
-    make run                                 until Ctrl-C
-    make run ARGS='--once --records 100000'  smaller, and stop after the comparison
+    make demo-log                                 until Ctrl-C
+    make demo-log ARGS='--once --records 100000'  smaller, and stop after the comparison
 """
 
 from __future__ import annotations
@@ -288,7 +288,7 @@ def _say(text: str) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> Options:
-    parser = argparse.ArgumentParser(prog="make run", description="Load, read back, compare, serve on.")
+    parser = argparse.ArgumentParser(prog="make demo-log", description="Load, read back, compare, serve on.")
     parser.add_argument("--records", type=int, default=1_000_000, help="at least so many records")
     parser.add_argument("--once", action="store_true", help="stop after the comparison")
     parser.add_argument("--port", type=int, help=f"default {_DEFAULT_PORT}, or any other if that is taken")

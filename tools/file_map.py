@@ -31,7 +31,7 @@ _FOLDERS = (
     ("services/orders/rules", "what the order services decide; no IO", True),
     ("services/orders/rest", "the Orders Service's view and HTTP interface", True),
     ("services/runtime", "the loop that the services run in: transactions and state", True),
-    ("bench", "measurements, and `make run`", True),
+    ("bench", "measurements, and `make demo-log`", True),
     ("tools", "for working on the project", True),
 )
 

@@ -31,7 +31,7 @@ def letters(
     settings: Settings, consumer: Consumer, starts: dict[int, int]
 ) -> Iterator[tuple[int, DeadLetter]]:
     """Those from `starts` on, which are moved on. Pairs of partition and letter."""
-    ends = log_ends(admin(settings), topics.DEAD_LETTERS, sorted(starts))
+    ends = log_ends(settings, topics.DEAD_LETTERS, sorted(starts))
     found: list[tuple[int, DeadLetter]] = []
 
     def collect(messages: list[object]) -> None:

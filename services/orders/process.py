@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -65,7 +66,8 @@ def settings_for(name: str, arguments: Sequence[str]) -> Settings | None:
 
 
 def stop_on_signals() -> Event:
-    """Set by SIGTERM and SIGINT; a second one ends the process at once."""
+    """Set by SIGTERM and SIGINT; a second one ends the process at once. SIGUSR1 writes where each thread is."""
+    faulthandler.register(signal.SIGUSR1)
     stop = Event()
 
     def on_signal(_number: int, _frame: object) -> None:

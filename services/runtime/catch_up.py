@@ -13,24 +13,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from services.runtime.clients import NOT_NOW, ask
+from services.runtime.clients import NOT_NOW, admin, ask
 from services.runtime.logs import log
+from services.runtime.settings import RuntimeSettings
 
 _WARN_AFTER_S = 10.0
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
-def log_ends(admin: AdminClient, topic: str, partitions: list[int]) -> dict[int, int]:
-    """The offset after the last record, committed or not. Raises KafkaException."""
+def log_ends(settings: RuntimeSettings, topic: str, partitions: list[int]) -> dict[int, int]:
+    """The offset after the last record, committed or not. Raises KafkaException.
+
+    Each attempt has a client of its own: one that is kept remembers leader epochs from before a restart of the broker,
+    and is refused for half a minute.
+    """
     if not partitions:
         return {}
 
     def question() -> dict[int, int]:
+        client = admin(settings)
         wanted = {TopicPartition(topic, number): _LATEST for number in partitions}
-        answers = admin.list_offsets(
-            wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=10
+        answers = client.list_offsets(
+            wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5
         )
         return {partition.partition: future.result().offset for partition, future in answers.items()}
 

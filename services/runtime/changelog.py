@@ -22,15 +22,14 @@ class Changelog:
         self.topic = topic
         self._settings = settings
         self._directory = directory
-        self._admin = admin(settings)
-        self._identity = topic_id(self._admin, topic)
+        self._identity = topic_id(admin(settings), topic)
 
     def open(self, partitions: list[int]) -> dict[int, StateStore]:
         """Blocks until every store holds what was in the changelog when this was called. Raises KafkaException."""
         stores = {
             number: StateStore(self._directory / f"{number}.sqlite", self._identity) for number in partitions
         }
-        ends = log_ends(self._admin, self.topic, partitions)
+        ends = log_ends(self._settings, self.topic, partitions)
         for number, store in stores.items():
             if store.position > ends[number]:
                 store.reset()

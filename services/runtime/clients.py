@@ -24,7 +24,7 @@ from services.runtime.settings import RuntimeSettings
 T = TypeVar("T")
 
 _LOG_EVERY_S = 10.0
-PATIENCE_S = 60.0  # with a broker that is away, before the process gives up and is started anew
+PATIENCE_S = 30.0  # with a broker that is away, before the process gives up and is started anew
 
 
 def group_consumer(settings: RuntimeSettings, group: str, client_id: str, **more: Any) -> Consumer:
@@ -148,6 +148,9 @@ def _common(settings: RuntimeSettings, client_id: str) -> dict[str, Any]:
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 10_000,
+        # The default begins anew from the bootstrap servers when no broker answers; with librdkafka 2.16 requests to
+        # a coordinator may then wait for ever, for the handle of a broker that was thrown away.
+        "metadata.recovery.strategy": "none",
     }
 
 

@@ -37,8 +37,8 @@ class GlobalTable(Generic[T]):
 
     def load(self) -> None:
         """Blocks until the table holds what was in the topic. Raises KafkaException."""
-        client = admin(self._settings)
-        ends = log_ends(client, self._topic, list(range(partition_count(client, self._topic))))
+        count = partition_count(admin(self._settings), self._topic)
+        ends = log_ends(self._settings, self._topic, list(range(count)))
         read_to(self._consumer, ends, dict.fromkeys(ends, 0), self._topic, self._apply, lambda _p, _o: None)
         log(__name__, "table loaded", topic=self._topic, size=len(self._values))
 

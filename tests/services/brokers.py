@@ -73,7 +73,7 @@ class Kafka:
             self._process = subprocess.Popen(
                 self._installation.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while "Kafka Server started" not in self._output.read_text(errors="replace"):
             assert self._process.poll() is None and time.monotonic() < deadline, self._output.read_text()
             time.sleep(0.1)

@@ -43,8 +43,7 @@ class OrdersView:
         self._rebuild_asked = threading.Event()
         self.rebuilt = 0  # how often
         directory = Path(settings.state_dir) / f"orders-{settings.instance}"
-        self._admin = admin(settings)
-        self._identity = topic_id(self._admin, topics.ORDERS)
+        self._identity = topic_id(admin(settings), topics.ORDERS)
         self._paths = [directory / name for name in _FILES]
         self.table = OrdersTable(_newest(self._paths), self._identity)
         self._positions = self.table.positions()
@@ -78,7 +77,7 @@ class OrdersView:
         consumer.close()
 
     def _assign(self, consumer: Consumer, wanted: frozenset[int]) -> None:
-        ends = log_ends(self._admin, topics.ORDERS, sorted(wanted))
+        ends = log_ends(self._settings, topics.ORDERS, sorted(wanted))
         for number, end in ends.items():
             if self._positions.get(number, 0) > end:
                 self.table.forget(number)
@@ -129,7 +128,7 @@ class OrdersView:
     def build(self, partitions: frozenset[int]) -> tuple[OrdersTable, dict[int, int]]:
         table = self.start_table()
         positions: dict[int, int] = {}
-        ends = log_ends(self._admin, topics.ORDERS, sorted(partitions))
+        ends = log_ends(self._settings, topics.ORDERS, sorted(partitions))
         read_into(self._reader(), table, positions, ends)
         return table, positions
 

@@ -1,4 +1,4 @@
-"""Goal: `make run` compares what it should. Method: its arithmetic against the plain definition."""
+"""Goal: `make demo-log` compares what it should. Method: its arithmetic against the plain definition."""
 
 from __future__ import annotations
 

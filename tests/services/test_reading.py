@@ -1,0 +1,153 @@
+"""Goal: GETs wait for what they ask for, by the thousand, and are right while partitions move and views are rebuilt.
+
+Method: one ecosystem; requests held open before their orders exist; instances added and removed under traffic, each
+answer checked against what was posted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services import http_client as http
+from tests.services import shoppers
+from tests.services.ecosystem import Ecosystem
+from tests.services.judge import Judge
+from tests.services.shoppers import Purchase
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+WAITING = 2000
+IDS = 100
+MOVING_TIMEOUT_MS = 15_000
+
+
+@pytest.mark.timeout(300)
+def test_reading(tmp_path: Path) -> None:
+    with Ecosystem(tmp_path, stock={"pen": 10**6}, customers=shoppers.CUSTOMERS) as ecosystem:
+        done = asyncio.run(wait_by_the_thousand(ecosystem))
+        asyncio.run(time_out(ecosystem))
+        done += asyncio.run(move_partitions(ecosystem))
+        asyncio.run(rebuild(ecosystem, len({purchase.order_id for purchase in done})))
+        judge = Judge(ecosystem.broker.bootstrap)
+        judge.wait({purchase.order_id for purchase in done if purchase.status == 201}, 60)
+        judge.check(done)
+
+
+def body_of(order_id: str, quantity: int = 1) -> dict[str, Any]:
+    return {"id": order_id, "customerId": "customer-1", "product": "pen", "quantity": quantity, "price": 0.5}
+
+
+async def wait_by_the_thousand(ecosystem: Ecosystem) -> list[Purchase]:
+    urls = [ecosystem.url(instance) for instance in ecosystem.instances]
+    ids = [f"awaited-{number}" for number in range(IDS)]
+    first = Purchase("first", body_of("first"))
+    await shoppers.post(ecosystem.url, first)
+    questions = [
+        asyncio.create_task(
+            http.request(
+                "GET", f"{urls[number % len(urls)]}/orders/validated/{ids[number % IDS]}?timeout=60000"
+            )
+        )
+        for number in range(WAITING)
+    ]
+    while sum([await waiting(url) for url in urls]) < WAITING:
+        assert not any(question.done() for question in questions)
+        await asyncio.sleep(0.1)
+    threads = [threads_of(ecosystem, instance) for instance in ecosystem.instances]
+    assert max(threads) < 60, threads
+    purchases = [Purchase(name, body_of(name)) for name in ids]
+    await asyncio.gather(*(shoppers.post(ecosystem.url, purchase) for purchase in purchases))
+    for number, answer in enumerate(await asyncio.gather(*questions)):
+        assert answer.status == 200
+        assert answer.value["id"] == ids[number % IDS]
+        assert answer.value["state"] in {"VALIDATED", "CONFIRMED"}, answer.value
+    assert [await waiting(url) for url in urls] == [0] * len(urls)
+    return [first, *purchases]
+
+
+async def waiting(url: str) -> int:
+    """Waiters in that instance, not those that it passed on."""
+    text = (await http.request("GET", f"{url}/metrics")).body.decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("orders_waiting_requests ")]
+    return int(float(line.split()[1]))
+
+
+def threads_of(ecosystem: Ecosystem, instance: str) -> int:
+    return len(list(Path(f"/proc/{ecosystem.services.pid('orders', instance)}/task").iterdir()))
+
+
+async def time_out(ecosystem: Ecosystem) -> None:
+    """Orders that nobody posts, and one that exists but will never be COMPLETED by itself."""
+    started = time.monotonic()
+    answers = await asyncio.gather(
+        *(
+            http.request("GET", f"{ecosystem.url()}/orders/nobody-{number}?timeout=300")
+            for number in range(30)
+        )
+    )
+    assert {answer.status for answer in answers} == {504}
+    assert 0.3 <= time.monotonic() - started < 10
+    for instance in ecosystem.instances:
+        assert await waiting(ecosystem.url(instance)) == 0
+
+
+async def move_partitions(ecosystem: Ecosystem) -> list[Purchase]:
+    """While an instance joins and one is killed: two rivals for each id, and the winner is read back elsewhere."""
+    over = False
+    done: list[Purchase] = []
+
+    async def rival() -> None:
+        while not over:
+            order_id = f"moving-{len(done)}"
+            pair = [Purchase(order_id, body_of(order_id, quantity)) for quantity in (1, 2)]
+            done.extend(pair)
+            await asyncio.gather(*(shoppers.post(ecosystem.url, purchase) for purchase in pair))
+            assert sorted(purchase.status for purchase in pair) == [201, 409], pair
+            await read_back(next(purchase for purchase in pair if purchase.status == 201))
+            await asyncio.sleep(0.05)
+
+    async def read_back(winner: Purchase) -> None:
+        started = time.monotonic()
+        url = await asyncio.to_thread(ecosystem.url)
+        try:
+            path = f"{url}/orders/{winner.order_id}?timeout={MOVING_TIMEOUT_MS}"
+            answer = await http.request("GET", path, timeout_s=MOVING_TIMEOUT_MS / 1000 + 5)
+        except OSError:
+            return  # that instance was killed
+        assert time.monotonic() - started < MOVING_TIMEOUT_MS / 1000 + 3
+        if answer.status == 200:
+            assert winner.is_of(answer.value)
+        else:
+            assert answer.status in {503, 504}
+
+    rivals = [asyncio.create_task(rival()) for _ in range(4)]
+    await asyncio.sleep(1)
+    added = await asyncio.to_thread(ecosystem.add_instance)
+    await asyncio.to_thread(ecosystem.services.url, "orders", added)
+    await asyncio.sleep(3)
+    ecosystem.instances.remove("1")
+    await asyncio.to_thread(ecosystem.services.remove, "orders", "1", kill=True)
+    await asyncio.sleep(8)  # longer than a session
+    over = True
+    await asyncio.gather(*rivals)
+    assert len(done) > 20
+    return done
+
+
+async def rebuild(ecosystem: Ecosystem, count: int) -> None:
+    """Each view read anew while it serves: every order stays visible."""
+    for instance in ecosystem.instances:
+        answer = await http.request("POST", f"{ecosystem.url(instance)}/view/rebuild")
+        assert answer.status == 202
+    rebuilt: set[str] = set()
+    while len(rebuilt) < len(ecosystem.instances):
+        for instance in ecosystem.instances:
+            answer = await http.request("GET", f"{ecosystem.url(instance)}/orders?limit=1000")
+            assert answer.status == 200 and len(json.loads(answer.body)) == count
+            if ecosystem.services.has_logged("orders", instance, "view rebuilt"):
+                rebuilt.add(instance)
