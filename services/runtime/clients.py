@@ -64,8 +64,6 @@ def transactional_producer(settings: RuntimeSettings, application: str) -> Produ
             "transaction.timeout.ms": settings.transaction_timeout_ms,
             "delivery.timeout.ms": settings.transaction_timeout_ms,  # no use in trying for longer
             "linger.ms": 5,
-            # Else committing offsets hangs for good after the only broker was away: confluentinc/librdkafka#5511.
-            "metadata.recovery.strategy": "none",
         }
     )
 
@@ -149,7 +147,7 @@ def _common(settings: RuntimeSettings, client_id: str) -> dict[str, Any]:
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.interval.ms": 10_000,
         # The default begins anew from the bootstrap servers when no broker answers; with librdkafka 2.16 requests to
-        # a coordinator may then wait for ever, for the handle of a broker that was thrown away.
+        # a coordinator may then wait for ever, for a broker that was thrown away: confluentinc/librdkafka#5511.
         "metadata.recovery.strategy": "none",
     }
 
