@@ -36,6 +36,7 @@ _RECORDS_MAX_IN_PEACE = 60
 _RECORD_BYTES = 150
 """At most, with what goes with it."""
 _JOIN = 0
+_LEAVE = -1
 _OFFSET_FETCH_VERSION = 9
 
 
@@ -54,6 +55,8 @@ class Copier(TransactionalProducer):
         self._beating = False
         self.mute_until_ms = 0
         """Until then its heartbeats do not get through; everything else does."""
+        self.must_leave = False
+        """It is to leave its group right after its next transaction."""
         self._fetched: dict[TopicPartition, Offset] | None = None
         self._fetching = False
 
@@ -96,6 +99,9 @@ class Copier(TransactionalProducer):
         for partition, end in ends.items():
             if partition in self.positions:
                 self.positions[partition] = end
+        if self.must_leave and not self._beating:
+            self.must_leave = False
+            self._leave()
 
     def _read(self) -> dict[TopicPartition, tuple[list[Offset], Offset]]:
         found = {}
@@ -182,9 +188,29 @@ class Copier(TransactionalProducer):
                 del self.positions[partition]
         self._beat()
 
+    def _leave(self) -> None:
+        """Leave the group, to join it again later: others take its partitions over at once."""
+        self._lose_all()
+        request = ConsumerGroupHeartbeatRequest(
+            group_id=GROUP, member_id=self.member.member_id, member_epoch=_LEAVE
+        )
+
+        def left(_: Any) -> None:
+            self._beating = False
+
+        self._beating = True
+        self.request(self.sim.groups, request, 1, left, None)
+
+    def _lose_all(self) -> None:
+        self.member.epoch = _JOIN
+        self._owned.clear()
+        self.positions.clear()
+        self._target = None
+        self._reported = None
+
     def _beat_forever(self) -> None:
         self._beat()
-        self.later(self.sim.choose.randint(1_000, 3_000), self._beat_forever)
+        self.later(self.sim.choose.randint(500, 2_000), self._beat_forever)
 
     def _beat(self) -> None:
         if self._beating or self.sim.clock.now_ms < self.mute_until_ms:
@@ -226,11 +252,7 @@ class Copier(TransactionalProducer):
                 }
         elif code in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_MEMBER_EPOCH):
             self.sim.checker.count("copier thrown out of the group")
-            self.member.epoch = _JOIN
-            self._owned.clear()
-            self.positions.clear()
-            self._target = None
-            self._reported = None
+            self._lose_all()
         else:
             assert code.retriable, f"{self}: unexpected {code!r} for a heartbeat"
             self._reported = None

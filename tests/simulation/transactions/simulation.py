@@ -261,6 +261,7 @@ class Simulation:
             (self.pause_producer, 4),
             (self.break_connections, 2),
             (self.mute_copier, 3),
+            (self.have_copier_leave, 4),
             (self.move_transactions, 3),
             (self.move_groups, 2),
             (self.move_partition, 4),
@@ -307,11 +308,23 @@ class Simulation:
 
     def mute_copier(self) -> None:
         """So that it is thrown out of its group, and goes on not knowing it."""
-        for slot in self.slots:
-            if isinstance(slot.process, Copier) and slot.process.is_member and slot.process.alive:
-                self.note(f"the heartbeats of {slot.process} are lost for 12000 ms")
-                slot.process.mute_until_ms = self.clock.now_ms + 12_000
-                return
+        copier = self._any_copier()
+        if copier is not None:
+            self.note(f"the heartbeats of {copier} are lost for 12000 ms")
+            copier.mute_until_ms = self.clock.now_ms + 12_000
+
+    def have_copier_leave(self) -> None:
+        """Its partitions change hands right after its last transaction was decided."""
+        copier = self._any_copier()
+        if copier is not None:
+            self.note(f"{copier} is to leave its group")
+            copier.must_leave = True
+
+    def _any_copier(self) -> Copier | None:
+        copiers = [slot.process for slot in self.slots if slot.is_copier and not slot.is_empty]
+        copier = self.choose.choice(copiers) if copiers and self.copiers_are_members else None
+        assert copier is None or isinstance(copier, Copier)
+        return copier
 
     def move_transactions(self) -> None:
         self._stop(self.transactions)
