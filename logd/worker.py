@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from storage.cleaning.job import CleaningJob
@@ -29,6 +29,7 @@ FRAME_BYTES_MAX: Final = 64 << 20
 #: The broker's clients come first.
 _NICENESS: Final = 5
 
+_INPUT: Final = 0
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -44,8 +45,8 @@ def main(arguments: list[str]) -> int:
     _die_with_parent()
     if os.getppid() != parent or arguments != ["clean"]:
         return 2
-    job = _read_frame(sys.stdin.buffer)
-    threading.Thread(target=_end_with_input, args=(sys.stdin.buffer,), daemon=True).start()
+    job = json.loads(_read(int.from_bytes(_read(4), "big")))
+    threading.Thread(target=_end_with_input, daemon=True).start()
     os.nice(_NICENESS)
     _clean(job)
     return 0
@@ -103,14 +104,18 @@ def _send(message: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _read_frame(source: BinaryIO) -> dict[str, Any]:
-    size = int.from_bytes(source.read(4), "big")
-    message: dict[str, Any] = json.loads(source.read(size))
-    return message
+def _read(size: int) -> bytes:
+    """`size` bytes of the input, which nothing buffers: see below."""
+    pieces = []
+    while size > 0 and (piece := os.read(_INPUT, size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
-def _end_with_input(source: BinaryIO) -> None:
-    while source.read(1 << 16):
+def _end_with_input() -> None:
+    # On the descriptor: a thread that waits inside of sys.stdin holds its lock, and the interpreter cannot end then.
+    while os.read(_INPUT, 1 << 16):
         pass
     os._exit(3)
 

@@ -33,7 +33,6 @@ _BATCH_BYTES = 16_000
 _PROBE_EVERY_S = 0.002
 _TIMEOUT_S = 600
 _RATIO = "min.cleanable.dirty.ratio"
-_SETTINGS: Mapping[str, str] = {"cleanup.policy": "compact", "segment.bytes": str(64 << 20), _RATIO: "1"}
 _SURVIVES = 5
 """One record in so many, when each key is written that often."""
 
@@ -51,7 +50,7 @@ class Compaction(OneByOne):
     record_bytes: ClassVar[int] = 1024
 
     def settings(self) -> Mapping[str, object]:
-        return {"bytes": self._total(), "record_bytes": self.record_bytes, "topic": dict(_SETTINGS)}
+        return {"bytes": self._total(), "record_bytes": self.record_bytes, "topic": self._topic()}
 
     def start(self, name: str) -> Running:
         return self._targets.start(name, {"log.cleaner.backoff.ms": "100"})
@@ -59,7 +58,7 @@ class Compaction(OneByOne):
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         table, other = f"s14-{round_number}", f"s14-{round_number}-other"
         connection = Connection(target.bootstrap)
-        create_topic(connection, table, dict(_SETTINGS))
+        create_topic(connection, table, self._topic())
         create_topic(connection, other)
         probe = produce_frame(other, batch_of(1, self.record_bytes))
         for batch in self._batches():
@@ -99,8 +98,12 @@ class Compaction(OneByOne):
             builder.extend(choose.choices(keys, k=per_batch), values, timestamp_ms=now_ms)
             yield bytes(builder.build())
 
+    def _topic(self) -> dict[str, str]:
+        segment_bytes = (4 << 20) if self.options.quick else (64 << 20)
+        return {"cleanup.policy": "compact", "segment.bytes": str(segment_bytes), _RATIO: "1"}
+
     def _total(self) -> int:
-        return (200 << 20) if self.options.quick else (1 << 30)
+        return (32 << 20) if self.options.quick else (1 << 30)
 
 
 class CompactionOfSmallRecords(Compaction):

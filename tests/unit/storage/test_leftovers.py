@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from storage.config import LogConfig
-from storage.fs_faulty import FaultyFileSystem, Loss, Operation
+from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
 from storage.fs_memory import MemoryFileSystem
 from storage.leftovers import base_offset_of, settle
 from tests.support.logs import DIRECTORY, append, make_batch, open_log, read_all
@@ -50,6 +52,11 @@ def test_an_unfinished_cleaning_is_undone() -> None:
     assert settled(*live, *names("0.log.cleaned", "0.index.cleaned")) == sorted(live)
 
 
+def test_what_was_replaced_is_removed() -> None:
+    live = names("0.log", "0.index", "0.timeindex")
+    assert settled(*live, *names("0.log.replaced", "6.log.replaced", "6.snapshot.replaced")) == sorted(live)
+
+
 def test_an_unfinished_split_is_undone() -> None:
     live = names("0.log")
     assert settled(*live, *names("5.log.cleaned", "5.log.swap", "9.log.swap")) == sorted(live)
@@ -77,13 +84,20 @@ def test_a_complete_replacement_takes_the_place_of_what_it_covers() -> None:
     assert read_all(log) == batches
 
 
-def test_a_replacement_may_be_interrupted_anywhere() -> None:
-    fs = FaultyFileSystem()
+@pytest.mark.parametrize("cleaned", [[], ["0.index.cleaned", "0.timeindex.cleaned"]])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_replacement_may_be_interrupted_anywhere(seed: int, cleaned: list[str]) -> None:
+    """Whether it is to be finished, or to be undone since some of its files are not in place."""
+    fs = FaultyFileSystem(seed)
     batches = with_swap(fs)
+    for name in names(*cleaned):
+        fs.rename(f"{DIRECTORY}/{name.removesuffix('.cleaned')}.swap", f"{DIRECTORY}/{name}")
+    for directory in ("/", "/data", DIRECTORY):
+        fs.sync_dir(directory)
     disks: list[FaultyFileSystem] = []
 
     def crash(_: Operation) -> None:
-        disks.append(fs.crash(Loss.NONE))
+        disks.extend(fs.crash(loss) for loss in (Loss.NONE, *POWER_LOSSES))
 
     fs.after = crash
     settle(fs, DIRECTORY, fs.listdir(DIRECTORY))

@@ -203,6 +203,22 @@ def test_a_read_that_crosses_a_truncation_is_stale(deletes: bool) -> None:
     assert log.finish_read(cold).region is None
 
 
+def test_a_read_that_is_outdated_once_it_ran_begins_again() -> None:
+    """It once said that it had got as far as it had read, with nothing to show for it: a reader would have gone on
+    behind what it never saw.
+    """
+    fs = EvictingFileSystem()
+    log, _ = filled_log(fs)
+    fs.resident = False
+    cold = log.read(30, 3 * SIZE, 60).cold
+    assert cold is not None
+    cold.run()
+    assert cold.next_offset > 30
+    log.truncate_to(58, NOW_MS)
+    result = log.finish_read(cold)
+    assert (result.region, result.next_offset) == (None, 30)
+
+
 def test_missing_records_are_not_skipped() -> None:
     fs = MemoryFileSystem()
     log, _ = filled_log(fs)
