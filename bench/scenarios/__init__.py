@@ -9,6 +9,7 @@ from bench.scenarios.group_start import GroupStart
 from bench.scenarios.idle_groups import IdleGroups
 from bench.scenarios.latency import SynchronousProduce
 from bench.scenarios.memory import Memory
+from bench.scenarios.order_services import OrderServices
 from bench.scenarios.produce import DefaultBatches, LargeBatches, SmallRecords
 from bench.scenarios.startup import Startup
 from bench.scenarios.transactions import Transactions
@@ -29,5 +30,6 @@ SCENARIOS: dict[str, type[Scenario]] = {
         Compaction,
         CompactionOfSmallRecords,
         IdleGroups,
+        OrderServices,
     )
 }

@@ -27,7 +27,7 @@ _STEADY_S = 10.0  # a process that ran for so long is not in a crash loop
 
 
 class NotReady(Exception):
-    """A service did not become ready in time. Holds the end of its log."""
+    """A service did not become ready in time, or was removed meanwhile. Holds the end of its log."""
 
 
 class Supervisor:
@@ -93,7 +93,9 @@ class Supervisor:
         """Where the running process listens. Raises NotReady."""
         deadline = time.monotonic() + timeout_s
         while True:
-            service = self._services[name, instance]
+            service = self._services.get((name, instance))
+            if service is None:
+                raise NotReady(f"{name}-{instance} was removed")
             found = service.url()
             if found is not None:
                 return found

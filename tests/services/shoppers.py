@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from services.orders.supervisor import NotReady
 from tests.services import http_client as http
 
 HOUR_MS = 3_600_000
@@ -146,7 +147,7 @@ async def post(urls: Callable[[], str], purchase: Purchase, give_up_s: float = 9
         try:
             url = await asyncio.to_thread(urls)
             answer = await http.request("POST", f"{url}/orders", body, timeout_s=20)
-        except (OSError, TimeoutError, ValueError):
+        except (OSError, TimeoutError, ValueError, NotReady):
             await asyncio.sleep(0.2)
             continue
         purchase.status = answer.status
