@@ -2,7 +2,8 @@
 
 Written is version 1 of the value from `transaction.version` 1 on, as Kafka does; version 0 has neither the previous and
 next producer id nor the version of the client. A client that bumps epochs has its transactions written in version 1
-even if the feature was taken back meanwhile: Kafka fails to write those.
+even if the feature was taken back meanwhile: Kafka fails to write those. What a record does not hold nobody remembers:
+with version 0, a producer that lost the answer with its next id is fenced, where Kafka knows it until it moves.
 Source: KIP-98, KIP-890, KIP-915; Kafka transaction-coordinator, TransactionLog.java.
 """
 

@@ -146,6 +146,15 @@ def test_a_producer_with_the_last_epoch_goes_on_under_a_new_id(world: Transactio
     assert world.init(last) is ErrorCode.PRODUCER_FENCED
 
 
+def test_the_id_before_is_not_known_where_records_do_not_hold_it() -> None:
+    """Kafka keeps it in memory, until the coordinator moves."""
+    world = TransactionWorld(level=0)
+    last = at_epoch(world, LAST)
+    assert world.init(last) == (1001, 0)
+    assert world.init(last) is ErrorCode.PRODUCER_FENCED
+    assert world.init(Identity(1001, 0)) == (1001, 1)
+
+
 def test_a_new_id_needs_one_at_hand(world: TransactionWorld) -> None:
     at_epoch(world, LAST)
     world.producer_ids.used_up = True
