@@ -45,12 +45,7 @@ def inquiry_of(broker: Broker, request: ProduceRequest, context: RequestContext)
 
     Raises: BrokerError that refuses the whole request.
     """
-    transactional: list[tuple[ProduceRequest.TopicProduceData, int, Any]] = [
-        (topic, data.index, data.records)
-        for topic in request.topic_data
-        for data in topic.partition_data
-        if data.records is not None and _is_transactional(data.records)
-    ]
+    transactional = _transactional_batches(request)
     if not transactional:
         return None
     transactional_id = request.transactional_id
@@ -111,9 +106,19 @@ def keep_records(request: ProduceRequest) -> None:
                 data.records = memoryview(bytearray(records))
 
 
-def _is_transactional(batch: Any) -> bool:
-    return bool(
-        len(batch) >= HEADER_SIZE
-        and batch[MAGIC_POSITION] == MAGIC
-        and batch[LOW_ATTRIBUTES_POSITION] & TRANSACTIONAL_BIT != 0
-    )
+def _transactional_batches(
+    request: ProduceRequest,
+) -> list[tuple[ProduceRequest.TopicProduceData, int, Any]]:
+    """Return the batches that say they are part of a transaction, each with its topic and partition."""
+    found = []
+    for topic in request.topic_data:
+        for data in topic.partition_data:
+            batch: Any = data.records
+            if (
+                batch is not None
+                and len(batch) >= HEADER_SIZE
+                and batch[LOW_ATTRIBUTES_POSITION] & TRANSACTIONAL_BIT
+                and batch[MAGIC_POSITION] == MAGIC
+            ):
+                found.append((topic, data.index, batch))
+    return found

@@ -12,7 +12,8 @@ from protocol.messages.heartbeat import HeartbeatRequest
 from protocol.messages.join_group import JoinGroupRequest
 from protocol.messages.leave_group import LeaveGroupRequest
 from protocol.messages.sync_group import SyncGroupRequest
-from tests.support.groups import Answer, GroupWorld
+from tests.support.groups import GroupWorld
+from tests.support.shards import Answer
 
 GROUP = "g"
 RANGE = (("range", b"topics"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 from logd.client import Client
@@ -9,6 +10,8 @@ from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
 from protocol.messages.delete_topics import DeleteTopicsRequest
 from protocol.messages.fetch import FetchResponse
+from protocol.messages.find_coordinator import FindCoordinatorRequest
+from protocol.messages.list_groups import ListGroupsRequest
 from protocol.messages.produce import ProduceResponse
 from protocol.types import Buffer
 from tests.support.logs import make_batch
@@ -30,6 +33,16 @@ BY_NAME = 12
 UNKNOWN_ID = bytes(range(16))
 
 Answer = FetchResponse.PartitionData
+
+
+async def groups_loaded(node: Node) -> Client:
+    """Return a client of a node that coordinates groups, and has loaded all that it knows of them."""
+    client = await node.client()
+    await client.call(FindCoordinatorRequest(key_type=0, coordinator_keys=["g"]), version=4)
+    loading = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+    while (await client.call(ListGroupsRequest(), version=5)).error_code == loading:
+        await asyncio.sleep(0.001)
+    return client
 
 
 async def topic_with(client: Client, *ends: int, name: str = "t", **configs: str) -> bytes:

@@ -17,7 +17,7 @@ from protocol.messages.records_group import OffsetCommitKey, OffsetCommitValue
 from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
 from protocol.types import ZERO_UUID
 from tests.support.classic_groups import GROUP, ClassicWorld
-from tests.support.groups import Topics, Written
+from tests.support.shards import Topics, Written
 
 UNKNOWN_ID = b"no topic has it."
 

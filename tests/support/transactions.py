@@ -1,7 +1,6 @@
 """A transaction coordinator's shard without broker, socket or clock: for tests of what it decides.
 
-The log is in memory and keeps records as the broker writes them, so a restart reads them back from bytes. Partitions
-are the test's: what is sent to them lies in the outbox until the test has them answer.
+Partitions are the test's: what is sent to them lies in the outbox until the test has them answer.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 
 from coordinator.internal_records import TRANSACTION_RECORDS
 from coordinator.runtime import ShardRuntime
-from coordinator.shard import Call, Caller, CoordinatorRecord, Effects, EndTxnMarkers, MarkersAnswered
+from coordinator.shard import CoordinatorRecord, Effects, EndTxnMarkers, MarkersAnswered
 from coordinator.transaction_config import TransactionConfig
 from coordinator.transaction_shard import TransactionShard
 from coordinator.transactions.records import propose
@@ -21,9 +20,8 @@ from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
 from protocol.messages.describe_transactions import DescribeTransactionsRequest
 from protocol.messages.end_txn import EndTxnRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest
-from protocol.messages.message import Message
-from protocol.types import ProducerId, TimestampMs, TopicPartition
-from tests.support.groups import START_MS, Answer, Answers, MemoryWriter, Topics, Written
+from protocol.types import ProducerId, TopicPartition
+from tests.support.shards import Answers, MemoryWriter, ShardWorld, Topics
 
 ID = "orders"
 """The transactional id of tests that need only one."""
@@ -62,17 +60,15 @@ class Outbox:
         self.sent.append(markers)
 
 
-class TransactionWorld:
-    """One shard, its runtime, its log and a clock."""
+class TransactionWorld(ShardWorld):
+    """One shard of transactional ids, and what it sends."""
 
     def __init__(self, *, level: int = 2, config: TransactionConfig | None = None) -> None:
+        super().__init__(Topics(t=3, u=2))
         self.config = TransactionConfig() if config is None else config
         self.feature = Feature(level)
-        self.topics = Topics(t=3, u=2)
         self.producer_ids = ProducerIds()
         self.coordinator_epoch = COORDINATOR_EPOCH
-        self.now_ms: TimestampMs = START_MS
-        self.log: list[Written] = []
         self.start()
 
     def start(self) -> None:
@@ -106,29 +102,6 @@ class TransactionWorld:
         return shard
 
     # -- events ------------------------------------------------------------------------------------------
-
-    def send(self, request: Message, version: int | None = None) -> Answer:
-        """Put a request in, of the highest version unless said otherwise."""
-        answer = Answer(type(request).VERSIONS[1] if version is None else version)
-        self.runtime.call(Call(request, Caller(answer.version, "client", "/127.0.0.1"), answer), self.now_ms)
-        return answer
-
-    def call(self, request: Message, version: int | None = None) -> Any:
-        """Put a request in; return the answer: an ErrorCode where the handler is to say it, None while it waits."""
-        return self.send(request, version).response
-
-    def tick(self, ms: int) -> None:
-        """Let time pass; timers fire when they are due, in order."""
-        end = self.now_ms + ms
-        while (due_ms := self.runtime.next_due()) is not None and due_ms <= end:
-            self.now_ms = max(self.now_ms, due_ms)
-            self.runtime.fire_timers(self.now_ms)
-        self.now_ms = end
-
-    def commit(self) -> None:
-        """All that was written is on enough replicas."""
-        self.writer.high_watermark = len(self.log)
-        self.runtime.high_watermark_moved()
 
     def answer_markers(self, code: ErrorCode = ErrorCode.NONE, **codes: ErrorCode) -> EndTxnMarkers:
         """Have the partitions of the first send in the outbox say `code`, or what is given as topic_partition."""

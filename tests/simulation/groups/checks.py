@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from coordinator.group_shard import GroupShard
     from tests.simulation.common.network import Exchange
     from tests.simulation.groups.clients import Client, Partition
-    from tests.support.groups import Topics
+    from tests.support.shards import Topics
 
 _ON_ITS_WAY_MS = 1_000
 """No request takes longer to arrive."""

@@ -33,7 +33,8 @@ from tests.simulation.common.alarm import Alarm
 from tests.simulation.common.clock import Clock
 from tests.simulation.common.network import Exchange
 from tests.simulation.groups.checks import Checker
-from tests.support.groups import OwnConfigs, Topics
+from tests.support.groups import OwnConfigs
+from tests.support.shards import Topics
 
 REFUSALS = (ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.REQUEST_TIMED_OUT, ErrorCode.KAFKA_STORAGE_ERROR)
 

@@ -29,7 +29,7 @@ from tests.simulation.groups.classic_client import ClassicClient
 from tests.simulation.groups.clients import Client, Partition, fetch_request
 from tests.simulation.groups.consumer_client import ConsumerClient
 from tests.simulation.groups.node import Node
-from tests.support.groups import START_MS, Topics
+from tests.support.shards import START_MS, Topics
 
 NAME = "groups"
 FAULTS_MS = 40_000

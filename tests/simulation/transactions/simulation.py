@@ -39,7 +39,7 @@ from tests.simulation.transactions.transaction_server import (
     TransactionServer,
 )
 from tests.simulation.transactions.truth import Transaction
-from tests.support.groups import START_MS
+from tests.support.shards import START_MS
 
 NAME = "transactions"
 FAULTS_MS = 30_000

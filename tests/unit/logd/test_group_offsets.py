@@ -15,14 +15,13 @@ from logd.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.delete_groups import DeleteGroupsRequest
 from protocol.messages.describe_groups import DescribeGroupsRequest
-from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_delete import OffsetDeleteRequest
 from protocol.messages.offset_fetch import OffsetFetchRequest
 from storage.fs_faulty import Loss
 from tests.support.node import Node, a_while, play
-from tests.support.node_talk import delete_topic, topic_with
+from tests.support.node_talk import delete_topic, groups_loaded, topic_with
 
 CODE = ErrorCode
 FEW = "offsets.topic.num.partitions=3"
@@ -31,15 +30,6 @@ GROUPS = [f"group-{number}" for number in range(12)]
 
 Rows = dict[tuple[str, int], tuple[int, ErrorCode]]
 """Offset and code by topic and partition."""
-
-
-async def coordinated(node: Node) -> Client:
-    """Return a client, once there is a coordinator that has loaded all."""
-    client = await node.client()
-    await client.call(FindCoordinatorRequest(key_type=0, coordinator_keys=["g"]), version=4)
-    while (await client.call(ListGroupsRequest(), version=5)).error_code == CODE.COORDINATOR_LOAD_IN_PROGRESS:
-        await asyncio.sleep(0.001)
-    return client
 
 
 async def commit(
@@ -98,7 +88,7 @@ def deny(node: Node, *denied: tuple[Operation, str]) -> None:
 
 def test_many_groups_on_many_partitions() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         for number, group in enumerate(GROUPS):
             assert await commit(client, group, ("t", 0, number)) == [CODE.NONE]
@@ -134,7 +124,7 @@ def test_many_groups_on_many_partitions() -> None:
 
 def test_a_group_that_is_named_twice_is_told_once() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         await commit(client, "g", ("t", 0, 5))
         new = OffsetFetchRequest.OffsetFetchRequestGroup
@@ -172,7 +162,7 @@ def test_without_a_coordinator_all_are_told(version: int) -> None:
 
 def test_who_may_not_read_a_topic_commits_the_others() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         await topic_with(client, 1, name="u")
         deny(node, (Operation.READ, "t"), (Operation.DESCRIBE, "t"), (Operation.READ, "mine"))
@@ -189,7 +179,7 @@ def test_who_may_not_read_a_topic_commits_the_others() -> None:
 @pytest.mark.parametrize("version", [1, 2, 7, 8, 9])
 def test_who_may_not_know_of_a_topic_sees_the_others(version: int) -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         await topic_with(client, 1, name="u")
         await commit(client, "g", ("t", 0, 5), ("u", 0, 6))
@@ -209,7 +199,7 @@ def test_who_may_not_know_of_a_topic_sees_the_others(version: int) -> None:
 
 def test_rights_of_administration() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         await topic_with(client, 1, name="u")
         for group in ("mine", "yours"):
@@ -265,14 +255,14 @@ def test_rights_of_administration() -> None:
 @pytest.mark.parametrize("end", [Node.restart, lambda node: node.crash(Loss.NONE)], ids=["stop", "kill"])
 def test_offsets_are_there_after_a_restart(end: Callable[[Node], object]) -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1, 1)
         for round_ in range(3):
             for group in GROUPS:
                 await commit(client, group, ("t", 0, round_), ("t", 1, 7))
         await client.call(DeleteGroupsRequest(groups_names=[GROUPS[0]]), version=3)
         await end(node)  # type: ignore[misc]
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         assert await listed(client) == sorted(GROUPS[1:])
         assert await fetch(client, GROUPS[0]) == {}
         for group in GROUPS[1:]:
@@ -283,7 +273,7 @@ def test_offsets_are_there_after_a_restart(end: Callable[[Node], object]) -> Non
 
 def test_while_groups_are_loaded_they_are_not_listed() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         for group in GROUPS:
             await commit(client, group, ("t", 0, 1))
@@ -292,7 +282,7 @@ def test_while_groups_are_loaded_they_are_not_listed() -> None:
         early = await client.call(ListGroupsRequest(), version=5)
         assert isinstance(early, ListGroupsResponse)
         assert (early.error_code, early.groups) == (CODE.COORDINATOR_LOAD_IN_PROGRESS, [])
-        await coordinated(node)
+        await groups_loaded(node)
         assert await listed(client) == sorted(GROUPS)
 
     play(scenario, FEW)
@@ -300,7 +290,7 @@ def test_while_groups_are_loaded_they_are_not_listed() -> None:
 
 def test_a_commit_is_answered_when_it_is_committed() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         follower_has = node.hold_high_watermark("__consumer_offsets")
         waiting = asyncio.ensure_future(commit(client, "g", ("t", 0, 5)))
@@ -319,7 +309,7 @@ def test_a_commit_is_answered_when_it_is_committed() -> None:
 
 def test_offsets_go_with_their_topic() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         topic_id = await topic_with(client, 1)
         await topic_with(client, 1, name="u")
         for group in GROUPS:
@@ -335,7 +325,7 @@ def test_offsets_go_with_their_topic() -> None:
 
 def test_metadata_may_be_as_long_as_the_property_says() -> None:
     async def scenario(node: Node) -> None:
-        client = await coordinated(node)
+        client = await groups_loaded(node)
         await topic_with(client, 1)
         for length, expected in ((5, CODE.NONE), (6, CODE.OFFSET_METADATA_TOO_LARGE)):
             row = OffsetCommitRequest.OffsetCommitRequestPartition(committed_metadata="x" * length)

@@ -16,13 +16,11 @@ from coordinator.shard import TransactionalProducer, TransactionMarker
 from logd.authorisation import Operation, ResourceType
 from logd.client import Client
 from protocol.errors import ErrorCode
-from protocol.messages.find_coordinator import FindCoordinatorRequest
-from protocol.messages.list_groups import ListGroupsRequest
 from protocol.messages.offset_fetch import OffsetFetchRequest
 from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
 from storage.fs_faulty import Loss
 from tests.support.node import Node, eventually, play
-from tests.support.node_talk import topic_with
+from tests.support.node_talk import groups_loaded, topic_with
 from tests.support.partition_transactions import FakeCoordinator, Question, coordinated
 
 CODE = ErrorCode
@@ -36,17 +34,9 @@ VERIFIED = Question("id", 7, 0, (0,), True)
 
 async def ready(node: Node, *codes: ErrorCode) -> tuple[Client, FakeCoordinator]:
     """Return a client of a node that coordinates groups, and its coordinator of transactions; there is a topic `t`."""
-    client = await loaded(node)
+    client = await groups_loaded(node)
     await topic_with(client, 1)
     return client, coordinated(node, *codes)
-
-
-async def loaded(node: Node) -> Client:
-    client = await node.client()
-    await client.call(FindCoordinatorRequest(key_type=0, coordinator_keys=["g"]), version=4)
-    while (await client.call(ListGroupsRequest(), version=5)).error_code == CODE.COORDINATOR_LOAD_IN_PROGRESS:
-        await asyncio.sleep(0.001)
-    return client
 
 
 async def commit(
@@ -232,13 +222,13 @@ def test_readers_of_stable_offsets_wait_for_the_marker(committed: bool, crashed:
         assert await commit(node, client) == [CODE.NONE]
         if crashed:
             await node.crash(Loss.NONE)
-            client = await loaded(node)
+            client = await groups_loaded(node)
         assert await fetch(client) == (-1, CODE.NONE)
         assert await fetch(client, stable=True) == (-1, CODE.UNSTABLE_OFFSET_COMMIT)
         assert await end(node, committed=committed) is CODE.NONE
         assert await fetch(client, stable=True) == (5 if committed else -1, CODE.NONE)
         await node.restart()
-        client = await loaded(node)
+        client = await groups_loaded(node)
         assert await fetch(client, stable=True) == (5 if committed else -1, CODE.NONE)
 
     play(scenario, ONE_PARTITION)

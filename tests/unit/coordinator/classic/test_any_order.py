@@ -15,7 +15,7 @@ from coordinator.group_config import GroupConfig
 from protocol.errors import ErrorCode
 from protocol.messages.records_group import GroupMetadataValue
 from tests.support.classic_groups import GROUP, REBALANCE_MS, SESSION_MS, ClassicWorld
-from tests.support.groups import Answer
+from tests.support.shards import Answer
 
 INSTANCES = ("a", "b")
 CHOICES = ([("range", b"1")], [("range", b"2")], [("range", b"1"), ("sticky", b"1")], [("sticky", b"1")])

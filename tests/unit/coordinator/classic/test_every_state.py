@@ -15,7 +15,7 @@ import pytest
 from coordinator.classic.states import PREDECESSORS, ClassicState
 from protocol.errors import ErrorCode
 from tests.support.classic_groups import GROUP, ClassicWorld
-from tests.support.groups import Answer
+from tests.support.shards import Answer
 
 
 class Scene:

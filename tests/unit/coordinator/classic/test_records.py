@@ -14,7 +14,7 @@ from protocol.errors import ErrorCode
 from protocol.messages.consumer_protocol import ConsumerProtocolSubscription
 from protocol.messages.records_group import GroupMetadataKey, GroupMetadataValue
 from tests.support.classic_groups import GROUP, REBALANCE_MS, SESSION_MS, ClassicWorld
-from tests.support.groups import START_MS, Written
+from tests.support.shards import START_MS, Written
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from coordinator.group_config import GroupConfig
 from protocol.errors import ErrorCode
 from protocol.messages.consumer_group_describe import ConsumerGroupDescribeRequest
 from tests.support.consumers import Consumer, joining
-from tests.support.groups import GroupWorld, Topics
+from tests.support.groups import GroupWorld
+from tests.support.shards import Topics
 
 
 def test_members_on_their_way_to_a_new_assignment() -> None:

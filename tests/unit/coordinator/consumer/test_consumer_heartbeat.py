@@ -15,7 +15,8 @@ from protocol.messages.message import Message
 from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_fetch import OffsetFetchRequest
 from tests.support.consumers import Consumer, group_of, heartbeat, joining, settle, topic_partitions
-from tests.support.groups import GroupWorld, Topics
+from tests.support.groups import GroupWorld
+from tests.support.shards import Topics
 
 
 def a_world(**config: Any) -> GroupWorld:

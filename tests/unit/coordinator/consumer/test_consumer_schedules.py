@@ -19,7 +19,8 @@ from coordinator.group_shard import GroupShard
 from coordinator.internal_records import GROUP_RECORDS
 from protocol.errors import ErrorCode
 from tests.support.consumers import Consumer, settle
-from tests.support.groups import Counted, GroupWorld, Topics
+from tests.support.groups import Counted, GroupWorld
+from tests.support.shards import Topics
 
 NAMES = ("a", "b", "c", "d")
 SUBSCRIPTIONS: tuple[dict[str, Any], ...] = (

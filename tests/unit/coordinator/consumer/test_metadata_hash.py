@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.consumer.topics import KnownTopics
 from coordinator.consumer.xxh3 import xxh3_64
-from tests.support.groups import Topics
+from tests.support.shards import Topics
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from protocol.messages.join_group import JoinGroupRequest
 from protocol.messages.leave_group import LeaveGroupRequest
 from protocol.messages.sync_group import SyncGroupRequest
 from tests.support.consumers import Consumer, group_of, heartbeat, joining
-from tests.support.groups import GroupWorld, Topics
+from tests.support.groups import GroupWorld
+from tests.support.shards import Topics
 
 
 def a_world(**config: Any) -> GroupWorld:

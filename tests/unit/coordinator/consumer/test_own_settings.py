@@ -8,7 +8,8 @@ import pytest
 
 from coordinator.group_config import GroupConfig, with_own_settings
 from tests.support.consumers import Consumer
-from tests.support.groups import GroupWorld, Topics
+from tests.support.groups import GroupWorld
+from tests.support.shards import Topics
 
 NOTHING: dict[str, Any] = {
     "session_timeout_ms": None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from coordinator.group_config import GroupConfig
 from tests.support.consumers import Consumer, group_of, settle
-from tests.support.groups import GroupWorld, Topics
+from tests.support.groups import GroupWorld
+from tests.support.shards import Topics
 
 
 def a_world() -> GroupWorld:

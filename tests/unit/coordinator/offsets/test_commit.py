@@ -13,8 +13,8 @@ from protocol.errors import ErrorCode
 from protocol.messages.records_group import OffsetCommitKey, OffsetCommitValue
 from protocol.types import ZERO_UUID
 from tests.support.classic_groups import GROUP, SESSION_MS
-from tests.support.groups import START_MS
 from tests.support.offset_world import OffsetWorld
+from tests.support.shards import START_MS
 
 CODE = ErrorCode
 ONE = ("t", 0, 5)

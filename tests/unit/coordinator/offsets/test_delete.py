@@ -11,8 +11,8 @@ from coordinator.offsets import delete
 from protocol.errors import ErrorCode
 from protocol.messages.records_group import OffsetCommitKey
 from tests.support.classic_groups import GROUP
-from tests.support.groups import Topics
 from tests.support.offset_world import OffsetWorld
+from tests.support.shards import Topics
 from tests.support.subscriptions import subscribed_to
 
 CODE = ErrorCode

@@ -16,8 +16,8 @@ from protocol.messages.records_group import (
     OffsetCommitValue,
 )
 from tests.support.classic_groups import GROUP
-from tests.support.groups import START_MS, Topics
 from tests.support.offset_world import OffsetWorld
+from tests.support.shards import START_MS, Topics
 from tests.support.subscriptions import subscribed_to
 
 CODE = ErrorCode

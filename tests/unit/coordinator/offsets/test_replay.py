@@ -10,8 +10,8 @@ from protocol.codec import encode_bytes
 from protocol.messages.records_group import LegacyOffsetCommitKey, OffsetCommitKey, OffsetCommitValue
 from protocol.types import ZERO_UUID
 from tests.support.classic_groups import GROUP
-from tests.support.groups import Written
 from tests.support.offset_world import OffsetWorld
+from tests.support.shards import Written
 
 TOPIC_ID = bytes(range(16))
 

@@ -16,8 +16,8 @@ from coordinator.offsets.store import NEVER, CommittedOffset, OffsetStore
 from coordinator.shard import TransactionalProducer
 from protocol.messages.records_group import OffsetCommitKey
 from protocol.types import ZERO_UUID
-from tests.support.groups import Written
 from tests.support.offset_world import OffsetWorld
+from tests.support.shards import Written
 
 GROUPS = st.sampled_from(["g", "h"])
 TOPICS = st.sampled_from(["t", "u"])

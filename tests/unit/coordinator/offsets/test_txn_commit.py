@@ -17,8 +17,8 @@ from protocol.messages.delete_groups import DeleteGroupsRequest
 from protocol.messages.records_group import OffsetCommitKey, OffsetCommitValue
 from tests.support.classic_groups import GROUP, SESSION_MS
 from tests.support.consumers import Consumer, settle
-from tests.support.groups import START_MS
 from tests.support.offset_world import OffsetWorld
+from tests.support.shards import START_MS
 
 CODE = ErrorCode
 ONE = ("t", 0, 5)

@@ -9,7 +9,7 @@ from coordinator.transactions.states import TransactionState
 from coordinator.transactions.transaction import NO_TIMEOUT_MS, Identity
 from protocol.errors import ErrorCode
 from protocol.types import TopicPartition
-from tests.support.groups import START_MS
+from tests.support.shards import START_MS
 from tests.support.transactions import P0, P1, TransactionWorld
 
 ONGOING, DECIDED = TransactionState.ONGOING, TransactionState.PREPARE_ABORT
