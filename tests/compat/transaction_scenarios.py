@@ -176,6 +176,21 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+def offsets_count_with_it(client: Client, topic: str, committed: Callable[[str], int | None]) -> None:
+    """`committed` is what a group has committed of the topic's only partition."""
+    client.create_topic(topic)
+    with producer(client, topic) as made:
+        for offset, commits in ((3, False), (5, True), (7, False)):
+            made.begin()
+            made.send(topic, [b"v"])
+            made.send_offset(f"g-{topic}", topic, offset)
+            if commits:
+                made.commit()
+            else:
+                made.abort()
+            assert committed(f"g-{topic}") == (5 if offset >= 5 else None)
+
+
 # -- with a broker of one's own ------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from tests.support.clients.admin_port import Offer
 from tests.support.clients.port import ACKS, CODECS, Ability
 from tests.support.clients.registry import ENTRIES, ROOT, Entry
+from tests.support.clients.transactional import TRANSACTIONAL
 from tests.support.group_clients import GROUP_CLIENTS
 
 DOCUMENT = ROOT / "docs" / "clients.md"
@@ -31,7 +32,17 @@ def replaced(text: str) -> str:
 
 
 def _records() -> str:
-    head = ("client", "version", "language", "acks", "codecs", "idempotent", "reset policy", "admin")
+    head = (
+        "client",
+        "version",
+        "language",
+        "acks",
+        "codecs",
+        "idempotent",
+        "reset policy",
+        "transactions",
+        "admin",
+    )
     return _table(head, (_record_row(each) for each in ENTRIES))
 
 
@@ -44,6 +55,7 @@ def _record_row(entry: Entry) -> tuple[str, ...]:
         "all" if entry.codecs == CODECS else ", ".join(entry.codecs),
         "yes",
         _mark(Ability.RESET_POLICY in entry.abilities),
+        _mark(entry.name in TRANSACTIONAL),
         "topics" if entry.make_admin is None else "topics and more",
     )
 

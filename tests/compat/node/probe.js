@@ -14,6 +14,7 @@ const readline = require('readline')
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = require('kafkajs')
 const admin = require('./admin')
 const { consume } = require('./fetch')
+const transactions = require('./transactions')
 
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy')
 
@@ -75,7 +76,7 @@ function bytes(text) {
   return text === null ? null : Buffer.from(text, 'base64')
 }
 
-const CALLS = { produce, consume, ...admin.CALLS }
+const CALLS = { produce, consume, ...admin.CALLS, ...transactions.CALLS }
 
 // A refusal may lie within the error that the client throws: as its cause, or as one of several.
 function refusal(error) {

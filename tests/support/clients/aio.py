@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
+from tests.support.clients.aio_transactions import AioKafkaTransactions
 from tests.support.clients.port import (
     EARLIEST,
     Acks,
@@ -157,6 +158,11 @@ class AioKafkaClient:
         found = self._administer("describe_cluster")
         nodes = tuple((node["node_id"], node["host"], node["port"]) for node in found["brokers"])
         return ClusterView(found["cluster_id"], nodes)
+
+    def transactional(self, transactional_id: str, **settings: str) -> AioKafkaTransactions:
+        """A transactional producer; of settings, `transaction_timeout_ms` is known."""
+        given = {name: int(value) for name, value in settings.items()}
+        return AioKafkaTransactions(self._bootstrap, transactional_id, given)
 
     def close(self) -> None:
         pass

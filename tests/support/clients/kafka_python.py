@@ -10,6 +10,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from tests.support.clients.kafka_python_transactions import KafkaPythonTransactions
 from tests.support.clients.port import (
     EARLIEST,
     Acks,
@@ -133,6 +134,11 @@ class KafkaPythonClient:
             for node in found["brokers"]
         )
         return ClusterView(found["cluster_id"], nodes)
+
+    def transactional(self, transactional_id: str, **settings: str) -> KafkaPythonTransactions:
+        """A transactional producer; of settings, `transaction_timeout_ms` is known."""
+        given = {name: int(value) for name, value in settings.items()}
+        return KafkaPythonTransactions(self._bootstrap, transactional_id, given)
 
     def close(self) -> None:
         pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -176,10 +177,25 @@ class ProbeClient(Admin):
     def describe_scram(self) -> int:
         return int(self._call("describe_scram"))
 
+    def transactional(self, transactional_id: str, **settings: str) -> ProbeTransactions:
+        """A transactional producer; of settings, `transaction_timeout_ms` is known."""
+        timeout_ms = int(settings.get("transaction_timeout_ms", "0"))
+        return ProbeTransactions(type(self)(self._bootstrap), transactional_id, timeout_ms)
+
     def close(self) -> None:
         """End the processes: they stop at the end of their input."""
         for process in self._idle:
             process.communicate(timeout=30)
+
+    def kill(self) -> None:
+        """End the processes whatever they are doing."""
+        for process in self._idle:
+            process.kill()
+            process.communicate()
+
+    def call(self, call: str, **arguments: Any) -> Any:
+        """One call of the program's protocol. Raises ClientError."""
+        return self._call(call, **arguments)
 
     def _command(self) -> Sequence[str]:
         raise NotImplementedError
@@ -287,3 +303,33 @@ def _text(value: bytes | None) -> str | None:
 
 def _bytes(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
+
+
+class ProbeTransactions:
+    """A `tests.support.clients.transactional.Transactional` in a process of its own: it has one producer."""
+
+    def __init__(self, probe: ProbeClient, transactional_id: str, timeout_ms: int) -> None:
+        self._probe = probe
+        self._open = {"name": transactional_id, "timeout_ms": timeout_ms}
+
+    def init(self) -> None:
+        self._probe.call("txn_open", **self._open)
+
+    def begin(self) -> None:
+        self._probe.call("txn_begin")
+
+    def send(self, topic: str, values: Sequence[bytes], partition: int = 0) -> None:
+        messages = [_item(Message(None, value, time.time_ns() // 1_000_000)) for value in values]
+        self._probe.call("txn_send", topic=topic, partition=partition, messages=messages)
+
+    def send_offset(self, group: str, topic: str, offset: int, partition: int = 0) -> None:
+        self._probe.call("txn_offset", name=group, topic=topic, partition=partition, argument=offset)
+
+    def commit(self) -> None:
+        self._probe.call("txn_commit")
+
+    def abort(self) -> None:
+        self._probe.call("txn_abort")
+
+    def close(self) -> None:
+        self._probe.kill()

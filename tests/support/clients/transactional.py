@@ -40,5 +40,19 @@ def make_transactional(client: Any, transactional_id: str, **settings: str) -> T
     return made
 
 
-TRANSACTIONAL = ("confluent-kafka", "java-client-4.4.0", "java-kafka-4.3.1", "java-client-3.9.1")
-"""Names in the registry of clients. Java 3.9 and librdkafka work with the first version of transactions."""
+TRANSACTIONAL = (
+    "confluent-kafka",
+    "kafka-python",
+    "aiokafka",
+    "java-client-4.4.0",
+    "java-kafka-4.3.1",
+    "java-client-3.9.1",
+    "franz-go",
+    "sarama",
+    "kafkajs",
+)
+"""Names in the registry of clients. Java 4 and franz-go work with the second version of transactions, others with the
+first."""
+
+GIVE_UP = ("kafkajs",)
+"""Those that do not ask again while the coordinator of a transaction is coming back: EndTxn fails for their caller."""
