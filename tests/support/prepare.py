@@ -5,13 +5,14 @@ Run before the tests, so that no test waits for a download.
 
 from __future__ import annotations
 
-from tests.support import go, java, nodejs
+from tests.support import go, java, nodejs, quix
 
 
 def main() -> None:
     java.prepare()
     go.prepare()
     nodejs.prepare()
+    quix.prepare()
 
 
 if __name__ == "__main__":
