@@ -49,6 +49,7 @@ from protocol.types import (
     TimestampMs,
     TopicPartition,
 )
+from storage.aborted_transactions import AbortedTransactions
 from storage.append_checks import AppendRules
 from storage.append_result import AppendOrigin, AppendResult
 from storage.batch_scan import iter_checked
@@ -88,13 +89,13 @@ class Log:
     """The log of one replica."""
 
     __slots__ = (
+        "_aborted",
         "_closed_end",
         "_flush_messages",
         "_fs",
         "_generation",
         "_header_is_enough",
         "_index_interval_bytes",
-        "_last_aborted",
         "_max_message_bytes",
         "_may_have_gaps",
         "_rules",
@@ -155,9 +156,7 @@ class Log:
         active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
         self._generation = Generation()
         self._truncations = 0
-        self._last_aborted: Offset | None = None
-        """No abort marker lies above; None where that has to be looked up. Most logs have none: their readers should
-        not pay for a search through all segments."""
+        self._aborted = AbortedTransactions(self._segments)
         self._unsynced = Unsynced(
             fs,
             directory,
@@ -411,8 +410,7 @@ class Log:
         try:
             if not segment.txn_index.entries:
                 self._unsynced.add_name()  # its file is made now
-            segment.txn_index.append(aborted)
-            self._last_aborted = aborted.last_offset
+            self._aborted.add(segment, aborted)
         except StorageFailure as failure:
             # The marker is in the log. Without the entry, consumers would be shown what it aborted: a full disk, too,
             # ends the use of this log, and recovery makes the index anew.
@@ -578,24 +576,7 @@ class Log:
 
         Raises: CorruptLog, StorageFailure.
         """
-        if self._last_aborted is None:
-            self._last_aborted = self._find_last_aborted()
-        found: list[tuple[ProducerId, Offset]] = []
-        if start > self._last_aborted:
-            return found
-        for segment in self._segments[self._segments.number_at(start) :]:
-            aborted, complete = segment.txn_index.lookup(start, end)
-            found += [(txn.producer_id, txn.first_offset) for txn in aborted]
-            if complete:
-                break
-        return found
-
-    def _find_last_aborted(self) -> Offset:
-        for segment in reversed(self._segments[:]):
-            entries = segment.txn_index.entries
-            if entries:
-                return entries[-1].last_offset
-        return -1
+        return self._aborted.between(start, end)
 
     @property
     def first_unstable_offset(self) -> Offset | None:
@@ -838,7 +819,7 @@ class Log:
             return
         self._generation.number += 1
         self._truncations += 1
-        self._last_aborted = None
+        self._aborted.truncated()
         self._closed_end = UNKNOWN
         kept = self._segments.number_at(offset) + 1
         if kept < len(self._segments):
@@ -866,7 +847,7 @@ class Log:
         Raises: StorageFailure.
         """
         self._truncations += 1
-        self._last_aborted = None
+        self._aborted.truncated()
         self._closed_end = UNKNOWN
         self._remove_segments(0)
         self.producers.reset()
