@@ -51,7 +51,8 @@ def run(ecosystem: Ecosystem, chaos: Chaos, seed: int, *, thorough: bool) -> lis
     [(1, False), *(pytest.param(seed, True, marks=pytest.mark.full) for seed in (2, 3))],
 )
 def test_nothing_is_lost_or_done_twice(tmp_path: Path, seed: int, thorough: bool) -> None:
-    with Ecosystem(tmp_path, stock=shoppers.stock_for(400), customers=shoppers.CUSTOMERS) as ecosystem:
+    stock = shoppers.stock_for(400)
+    with Ecosystem(tmp_path, stock=stock, customers=shoppers.CUSTOMERS, partitions="6") as ecosystem:
         chaos = Chaos(ecosystem, seed)
         try:
             first = asyncio.run(shoppers.shop(ecosystem.url, shoppers.purchases(seed + 500, 5), at_once=5))

@@ -29,7 +29,8 @@ MOVING_TIMEOUT_MS = 15_000
 
 @pytest.mark.timeout(300)
 def test_reading(tmp_path: Path) -> None:
-    with Ecosystem(tmp_path, stock={"pen": 10**6}, customers=shoppers.CUSTOMERS) as ecosystem:
+    stock = {"pen": 10**6}
+    with Ecosystem(tmp_path, stock=stock, customers=shoppers.CUSTOMERS, partitions="6") as ecosystem:
         done = asyncio.run(wait_by_the_thousand(ecosystem))
         asyncio.run(time_out(ecosystem))
         done += asyncio.run(move_partitions(ecosystem))
