@@ -36,6 +36,8 @@ PARTITIONS = 6
 HELD_S = (0.03, 2.0)
 PATIENCE_S = 0.25
 """After which a producer gives up on an EndTxn."""
+PAUSE_S = 0.2
+"""At most so long between two batches: most of what is late arrives in the next transaction."""
 BATCHES = 4
 
 
@@ -78,7 +80,7 @@ class Application:
             partitions = self._random.sample(range(PARTITIONS), 2)
             for at in range(BATCHES):
                 await self._send(transaction, partitions[at % 2], at)
-                await asyncio.sleep(self._random.uniform(0, 0.05))
+                await asyncio.sleep(self._random.uniform(0, PAUSE_S))
             await self._end(transaction, commit=self._random.random() < 0.5)
         await self._producer.client.close()
 
