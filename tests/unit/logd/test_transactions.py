@@ -21,6 +21,7 @@ from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
 from protocol.messages.describe_transactions import DescribeTransactionsRequest
 from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.list_transactions import ListTransactionsRequest
+from protocol.messages.write_txn_markers import WriteTxnMarkersRequest
 from protocol.records import iter_batches, read_header
 from protocol.types import TopicPartition
 from replication.topic_names import GROUP_TOPIC, TRANSACTION_TOPIC
@@ -250,6 +251,24 @@ def test_identities_outlive_a_restart() -> None:
         assert sorted(row.transactional_id for row in response.transaction_states) == sorted(IDS)
 
     play(scenario, FEW)
+
+
+def test_a_marker_in_the_log_of_the_transactions_keeps_no_id_from_being_served() -> None:
+    async def scenario(node: Node) -> None:
+        before = (await began(node)).identity
+        marker = WriteTxnMarkersRequest.WritableTxnMarker(
+            producer_id=77,
+            producer_epoch=3,
+            topics=[
+                WriteTxnMarkersRequest.WritableTxnMarkerTopic(name=TRANSACTION_TOPIC, partition_indexes=[0])
+            ],
+        )
+        await (await node.client()).call(WriteTxnMarkersRequest(markers=[marker]), version=1)
+        assert (77, 3, False) in markers(node, TRANSACTION_TOPIC)
+        await node.restart()
+        assert (await began(node)).identity == Identity(before.producer_id, before.epoch + 1)
+
+    play(scenario, "transaction.state.log.num.partitions=1")
 
 
 @pytest.mark.parametrize("loss", Loss)
