@@ -28,7 +28,7 @@ from protocol.primitives import (
     write_uvarint,
 )
 from protocol.record_builder import RecordBatchBuilder
-from protocol.records import NO_LEADER_EPOCH, iter_records
+from protocol.records import ATTRIBUTES_POSITION, CODEC_MASK, HEADER_SIZE, NO_LEADER_EPOCH, iter_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,13 @@ _KEY = Struct(">hh")
 _KEY_VERSION = 0
 _MARKER = Struct(">hi")
 _MARKER_VERSION = 0
+
+#: The one record of a marker as all brokers write it: length, attributes, two deltas and key length; key; value length,
+#: value; header count. Lengths are zigzag varints: of 16 bytes, 4 and 6.
+_USUAL_RECORD = Struct(">5s hh B hi B")
+_USUAL_SIZE = HEADER_SIZE + _USUAL_RECORD.size
+_USUAL_START = bytes((32, 0, 0, 0, 8))
+_USUAL_VALUE_LENGTH = 12
 
 
 class ControlType(IntEnum):
@@ -98,6 +105,9 @@ def read_end_txn_marker(batch: Buffer) -> EndTxnMarker | None:
 
     Raises: BrokerError INVALID_RECORD when the record is cut short or of a version below 0.
     """
+    usual = _read_usual(batch) if len(batch) == _USUAL_SIZE else None
+    if usual is not None:
+        return usual
     record = next(iter_records(batch), None)
     if record is None:
         return None
@@ -112,6 +122,20 @@ def read_end_txn_marker(batch: Buffer) -> EndTxnMarker | None:
     if version < _MARKER_VERSION:
         raise BrokerError(ErrorCode.INVALID_RECORD, f"A transaction marker has version {version}.")
     return EndTxnMarker(kind == ControlType.COMMIT, coordinator_epoch)
+
+
+def _read_usual(batch: Buffer) -> EndTxnMarker | None:
+    """Return what a marker in the usual bytes says, None for any other; each transaction has several of these read."""
+    if batch[ATTRIBUTES_POSITION + 1] & CODEC_MASK:
+        return None
+    start, *key, value_length, version, coordinator_epoch, headers = _USUAL_RECORD.unpack_from(
+        batch, HEADER_SIZE
+    )
+    if (start, value_length, version, headers) != (_USUAL_START, _USUAL_VALUE_LENGTH, _MARKER_VERSION, 0):
+        return None
+    if key == [_KEY_VERSION, ControlType.COMMIT]:
+        return EndTxnMarker(True, coordinator_epoch)
+    return EndTxnMarker(False, coordinator_epoch) if key == [_KEY_VERSION, ControlType.ABORT] else None
 
 
 def control_type(key: Buffer) -> ControlType | None:

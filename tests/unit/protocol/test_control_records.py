@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
+from protocol import control_records
 from protocol.control_messages import voter_ids
 from protocol.control_records import (
     ControlType,
@@ -21,7 +24,7 @@ from protocol.control_records import (
 )
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.record_builder import RecordBatchBuilder
-from protocol.records import iter_records, read_header, verify_crc
+from protocol.records import ATTRIBUTES_POSITION, HEADER_SIZE, iter_records, read_header, verify_crc
 
 
 @pytest.mark.parametrize(("committed", "key"), [(True, "00000001"), (False, "00000000")])
@@ -68,6 +71,28 @@ def test_marker_values_may_grow() -> None:
     builder = RecordBatchBuilder(control=True, transactional=True)
     builder.append(b"\x00\x01" + b"\x00\x00\x00\x05" + b"more", key=b"\x00\x00\x00\x00")
     assert read_end_txn_marker(builder.build()) == EndTxnMarker(committed=False, coordinator_epoch=5)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_usual_bytes_are_read_as_all_others_are(committed: bool) -> None:
+    """With any one byte of the record, or of the attributes, changed, the short way says what the long one says."""
+    usual = end_txn_marker(
+        committed=committed, producer_id=1, producer_epoch=3, coordinator_epoch=-2, timestamp_ms=99
+    )
+    for position in (ATTRIBUTES_POSITION + 1, *range(HEADER_SIZE, len(usual))):
+        for value in (0, 1, 2, 8, 12, 32, 128, 255):
+            batch = bytearray(usual)
+            batch[position] = value
+            with patch.object(control_records, "_USUAL_SIZE", -1):
+                expected = read(batch)
+            assert read(batch) == expected, (position, value)
+
+
+def read(batch: bytearray) -> EndTxnMarker | ErrorCode | None:
+    try:
+        return read_end_txn_marker(batch)
+    except BrokerError as refusal:
+        return refusal.code
 
 
 def test_control_types() -> None:
