@@ -1,16 +1,18 @@
 """The way from a transaction's coordinator to the partitions that are to be told how it ended.
 
 A send is split by leader, and its shard is told once, when every partition has said something. What this node leads is
-written here. There is no way to other nodes yet: their partitions are answered for with NOT_LEADER_OR_FOLLOWER, on
-which the shard tries again, as it does while a partition has no leader.
+written here, in slices that leave room for clients where a transaction has very many partitions. There is no way to
+other nodes yet: their partitions are answered for with NOT_LEADER_OR_FOLLOWER, on which the shard tries again, as it
+does while a partition has no leader.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from coordinator.shard import EndTxnMarkers, MarkersAnswered, TransactionalProducer, TransactionMarker
 from logd.markers import write_marker
@@ -19,6 +21,10 @@ from protocol.errors import ErrorCode
 if TYPE_CHECKING:
     from logd.broker import Broker
     from protocol.types import NodeId, TopicPartition
+
+#: Markers written in one turn: a few milliseconds. The first slice is written at once, so that nearly every transaction
+#: can be read by the time that its producer hears of its end.
+_SLICE: Final = 100
 
 
 class MarkerOutbox:
@@ -52,7 +58,7 @@ class MarkerOutbox:
         return None if state is None else state.leader_id
 
     def _write_here(
-        self, markers: EndTxnMarkers, partitions: Iterable[TopicPartition], replies: _Replies
+        self, markers: EndTxnMarkers, partitions: Collection[TopicPartition], replies: _Replies
     ) -> None:
         marker = TransactionMarker(
             TransactionalProducer(markers.producer_id, markers.producer_epoch),
@@ -60,8 +66,15 @@ class MarkerOutbox:
             markers.coordinator_epoch,
             markers.transaction_version,
         )
-        for partition in partitions:
+        self._write_slice(marker, iter(partitions), len(partitions), replies)
+
+    def _write_slice(
+        self, marker: TransactionMarker, partitions: Iterator[TopicPartition], left: int, replies: _Replies
+    ) -> None:
+        for partition in islice(partitions, _SLICE):
             write_marker(self._broker, partition, marker, partial(replies.take, partition))
+        if left > _SLICE:
+            self._broker.loop.call_soon(self._write_slice, marker, partitions, left - _SLICE, replies)
 
     def _all_replied(self, answered: MarkersAnswered) -> None:
         self._broker.loop.call_soon(self._answered, answered)

@@ -117,3 +117,26 @@ def test_partitions_here_and_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(answered.codes) == 3
 
     run(monkeypatch, scenario)
+
+
+def test_very_many_partitions_leave_room_for_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "_SLICE", 1)
+
+    async def scenario(world: World) -> None:
+        world.outbox.send(markers(HERE_0, HERE_1, AWAY))
+        assert list(world.asked) == [HERE_0], "one slice in the turn of the send"
+        world.answer(HERE_0, ErrorCode.NONE)
+        await asyncio.sleep(0)
+        assert list(world.asked) == [HERE_1]
+        world.answer(HERE_1, ErrorCode.NONE)
+        await asyncio.sleep(0)
+        (answered,) = world.told
+        assert dict(answered.codes) == {
+            HERE_0: ErrorCode.NONE,
+            HERE_1: ErrorCode.NONE,
+            AWAY: ErrorCode.NOT_LEADER_OR_FOLLOWER,
+        }
+        await asyncio.sleep(0)
+        assert not world.asked
+
+    run(monkeypatch, scenario)
