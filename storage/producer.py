@@ -7,7 +7,6 @@ Source: KIP-98; apache/kafka storage/…/log/ProducerStateEntry.java.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
@@ -46,8 +45,9 @@ class ProducerState:
         self.epoch = epoch
         self.next_sequence = 0
         """The sequence that continues the last batch; 0 when none of this epoch is known."""
-        self.batches: deque[tuple[int, int, Offset, Offset, TimestampMs]] = deque(maxlen=BATCHES_RETAINED)
-        """Fields of `BatchMetadata`, oldest first; plain tuples, since every append makes one."""
+        self.batches: list[tuple[int, int, Offset, Offset, TimestampMs]] = []
+        """Fields of `BatchMetadata`, oldest first, `BATCHES_RETAINED` at most; plain tuples, since every append makes
+        one, in a list, since an empty deque has 760 bytes and partitions may know very many producers."""
         self.last_timestamp_ms: TimestampMs = _NONE
         """Largest timestamp of the last batch or marker: what expiry counts from."""
         self.coordinator_epoch = _NONE

@@ -30,7 +30,7 @@ from protocol.types import Offset, ProducerEpoch, ProducerId, TimestampMs
 from storage import producer_snapshot
 from storage.errors import StorageFailure
 from storage.fs import OpenMode
-from storage.producer import SEQUENCE_MASK, BatchMetadata, ProducerState
+from storage.producer import BATCHES_RETAINED, SEQUENCE_MASK, BatchMetadata, ProducerState
 from storage.producer_refusals import fenced, not_transactional, not_verified, out_of_order
 from storage.producer_snapshot import SnapshotEntry
 from storage.txn_index import AbortedTxn
@@ -259,7 +259,10 @@ class ProducerStateManager:
             producer.batches.clear()
             if is_transactional and producer.txn_first_offset >= 0:
                 self.verifications.note_batch(producer_id, producer.txn_first_offset)
-        producer.batches.append((base_sequence, last_sequence, first_offset, last_offset, timestamp_ms))
+        batches = producer.batches
+        if len(batches) == BATCHES_RETAINED:
+            del batches[0]
+        batches.append((base_sequence, last_sequence, first_offset, last_offset, timestamp_ms))
         producer.next_sequence = (last_sequence + 1) & SEQUENCE_MASK
         producer.last_timestamp_ms = timestamp_ms
         if is_transactional and producer.txn_first_offset < 0:
