@@ -162,9 +162,16 @@ async def _named(
 async def _check_hanging(
     options: argparse.Namespace, cluster: ClusterClient, transaction: OpenTransaction
 ) -> None:
-    """Raises CommandError where its coordinator will end it, or has."""
+    """Raises CommandError where its coordinator will end it, or has, or where there is no such transaction."""
     if await hanging_among(cluster, [transaction], timeout_s=options.timeout):
         return
+    partition, producer_id = transaction.partition, transaction.producer_id
+    found = (await open_transactions(cluster, [partition]))[partition]
+    if not isinstance(found, BrokerError) and all(each.producer_id != producer_id for each in found):
+        raise CommandError(
+            f"producer {producer_id} has no transaction that is open in {partition.topic} [{partition.partition}]",
+            "`logd txn find-hanging` lists those that hang",
+        )
     raise CommandError(
         f"producer {transaction.producer_id} has no transaction there that hangs: its coordinator ends it",
         f"`logd txn list --producer-id {transaction.producer_id}` names it, `logd txn abort` with that name ends it "

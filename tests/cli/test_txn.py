@@ -257,7 +257,10 @@ def test_a_hanging_transaction_is_named_by_its_producer(
         )
 
     producer_id, epoch = hanging
-    assert_one_line(abort(producer_id + 1000, epoch), 1, "no transaction there that hangs", "--force")
+    somebody = producer_id + 1000
+    assert_one_line(
+        abort(somebody, epoch), 1, f"producer {somebody} has no transaction that is open in {topic} [1]"
+    )
     done = abort(producer_id, epoch)
     assert (done.returncode, done.stdout) == (
         0,
