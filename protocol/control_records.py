@@ -40,12 +40,12 @@ _KEY_VERSION = 0
 _MARKER = Struct(">hi")
 _MARKER_VERSION = 0
 
-#: The one record of a marker as all brokers write it: length, attributes, two deltas and key length; key; value length,
-#: value; header count. Lengths are zigzag varints: of 16 bytes, 4 and 6.
-_USUAL_RECORD = Struct(">5s hh B hi B")
+#: The one record of a marker as all brokers write it: length, attributes, two deltas and key length; key; value length
+#: and version; coordinator epoch; header count. Lengths are zigzag varints: of 16 bytes, 4 and 6.
+_USUAL_RECORD = Struct(">5s4s3siB")
 _USUAL_SIZE = HEADER_SIZE + _USUAL_RECORD.size
 _USUAL_START = bytes((32, 0, 0, 0, 8))
-_USUAL_VALUE_LENGTH = 12
+_USUAL_VALUE_START = bytes((12, 0, _MARKER_VERSION))
 
 
 class ControlType(IntEnum):
@@ -59,6 +59,9 @@ class ControlType(IntEnum):
     KRAFT_VERSION = 5
     KRAFT_VOTERS = 6
 
+
+_ABORT_KEY = _KEY.pack(_KEY_VERSION, ControlType.ABORT)
+_COMMIT_KEY = _KEY.pack(_KEY_VERSION, ControlType.COMMIT)
 
 ControlRecord = tuple[ControlType, bytes]
 """A control record as type and value."""
@@ -128,14 +131,12 @@ def _read_usual(batch: Buffer) -> EndTxnMarker | None:
     """Return what a marker in the usual bytes says, None for any other; each transaction has several of these read."""
     if batch[ATTRIBUTES_POSITION + 1] & CODEC_MASK:
         return None
-    start, *key, value_length, version, coordinator_epoch, headers = _USUAL_RECORD.unpack_from(
-        batch, HEADER_SIZE
-    )
-    if (start, value_length, version, headers) != (_USUAL_START, _USUAL_VALUE_LENGTH, _MARKER_VERSION, 0):
+    start, key, value_start, coordinator_epoch, headers = _USUAL_RECORD.unpack_from(batch, HEADER_SIZE)
+    if start != _USUAL_START or value_start != _USUAL_VALUE_START or headers:
         return None
-    if key == [_KEY_VERSION, ControlType.COMMIT]:
+    if key == _COMMIT_KEY:
         return EndTxnMarker(True, coordinator_epoch)
-    return EndTxnMarker(False, coordinator_epoch) if key == [_KEY_VERSION, ControlType.ABORT] else None
+    return EndTxnMarker(False, coordinator_epoch) if key == _ABORT_KEY else None
 
 
 def control_type(key: Buffer) -> ControlType | None:
