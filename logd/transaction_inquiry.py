@@ -8,7 +8,6 @@ See `logd.transaction_verification`; source: apache/kafka core/…/server/Replic
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -104,7 +103,9 @@ class Inquiry:
             is_busy = ErrorCode.CONCURRENT_TRANSACTIONS in self._codes.values()
             if not is_busy or not self._support.adds_partitions or time() >= deadline:
                 return
-            await asyncio.sleep(config.add_partitions_to_txn_retry_backoff_ms / 1000)
+            await self._broker.transactions.until_ended(
+                self._transactional_id, config.add_partitions_to_txn_retry_backoff_ms / 1000
+            )
             if not self.start():
                 self._codes = {}
                 return

@@ -38,6 +38,9 @@ class TransactionVerifier(Protocol):
         is in the transaction. Never raises, and never waits for longer than request.timeout.ms.
         """
 
+    async def until_ended(self, transactional_id: str, timeout_s: float) -> None:
+        """Wait for the transaction that the coordinator is ending: until it may have ended, for `timeout_s` at most."""
+
 
 #: Codes of a coordinator that cannot be asked now.
 _COORDINATOR_AWAY: Final = frozenset(

@@ -6,7 +6,8 @@ there will be several, `TransactionCoordinator.add` and `MarkerOutbox` are the t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from coordinator.internal_records import TRANSACTION_RECORDS
@@ -24,7 +25,9 @@ from replication.features import TRANSACTION_VERSION
 from replication.topic_names import TRANSACTION_TOPIC
 
 if TYPE_CHECKING:
+    from coordinator.shard import MarkersAnswered
     from logd.broker import Broker
+    from logd.coordination.host import ShardFactory
     from logd.producer_ids import ProducerIds
     from protocol.types import LeaderEpoch, ProducerEpoch, ProducerId
     from replication.metadata_image import MetadataImage
@@ -40,6 +43,30 @@ _Topic = AddPartitionsToTxnRequest.AddPartitionsToTxnTopic
 
 class TransactionCoordinator(CoordinatorHost):
     """Hosts the shards of transactions; a `logd.transaction_verification.TransactionVerifier`, too."""
+
+    def __init__(self, broker: Broker, topic: InternalTopic, new_shard: ShardFactory) -> None:
+        super().__init__(broker, topic, TRANSACTION_RECORDS, new_shard, self._new_outbox)
+        self._ending: dict[str, asyncio.Event] = {}
+        """By transactional id: set once the markers under way have been answered; for those who wait for that."""
+
+    def _new_outbox(self, answered: Callable[[MarkersAnswered], None]) -> MarkerOutbox:
+        def told(news: MarkersAnswered) -> None:
+            answered(news)
+            ending = self._ending.pop(news.markers.transactional_id, None)
+            if ending is not None:
+                ending.set()
+
+        return MarkerOutbox(self._broker, told)
+
+    async def until_ended(self, transactional_id: str, timeout_s: float) -> None:
+        """See `TransactionVerifier.until_ended`."""
+        ending = self._ending.setdefault(transactional_id, asyncio.Event())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await ending.wait()
+        except TimeoutError:
+            if self._ending.get(transactional_id) is ending:
+                del self._ending[transactional_id]
 
     async def add(
         self,
@@ -92,13 +119,7 @@ def transaction_coordinator(broker: Broker) -> TransactionCoordinator:
     def new_shard(leader_epoch: LeaderEpoch) -> TransactionShard:
         return TransactionShard(config, catalog, producer_ids, feature, leader_epoch)
 
-    return TransactionCoordinator(
-        broker,
-        _topic(broker),
-        TRANSACTION_RECORDS,
-        new_shard,
-        lambda answered: MarkerOutbox(broker, answered),
-    )
+    return TransactionCoordinator(broker, _topic(broker), new_shard)
 
 
 def _topic(broker: Broker) -> InternalTopic:

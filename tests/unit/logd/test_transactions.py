@@ -7,13 +7,16 @@ what Kafka answers to the same requests in tests/compat/questions/of_transaction
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from logd.authorisation import Operation
 from logd.client import Client
+from logd.coordination import outbox
 from logd.coordination.hosts import CoordinatorHosts
 from protocol.control_records import read_end_txn_marker
 from protocol.errors import ErrorCode
@@ -221,6 +224,29 @@ def test_a_partition_that_cannot_be_written_is_asked_until_it_can() -> None:
         assert len(markers(node)) == 1, "who has it is not asked again"
 
     play(scenario, FEW)
+
+
+def test_a_batch_right_behind_the_end_of_a_transaction_waits_for_that_and_no_longer() -> None:
+    async def scenario(node: Node) -> None:
+        node.clock.now_ms = int(time.time() * 1000)  # which records bear
+        producer = await began(node)
+        await topic_made(producer.client, "wide", 50)
+        await producer.add(*(("wide", index) for index in range(50)), version=5)
+        following = Producer(producer.client, "x")
+        following.identity = Identity(producer.identity.producer_id, producer.identity.epoch + 1)
+        told, code = await asyncio.gather(
+            producer.end(commit=True, version=5), following.produce("t", b"2", version=12)
+        )
+        assert (told.code, told.identity, code) == (E.NONE, following.identity, E.NONE)
+
+    a_minute = 60_000
+    with patch.object(outbox, "_SLICE", 1):  # so that the end takes many turns
+        play(
+            scenario,
+            FEW,
+            f"add.partitions.to.txn.retry.backoff.ms={a_minute}",
+            f"add.partitions.to.txn.retry.backoff.max.ms={a_minute}",
+        )
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------
