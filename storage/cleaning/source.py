@@ -50,5 +50,9 @@ class Source:
             self.bytes_read += len(batch)
             self._unpaced += len(batch)
             if self._unpaced >= _PACE_BYTES:
-                self.pace(self._unpaced)
-                self._unpaced = 0
+                self._keep_pace()
+        self._keep_pace()  # small segments are held to the limit, too
+
+    def _keep_pace(self) -> None:
+        self.pace(self._unpaced)
+        self._unpaced = 0
