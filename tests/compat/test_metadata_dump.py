@@ -65,7 +65,7 @@ def test_kafka_reads_log_and_bootstrap_file(tmp_path: Path) -> None:
     records = dumped(tmp_path / METADATA_DIRECTORY / "00000000000000000000.log")
     kinds = Counter(record["type"] for record in records)
     assert kinds == {
-        "FEATURE_LEVEL_RECORD": 2,
+        "FEATURE_LEVEL_RECORD": 3,
         "REGISTER_BROKER_RECORD": 3,
         "BROKER_REGISTRATION_CHANGE_RECORD": 3,
         "TOPIC_RECORD": 12,

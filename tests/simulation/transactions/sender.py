@@ -207,10 +207,11 @@ class Sender(Process):
             return True
         if not entry.unsent or self.identity is None or entry.unresolved is not None:
             return False
-        if entry.identity != self.identity:
-            if entry.in_flight:
-                return False
+        if entry.identity != self.identity and not entry.in_flight:
             entry.begin_sequences(self.identity)
+        # Of the partition, too: a connection that has just broken has nothing in flight.
+        if entry.identity != self.identity or len(entry.in_flight) >= self.in_flight_max(entry):
+            return False
         batch = entry.unsent.popleft()
         batch.identity = self.identity
         batch.base_sequence = entry.next_sequence
