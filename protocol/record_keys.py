@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from protocol.compression import Codec, compress
 from protocol.primitives import write_varint, write_varlong
+from protocol.record_walk import read_rest
 from protocol.records import (
     CODEC_MASK,
     DELETE_HORIZON_BIT,
@@ -56,7 +57,7 @@ def read_keys(  # noqa: PLR0912 - flat on purpose, like record_walk.py
                 number += (body[pos] << 7) - 128
                 pos += 1
                 if number > 16_383:
-                    number, pos = _read_rest(body, pos, number)
+                    number, pos = read_rest(body, pos, number)
             end = pos + (number >> 1)
             if number & 1 or end > size:
                 raise ValueError(_NOT_ITS_LENGTH)
@@ -72,7 +73,7 @@ def read_keys(  # noqa: PLR0912 - flat on purpose, like record_walk.py
                 number += (body[pos] << 7) - 128
                 pos += 1
                 if number > 16_383:
-                    number, pos = _read_rest(body, pos, number)
+                    number, pos = read_rest(body, pos, number)
             if number & 1:
                 keys.append(None)
             else:
@@ -109,7 +110,7 @@ def keep_records(header: BatchHeader, body: bytes, keep: Sequence[int]) -> tuple
                 number += (body[pos] << 7) - 128
                 pos += 1
                 if number > 16_383:
-                    number, pos = _read_rest(body, pos, number)
+                    number, pos = read_rest(body, pos, number)
             end = pos + (number >> 1)
             if keep[index]:
                 count += 1
@@ -120,7 +121,7 @@ def keep_records(header: BatchHeader, body: bytes, keep: Sequence[int]) -> tuple
                 if delta > 127:
                     delta += (body[rest] << 7) - 128
                     if delta > 16_383:
-                        delta, _ = _read_rest(body, rest + 1, delta)
+                        delta, _ = read_rest(body, rest + 1, delta)
                 delta = (delta >> 1) ^ -(delta & 1)
                 if greatest is None or delta > greatest:
                     greatest = delta
@@ -154,7 +155,7 @@ def set_delete_horizon(header: BatchHeader, body: bytes, horizon: TimestampMs) -
                 number += (body[pos] << 7) - 128
                 pos += 1
                 if number > 16_383:
-                    number, pos = _read_rest(body, pos, number)
+                    number, pos = read_rest(body, pos, number)
             end = pos + (number >> 1)
             delta = body[pos + 1]
             rest = pos + 2
@@ -162,7 +163,7 @@ def set_delete_horizon(header: BatchHeader, body: bytes, horizon: TimestampMs) -
                 delta += (body[rest] << 7) - 128
                 rest += 1
                 if delta > 16_383:
-                    delta, rest = _read_rest(body, rest, delta)
+                    delta, rest = read_rest(body, rest, delta)
             record = bytearray(body[pos : pos + 1])
             write_varlong(record, ((delta >> 1) ^ -(delta & 1)) + moved)
             record += body[rest:end]
@@ -199,15 +200,3 @@ def pack_batch(header: BatchHeader, body: bytes) -> bytearray:
     batch += blob
     set_crc(batch)
     return batch
-
-
-def _read_rest(body: bytes, pos: int, raw: int) -> tuple[int, int]:
-    """Go on reading a varint of three or more bytes, of which two are in `raw`, the second with its top bit."""
-    raw -= 1 << 14
-    for shift in range(14, 70, 7):
-        byte = body[pos]
-        pos += 1
-        raw += (byte & 127) << shift
-        if byte < 128:
-            return raw, pos
-    raise ValueError("a varint takes more than 10 bytes")

@@ -60,7 +60,7 @@ def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module he
                 length += (body[pos] << 7) - 128
                 pos += 1
                 if length > 16_383:
-                    length, pos = _read_rest(body, pos, length)
+                    length, pos = read_rest(body, pos, length)
             start = pos
             delta = body[pos + 1]  # after the attributes, of which v2 defines none
             pos += 2
@@ -68,7 +68,7 @@ def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module he
                 delta += (body[pos] << 7) - 128
                 pos += 1
                 if delta > 16_383:
-                    delta, pos = _read_rest(body, pos, delta)
+                    delta, pos = read_rest(body, pos, delta)
             delta = (delta >> 1) ^ -(delta & 1)
             offset_delta = body[pos]
             pos += 1
@@ -76,14 +76,14 @@ def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module he
                 offset_delta += (body[pos] << 7) - 128
                 pos += 1
                 if offset_delta > 16_383:
-                    offset_delta, pos = _read_rest(body, pos, offset_delta)
+                    offset_delta, pos = read_rest(body, pos, offset_delta)
             key_length = body[pos]
             pos += 1
             if key_length > 127:
                 key_length += (body[pos] << 7) - 128
                 pos += 1
                 if key_length > 16_383:
-                    key_length, pos = _read_rest(body, pos, key_length)
+                    key_length, pos = read_rest(body, pos, key_length)
             if not key_length & 1:
                 pos += key_length >> 1
             value_length = body[pos]
@@ -92,7 +92,7 @@ def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module he
                 value_length += (body[pos] << 7) - 128
                 pos += 1
                 if value_length > 16_383:
-                    value_length, pos = _read_rest(body, pos, value_length)
+                    value_length, pos = read_rest(body, pos, value_length)
             if not value_length & 1:
                 pos += value_length >> 1
             if body[pos]:
@@ -116,7 +116,7 @@ def walk_records(  # noqa: PLR0912, PLR0915 - flat on purpose, see the module he
     return greatest + base_timestamp, faults
 
 
-def _read_rest(body: Buffer, pos: int, raw: int) -> tuple[int, int]:
+def read_rest(body: Buffer, pos: int, raw: int) -> tuple[int, int]:
     """Go on reading a varint of three or more bytes, of which two are in `raw`, the second with its top bit."""
     raw -= 1 << 14
     for shift in range(14, 70, 7):
