@@ -33,6 +33,11 @@ INPUT = "in"
 OUTPUT = "copy"
 _RECORDS_MAX = 6
 _RECORDS_MAX_IN_PEACE = 60
+_PAUSES_MS = (0, 20, 200, 3_000)
+"""After each batch."""
+_PAUSES_MS_IN_PEACE = (0, 20, 200)
+"""All pauses of a transaction together stay well below the shortest time-out. An application that takes longer than it
+asked for is fenced again and again, by Kafka as well, and need not get anywhere."""
 _RECORD_BYTES = 150
 """At most, with what goes with it."""
 _JOIN = 0
@@ -86,13 +91,14 @@ class Copier(TransactionalProducer):
         """Copy the records at some offsets of each partition, and go on from where the read ended."""
         transaction = self.begin()
         member = GroupMember(GROUP, self.member.member_id, self.member.epoch)  # as whom it has read
+        pauses_ms = _PAUSES_MS if self.sim.faulty else _PAUSES_MS_IN_PEACE
         for partition, (offsets, _) in records.items():
             target = TopicPartition(OUTPUT, partition.partition)
             half = self.sim.choose.randint(0, len(offsets))
             for some in (offsets[:half], offsets[half:]):
                 if some:
                     self.write(target, [transaction.next_value(offset) for offset in some])
-                    yield self.sim.choose.choice((0, 20, 200, 3_000))
+                    yield self.sim.choose.choice(pauses_ms)
         ends = {partition: end for partition, (_, end) in records.items()}
         yield from self.send_offsets(ends, member)
         yield from self.commit()
