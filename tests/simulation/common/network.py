@@ -88,6 +88,8 @@ class Connection:
         self.server = server
         self.client_id = client_id
         self.open = True
+        self.known_broken = False
+        """Its client has learned that it broke: only then does it take another one."""
         self._run = run
         """How the client takes what arrives: later, while it is paused."""
         self._arrives_ms: TimestampMs = 0
@@ -107,6 +109,9 @@ class Connection:
     def send(self, request: Message, version: int, then: Callable[[Any], None]) -> Exchange:
         network = self.network
         exchange = Exchange(self, request, version, then)
+        if not self.open:  # as its client will learn, or it loses patience
+            self._unreturned.append(exchange)
+            return exchange
         self._unanswered.append(exchange)
         self._unreturned.append(exchange)
         if network.breaks():
@@ -153,7 +158,13 @@ class Connection:
         network = self.network
         network.clock.after(network.latency_ms(), self._run, self._give_up)
 
+    def abandon(self) -> None:
+        """Its client has waited for long enough, and waits for nothing more; what it sent may still arrive."""
+        self.open = False
+        self._give_up()
+
     def _give_up(self) -> None:
+        self.known_broken = True
         unreturned, self._unreturned = self._unreturned, deque()
         for exchange in unreturned:
             exchange.then(None)

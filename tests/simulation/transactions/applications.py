@@ -109,7 +109,14 @@ class PlainWriter(Sender):
         return super().in_flight_max(entry) if entry.last_acknowledged >= 0 else 1
 
     def batch_failed(self, batch: Batch, code: ErrorCode) -> None:
-        assert code.retriable, f"{self}: unexpected {code!r} for a batch"
+        """Its time is up: it was retried for long enough, or waited behind a gap. One whose first request is not
+        answered in time leaves a gap that Java's does not see either until batches behind it have been refused.
+        """
+        is_behind_a_gap = batch.base_sequence > self.entry(batch.partition).last_acknowledged + 1
+        out_of_order = code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        assert code.retriable or (out_of_order and is_behind_a_gap), (
+            f"{self}: unexpected {code!r} for a batch"
+        )
 
     def adjust_sequences(self, batch: Batch, entry: Entry) -> None:
         self._must_bump.append(entry)

@@ -121,7 +121,7 @@ class Sender(Process):
 
     def connection(self, server: Server) -> Connection:
         connection = self._connections.get(server)
-        if connection is None or not connection.open:
+        if connection is None or connection.known_broken:
             connection = Connection(self.sim.network, server, self.name, self.run)
             self._connections[server] = connection
         return connection
@@ -342,4 +342,4 @@ def _remove(entry: Entry, batch: Batch) -> bool:
 
 def _give_up(connection: Connection, exchange: Exchange) -> None:
     if connection.waits_for(exchange):
-        connection.close()
+        connection.abandon()
