@@ -80,7 +80,7 @@ class Broker:
         self.read_pool = BlockingPool(loop, READERS)
         """For cold reads and look-ups by time."""
         self.delayed = DelayedQueue(loop)
-        self.flusher = Flusher(self.pool, self.delayed.partition_moved, self.storage_failed)
+        self.flusher = Flusher(self.pool, self._flushed, self.storage_failed)
         self.fetch_sessions = FetchSessionCache(
             self.topic_name, slots=config.max_incremental_fetch_session_cache_slots
         )
@@ -159,6 +159,10 @@ class Broker:
     def _role_changed(self, partition: LocalPartition) -> None:
         self.state_changed(partition)
         self._coordinators.role_changed(partition)
+
+    def _flushed(self, partition: LocalPartition) -> None:
+        self.delayed.partition_moved(partition)
+        self.cleaner.flushed(partition)
 
     def reconfigure(self, config: BrokerConfig) -> None:
         """Put a new configuration into force, as far as it is not read where it is used."""

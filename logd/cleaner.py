@@ -2,7 +2,8 @@
 
 The log with the largest dirty share goes first. When no log is worth a pass, the next look is after
 log.cleaner.backoff.ms. A log in which a pass met what it could not read is set aside, with a warning, until it is
-opened again; the others go on. A pass itself is cleaning_pass.py, and runs in a process of its own.
+opened again, or somebody asks for it; the others go on. A pass itself is cleaning_pass.py, and runs in a process of its
+own. Passes that somebody asked for (asked_passes.py) come before all others.
 
 While a log is being cleaned, retention leaves it alone, as Kafka's cleaner sees to it for compacted topics.
 """
@@ -13,8 +14,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from logd.cleaning_pass import CleaningPass, PassFailed
+from logd.asked_passes import AskedPasses
+from logd.cleaning_pass import CleaningPass, PassEnd, PassFailed
 from logd.config.cleaner_keys import CleanerConfig, cleaner_config
+from logd.partition_compaction import PartitionCompaction
+from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 from storage.errors import CorruptLog, StorageFailure
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from logd.broker import Broker
     from logd.replicas import LocalPartition
+    from storage.cleaning.dirtiness import Dirtiness
     from storage.flush import DeletePlan
     from storage.fs import FileSystem
     from storage.log import Log
@@ -46,6 +51,7 @@ class LogCleaner:
         self._set_aside: dict[TopicPartition, Log] = {}
         """The logs that `uncleanable` speaks of: another of the same name is another matter."""
         self._passes: dict[TopicPartition, CleaningPass] = {}
+        self._asked = AskedPasses()
         self._tasks: set[asyncio.Task[bool]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self._look_again = asyncio.Event()
@@ -59,6 +65,50 @@ class LogCleaner:
     def look(self) -> None:
         """Look for logs to clean now: a setting has changed."""
         self._look_again.set()
+
+    def flushed(self, partition: LocalPartition) -> None:
+        """More of the partition is on disk."""
+        if self._asked.is_waiting(partition):
+            self._look_again.set()
+
+    def ask(self, partition: LocalPartition) -> int:
+        """Have a partition of a compacted topic compacted soon, up to its end; returns a ticket, of which `describe`
+        tells in time that it has ended.
+
+        Raises: BrokerError POLICY_VIOLATION where the node does not compact; StorageFailure.
+        """
+        config = self.config
+        if not (config.enable and config.threads):
+            name = "log.cleaner.threads=0" if config.enable else "log.cleaner.enable=false"
+            raise BrokerError(ErrorCode.POLICY_VIOLATION, f"The broker does not compact: {name}")
+        partition.log.roll(self._broker.now_ms())
+        self._broker.flusher.request(partition)
+        self._broker.state_changed(partition)  # and with that, flush
+        self._asked.forget_others(self._manager.logs)
+        ticket = self._asked.ask(partition, partition.log.segments[-1].base_offset)
+        self._look_again.set()
+        return ticket
+
+    def describe(self, partition: LocalPartition) -> PartitionCompaction:
+        """Raises: StorageFailure."""
+        name = partition.topic_partition
+        uncleanable = self.uncleanable.get(name) if self._set_aside.get(name) is partition.log else None
+        clean_bytes = dirty_bytes = 0
+        try:
+            dirtiness = self._look_at(partition)
+            clean_bytes, dirty_bytes = dirtiness.clean_bytes, dirtiness.cleanable_bytes
+        except CorruptLog as error:
+            uncleanable = uncleanable or str(error)
+        running = self._passes.get(name)
+        return PartitionCompaction(
+            self._manager.cleaned.end_of(name),
+            clean_bytes,
+            dirty_bytes,
+            uncleanable,
+            self._asked.is_waiting(partition),
+            None if running is None else running.progress,
+            self._asked.outcome(partition),
+        )
 
     async def stop(self) -> None:
         """End all passes; what they had not finished is lost, and begins anew after the next start."""
@@ -93,8 +143,14 @@ class LogCleaner:
     def _begin_passes(self, config: CleanerConfig) -> None:
         """Begin as many passes as may run."""
         free = config.threads - len(self._tasks)
-        if config.enable and free > 0:
-            for _, partition in sorted(self._candidates(), key=lambda each: each[0], reverse=True)[:free]:
+        if not config.enable or free <= 0:
+            return
+        asked = [each for each in self._asked.due() if each.topic_partition not in self._passes][:free]
+        for partition in asked:
+            self._begin(partition, config)
+        if free > len(asked):
+            candidates = sorted(self._candidates(), key=lambda each: each[0], reverse=True)
+            for _, partition in candidates[: free - len(asked)]:
                 self._begin(partition, config)
 
     def _candidates(self) -> list[tuple[float, LocalPartition]]:
@@ -105,23 +161,30 @@ class LogCleaner:
             if not compacted.config.compacts or len(compacted.segments) < 2:
                 continue
             topic_partition = partition.topic_partition
-            if topic_partition in self._passes or self._set_aside.get(topic_partition) is compacted:
+            if (
+                topic_partition in self._passes
+                or self._set_aside.get(topic_partition) is compacted
+                or self._asked.is_waiting(partition)
+            ):
                 continue
             ratio = self._share(partition)
             if ratio is not None:
                 found.append((ratio, partition))
         return found
 
-    def _share(self, partition: LocalPartition) -> float | None:
+    def _look_at(self, partition: LocalPartition) -> Dirtiness:
         from storage.cleaning.dirtiness import look_at  # noqa: PLC0415 - a node without compacted topics
 
+        return look_at(
+            partition.log,
+            self._manager.cleaned.end_of(partition.topic_partition),
+            partition.last_stable_offset,
+            self._broker.now_ms(),
+        )
+
+    def _share(self, partition: LocalPartition) -> float | None:
         try:
-            dirtiness = look_at(
-                partition.log,
-                self._manager.cleaned.end_of(partition.topic_partition),
-                partition.last_stable_offset,
-                self._broker.now_ms(),
-            )
+            dirtiness = self._look_at(partition)
         except StorageFailure as failure:
             self._broker.storage_failed(partition, failure)
             return None
@@ -132,6 +195,7 @@ class LogCleaner:
 
     def _begin(self, partition: LocalPartition, config: CleanerConfig) -> None:
         cleaning = CleaningPass(self._broker, self._manager, self._fs, partition, config, self._later)
+        self._asked.began(partition)
         self._passes[partition.topic_partition] = cleaning
         task = self._broker.loop.create_task(self._pass(cleaning))
         self._tasks.add(task)
@@ -145,19 +209,35 @@ class LogCleaner:
     async def _pass(self, cleaning: CleaningPass) -> bool:
         """Returns whether the next one may begin at once: a full disk may take a while."""
         partition = cleaning.partition
+        error: str | None = None
+        end = PassEnd.GIVEN_UP
         try:
-            await cleaning.run()
+            end = await cleaning.run()
+            if end is PassEnd.GIVEN_UP:
+                error = "the log was cut, deleted or closed meanwhile"
+            else:
+                self._take_back(partition)
         except StorageFailure as failure:
+            error = str(failure)
             self._broker.storage_failed(partition, failure)
             return False
-        except (CorruptLog, PassFailed) as error:
-            self._put_aside(partition, str(error))
-        except Exception as error:
+        except (CorruptLog, PassFailed) as problem:
+            error = str(problem)
+            self._put_aside(partition, error)
+        except Exception as problem:
+            error = repr(problem)
             log.exception("compaction failed")
-            self._put_aside(partition, repr(error))
+            self._put_aside(partition, error)
         finally:
             del self._passes[partition.topic_partition]
+            self._asked.ended(partition, error, is_complete=end is PassEnd.COMPLETE)
         return True
+
+    def _take_back(self, partition: LocalPartition) -> None:
+        """A pass that was asked for has gone well over a log that was set aside."""
+        if self._set_aside.pop(partition.topic_partition, None) is not None:
+            del self.uncleanable[partition.topic_partition]
+            log.info("compacted again topic=%s partition=%d", *partition.topic_partition)
 
     def _put_aside(self, partition: LocalPartition, reason: str) -> None:
         topic, index = partition.topic_partition

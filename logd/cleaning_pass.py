@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing, suppress
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from logd.worker_process import Worker, WorkerDied
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from logd.config.cleaner_keys import CleanerConfig
     from logd.replicas import LocalPartition
     from protocol.types import Offset, TimestampMs
+    from storage.cleaning.cleaner import Cleaner
     from storage.cleaning.job import CleanedGroup, CleaningJob, CleaningResult
     from storage.flush import DeletePlan
     from storage.fs import FileSystem
@@ -40,6 +42,17 @@ _NO_LIMIT: Final = 1e15
 
 class PassFailed(Exception):
     """The worker could not do what it was asked for."""
+
+
+class PassEnd(Enum):
+    """How a pass that met nothing wrong came out."""
+
+    COMPLETE = auto()
+    """All that may be cleaned is clean."""
+    MEMORY_FULL = auto()
+    """The rest is for another pass."""
+    GIVEN_UP = auto()
+    """The log, or the node, has gone another way."""
 
 
 class CleaningPass:
@@ -65,6 +78,17 @@ class CleaningPass:
         self._truncations = partition.log.truncations
         self._ended = False
         self._worker: Worker | None = None
+        self._job: CleaningJob | None = None
+        self._cleaner: Cleaner | None = None
+        self._done_bytes = 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes done, and in all; nothing of nothing before it begins."""
+        if self._job is None:
+            return 0, 0
+        done = self._done_bytes if self._cleaner is None else self._cleaner.done_bytes
+        return done, self._job.work_bytes
 
     def end(self) -> None:
         """Stop at the next opportunity, with the log in order."""
@@ -72,16 +96,18 @@ class CleaningPass:
         if self._worker is not None:
             self._worker.kill()
 
-    async def run(self) -> None:
+    async def run(self) -> PassEnd:
         """Clean the log once. Raises: CorruptLog for what cannot be read; StorageFailure; PassFailed."""
         topic_partition = self.partition.topic_partition
         under_way = self._manager.cleaned.under_way
         under_way.add(topic_partition)
         try:
-            await self._run(self._make_job())
+            self._job = self._make_job()
+            return await self._run(self._job)
         except (CorruptLog, StorageFailure):
             if self._goes_on:  # else it is about files that are somebody else's business by now
                 raise
+            return PassEnd.GIVEN_UP
         finally:
             with suppress(StorageFailure):
                 await self._discard_unfinished()
@@ -116,7 +142,7 @@ class CleaningPass:
             load_factor=self._config.load_factor,
         )
 
-    async def _run(self, job: CleaningJob) -> None:
+    async def _run(self, job: CleaningJob) -> PassEnd:
         from storage.cleaning.job import CleanedGroup  # noqa: PLC0415
 
         began = self._broker.loop.time()
@@ -124,15 +150,17 @@ class CleaningPass:
         async with aclosing(self._clean(job)) as outcomes:
             async for outcome in outcomes:
                 if not self._goes_on:
-                    return
+                    return PassEnd.GIVEN_UP
                 if not isinstance(outcome, CleanedGroup):
                     await self._note(outcome.next_dirty_offset)
                     self._say(outcome, replaced, self._broker.loop.time() - began)
-                    return
+                    is_full = outcome.next_dirty_offset < job.first_uncleanable_offset
+                    return PassEnd.MEMORY_FULL if is_full else PassEnd.COMPLETE
                 if self._manager.cleaned.end_of(self.partition.topic_partition) is None:
                     await self._note(job.first_dirty_offset)
                 replaced += 1
                 await self._take_in(outcome, job.now_ms)
+        return PassEnd.GIVEN_UP
 
     async def _take_in(self, group: CleanedGroup, now_ms: TimestampMs) -> None:
         """Put a new segment in its place. Once begun this goes through, or the data directory is offline."""
@@ -160,7 +188,7 @@ class CleaningPass:
     async def _clean_in_pool(self, job: CleaningJob) -> AsyncGenerator[CleanedGroup | CleaningResult, None]:
         from storage.cleaning.cleaner import Cleaner  # noqa: PLC0415
 
-        cleaner = Cleaner(self._fs, job)
+        cleaner = self._cleaner = Cleaner(self._fs, job)
         groups = cleaner.run()
         while (group := await self._broker.pool.run(lambda: next(groups, None))) is not None:
             yield group
@@ -175,6 +203,8 @@ class CleaningPass:
             async with aclosing(self._worker.messages()) as messages:
                 async for message in messages:
                     match message:
+                        case {"progress": done_bytes}:
+                            self._done_bytes = done_bytes
                         case {"group": fields}:
                             yield CleanedGroup(*fields)
                         case {"result": fields}:

@@ -4,8 +4,8 @@ The broker writes one job to standard input and reads messages from standard out
 bytes, big-endian, and JSON. A worker ends when its work is done, or when standard input ends, since then the broker is
 gone; on Linux also when the broker's process dies in any other way. It only makes new files, which the broker renames.
 
-A message is one of: {"group": …} a segment is complete; {"result": …} all is done; {"corrupt": [path, position,
-reason]} and {"failed": [path, message, fatal]} what storage raised.
+A message is one of: {"progress": bytes} now and then; {"group": …} a segment is complete; {"result": …} all is done;
+{"corrupt": [path, position, reason]} and {"failed": [path, message, fatal]} what storage raised.
 Standard error is the broker's.
 """
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: A job names every segment of a log, its aborted transactions and its producers.
 FRAME_BYTES_MAX: Final = 64 << 20
+
+#: How often a worker says how far it is, at most.
+_PROGRESS_EVERY_S: Final = 0.25
 
 #: The broker's clients come first.
 _NICENESS: Final = 5
@@ -69,7 +72,16 @@ def _run_cleaner(job: CleaningJob, pace: Callable[[int], None]) -> None:
     from storage.cleaning.cleaner import Cleaner  # noqa: PLC0415
     from storage.fs_real import RealFileSystem  # noqa: PLC0415
 
-    cleaner = Cleaner(RealFileSystem(), job, pace)
+    progress_at = time.monotonic() + _PROGRESS_EVERY_S
+
+    def pace_and_tell(size: int) -> None:
+        nonlocal progress_at
+        pace(size)
+        if time.monotonic() >= progress_at:
+            progress_at = time.monotonic() + _PROGRESS_EVERY_S
+            _send({"progress": cleaner.done_bytes})
+
+    cleaner = Cleaner(RealFileSystem(), job, pace_and_tell)
     for group in cleaner.run():
         _send({"group": group})
     _send({"result": cleaner.result})

@@ -60,6 +60,16 @@ class Cleaner:
         self._next_mark = 0
         """Place of the next dirty record in the map's marks."""
         self._target: CleanedSegment | None = None
+        self._passed = -1
+        """Bytes of the segments that the second look is done with; -1 before it begins."""
+
+    @property
+    def done_bytes(self) -> int:
+        """How far it is, of the job's `work_bytes`; may go back a little. Any thread may ask."""
+        if self._passed < 0:
+            return self._source.bytes_read
+        done = self._job.dirty_bytes + self._passed + max(self._source.position, 0)
+        return min(done, self._job.work_bytes)
 
     def run(self) -> Iterator[CleanedGroup]:
         """Yields each new segment as it is complete; in whatever way it ends, no unfinished one stays behind.
@@ -85,6 +95,7 @@ class Cleaner:
             end_offset=job.first_uncleanable_offset,
         )
         before = after = 0
+        self._passed = 0
         for group in groups:
             size = sum(segment.size_bytes for segment in group)
             before += size
@@ -104,6 +115,7 @@ class Cleaner:
             self._begin(first)
         for segment in group:
             self._clean_segment(segment)
+            self._passed += segment.size_bytes
         aborted = self._transactions.take_retained()
         target = self._target
         if target is None:

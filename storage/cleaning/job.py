@@ -57,6 +57,17 @@ class CleaningJob:
         return sum(segment.size_bytes for segment in self.segments)
 
     @property
+    def dirty_bytes(self) -> int:
+        """Bytes in the segments that the first look reads."""
+        pairs = zip(self.segments, self.segment_ends, strict=True)
+        return sum(segment.size_bytes for segment, end in pairs if end > self.first_dirty_offset)
+
+    @property
+    def work_bytes(self) -> int:
+        """What both looks go through."""
+        return self.dirty_bytes + self.size_bytes
+
+    @property
     def segment_ends(self) -> list[Offset]:
         """Where each segment ends: where the next one begins."""
         return [*(segment.base_offset for segment in self.segments), self.first_uncleanable_offset][1:]
