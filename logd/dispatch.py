@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from logd.context import RequestContext
 from logd.handlers import produce_short_way
 from logd.handlers.api_versions import unsupported_version_response
-from protocol.api import API_VERSIONS, APIS, ApiSpec, first_flexible_answer, message_types
+from protocol.api import API_VERSIONS, SERVED_APIS, ApiSpec, first_flexible_answer, message_types
 from protocol.codec import reader_for
 from protocol.errors import ErrorCode, ProtocolViolation
 from protocol.messages.message import Message
@@ -170,7 +170,7 @@ class Dispatcher:
         context.connection.abort()
 
     def _open_route(self, api_key: int) -> _Route:
-        spec = APIS.get(api_key)
+        spec = SERVED_APIS.get(api_key)
         if spec is None:
             raise ProtocolViolation(f"request with API key {api_key}, which is not served")
         route = self._routes[api_key] = _Route(spec)
@@ -180,7 +180,7 @@ class Dispatcher:
         self, connection: Connection, api_key: int, version: int, correlation_id: int
     ) -> None:
         if api_key != API_VERSIONS:
-            raise ProtocolViolation(f"{APIS[api_key].name} version {version}, which is not served")
+            raise ProtocolViolation(f"{SERVED_APIS[api_key].name} version {version}, which is not served")
         # The body is of a version that nobody here can read; the answer has the layout every client knows.
         context = RequestContext(connection, api_key, 0, correlation_id, None, flexible=False)
         context.reply(unsupported_version_response())

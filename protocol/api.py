@@ -3,6 +3,8 @@
 An API is in the table when it works, not before: clients cope with a missing API better than with a wrong one.
 Ranges are inclusive. The advertised range differs from the served one in a single case, Produce: old librdkafka
 takes a minimum above 0 for "no compression supported" (KAFKA-18659), while nothing sends those versions any more.
+`OWN_APIS` are not of Kafka's protocol: for what that cannot ask. Only logd's own clients, which name themselves in
+ApiVersions, are told of them (docs/adr/20261130-apis-of-our-own.md).
 
 What the versions brought (KIP):
 - Produce 3: transactions (98); 5: log start offset (107); 7: zstd (110); 8: record errors (467); 10: new leader in
@@ -133,6 +135,20 @@ APIS: Final[dict[int, ApiSpec]] = {
         _spec(75, "DescribeTopicPartitions", "describe_topic_partitions", (0, 0), flexible=0),
     )
 }
+
+OWN_APIS: Final[dict[int, ApiSpec]] = {
+    spec.key: spec
+    for spec in (
+        _spec(27_748, "DescribeCompaction", "describe_compaction", (0, 0), flexible=0),
+        _spec(27_749, "CompactPartitions", "compact_partitions", (0, 0), flexible=0),
+    )
+}
+"""Keys from "ld" in ASCII on, far from Kafka's, which go up to a hundred."""
+
+OWN_SOFTWARE: Final = "logd"
+"""As what a client names itself that knows `OWN_APIS`."""
+
+SERVED_APIS: Final[dict[int, ApiSpec]] = APIS | OWN_APIS
 
 
 def first_flexible_answer(api_key: int, first_flexible: int | None) -> int:

@@ -18,7 +18,7 @@ from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from protocol.api import API_VERSIONS, first_flexible_answer
+from protocol.api import API_VERSIONS, OWN_SOFTWARE, first_flexible_answer
 from protocol.codec import Chunk, decode, encode
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
@@ -74,7 +74,7 @@ class ClientConnection:
         self,
         *,
         client_id: str | None = "logd",
-        software: tuple[str, str] = ("logd", "0"),
+        software: tuple[str, str] = (OWN_SOFTWARE, "0"),
         max_response_bytes: int = RESPONSE_BYTES_MAX,
     ) -> None:
         self._client_id = None if client_id is None else client_id.encode()

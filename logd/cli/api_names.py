@@ -1,4 +1,4 @@
-"""Names of all APIs of Kafka's protocol by their keys, those that logd does not serve included.
+"""Names of all APIs of Kafka's protocol by their keys, those that logd does not serve included, and of logd's own.
 
 A table, since the messages' own modules would take longer to load than the command that prints it. A test holds it
 against them.
@@ -100,4 +100,6 @@ API_NAMES: Final[dict[int, str]] = {
     92: "DeleteShareGroupOffsets",
     93: "StreamsGroupTopologyDescriptionUpdate",
     94: "UnregisterController",
+    27748: "DescribeCompaction",
+    27749: "CompactPartitions",
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from protocol.api import API_VERSIONS, APIS
+from protocol.api import API_VERSIONS, APIS, OWN_SOFTWARE, SERVED_APIS
 from protocol.errors import ErrorCode
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from replication.features import SUPPORTED_FEATURES
@@ -18,6 +18,7 @@ from replication.features import SUPPORTED_FEATURES
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
+    from protocol.api import ApiSpec
 
 _FIRST_VERSION_WITH_SOFTWARE: Final = 3
 _FIRST_VERSION_WITH_ZERO_FEATURES: Final = 4
@@ -38,7 +39,7 @@ def handle(broker: Broker, request: ApiVersionsRequest, context: RequestContext)
     return ApiVersionsResponse(
         api_keys=[
             _ApiVersion(api_key=spec.key, min_version=spec.advertised_min, max_version=spec.max_version)
-            for spec in APIS.values()
+            for spec in _apis(request).values()
         ],
         supported_features=[
             ApiVersionsResponse.SupportedFeatureKey(name=name, min_version=lowest, max_version=highest)
@@ -54,6 +55,11 @@ def handle(broker: Broker, request: ApiVersionsRequest, context: RequestContext)
             for name, level in image.features.items()
         ],
     )
+
+
+def _apis(request: ApiVersionsRequest) -> dict[int, ApiSpec]:
+    """What the client can know of: others' clients need not be troubled with what is not Kafka's."""
+    return SERVED_APIS if request.client_software_name == OWN_SOFTWARE else APIS
 
 
 def unsupported_version_response() -> ApiVersionsResponse:

@@ -21,6 +21,9 @@ _DATA = Path(__file__).parent / "data"
 _MESSAGES = Path(__file__).parent.parent / "messages"
 _HAND_WRITTEN = {"__init__.py", "message.py"}
 
+_APIS = ("api", "own")
+"""Kafka's, and logd's own."""
+
 _MODULES = {
     "header": ("headers", "Headers of requests and responses"),
     "consumer_protocol": ("consumer_protocol", "What consumers put into the opaque bytes of classic groups"),
@@ -48,7 +51,7 @@ def render_all() -> dict[str, str]:
     modules = {}
     for directory in sorted(_DATA.iterdir()):
         schemas = [parse_schema(json.loads(file.read_text())) for file in sorted(directory.glob("*.json"))]
-        if directory.name == "api":
+        if directory.name in _APIS:
             for name, pair in _by_api(schemas):
                 title = f"{pair[0].name.removesuffix('Request')} (api key {pair[0].key})"
                 modules[f"{name}.py"] = render_module(title, pair)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
-from protocol.api import APIS, ApiSpec, message_types
+from protocol.api import SERVED_APIS, ApiSpec, message_types
 from protocol.codec import reader_for
 from protocol.compression import Codec
 from protocol.errors import ProtocolViolation
@@ -138,15 +138,15 @@ class FrameMaker:
     """An endless source of frames."""
 
     def __init__(
-        self, source: random.Random, targets: Sequence[Target], apis: Sequence[int] = tuple(APIS)
+        self, source: random.Random, targets: Sequence[Target], apis: Sequence[int] = tuple(SERVED_APIS)
     ) -> None:
         """`targets` exist on the broker; `apis` are the API keys to speak: with Produce alone, much is repeated."""
         self._random = source
         self._targets = targets
         self._versions = [
-            (APIS[key], version)
+            (SERVED_APIS[key], version)
             for key in apis
-            for version in range(APIS[key].min_version, APIS[key].max_version + 1)
+            for version in range(SERVED_APIS[key].min_version, SERVED_APIS[key].max_version + 1)
         ]
         self._turn = 0
         self.batches = _batches(source)
@@ -218,7 +218,7 @@ class FrameMaker:
     def _alike(self, _spec: ApiSpec, _version: int) -> Frame:
         """The same produce request over and over, which the broker knows by its bytes; some differ in a few."""
         if self._repeated is None or self._random.random() < 0.02:
-            produce = APIS[PRODUCE]
+            produce = SERVED_APIS[PRODUCE]
             version = self._random.randrange(produce.first_flexible, produce.max_version + 1)
             self._repeated = bytearray(self._well_formed(produce, version).data[4:])
         data = bytearray(self._repeated)
@@ -461,7 +461,7 @@ def _request_in(frame: Frame) -> Any:
     data = memoryview(frame.data)[4:]
     try:
         key, version, _, client_size = struct.unpack_from(">hhih", data)
-        spec = APIS[key]
+        spec = SERVED_APIS[key]
         position = 10 + max(client_size, 0)
         if version >= spec.first_flexible:
             position = skip_tagged_fields(data, position)

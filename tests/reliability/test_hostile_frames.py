@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from logd.client import Client
-from protocol.api import APIS
+from protocol.api import SERVED_APIS
 from protocol.connection import PLAIN_REQUEST_BYTES_MAX
 from protocol.errors import BrokerError
 from protocol.messages.delete_topics import DeleteTopicsRequest
@@ -74,7 +74,9 @@ async def warm_up(address: tuple[str, int], targets: list[Target], batches: list
                     await client.produce(target.name, 0, batch)
 
 
-def fuzz(broker: LogdBroker, seed: int, count: int, apis: tuple[int, ...] = tuple(APIS)) -> Counter[str]:
+def fuzz(
+    broker: LogdBroker, seed: int, count: int, apis: tuple[int, ...] = tuple(SERVED_APIS)
+) -> Counter[str]:
     """Send `count` frames in ten parts; measure memory from the end of the first two to the end."""
     address = ("127.0.0.1", broker.port)
     source = random.Random(seed)

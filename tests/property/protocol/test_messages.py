@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocol.api import APIS, message_types
+from protocol.api import SERVED_APIS, message_types
 from protocol.codec import decode, encode, encode_bytes, reader_for
 from protocol.errors import ProtocolViolation
 from protocol.messages.message import Message
@@ -24,7 +24,7 @@ from tests.support.messages import all_messages, all_versions, messages, version
 EVERY = list(all_versions())
 SERVED = [
     (cls, version)
-    for spec in APIS.values()
+    for spec in SERVED_APIS.values()
     for cls in message_types(spec)
     for version in versions_of(cls)
     if spec.min_version <= version <= spec.max_version

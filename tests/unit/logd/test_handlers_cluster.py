@@ -10,7 +10,7 @@ import pytest
 from logd.authorisation import Operation
 from logd.handlers import api_versions, describe_cluster, init_producer_id
 from logd.handlers.authorized_operations import CLUSTER_NAME, NOT_ASKED
-from protocol.api import APIS
+from protocol.api import APIS, OWN_APIS
 from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
@@ -30,6 +30,19 @@ async def versions(broker: HandlerBroker, version: int, **fields: Any) -> ApiVer
     response = await answer(api_versions.handle, broker, ApiVersionsRequest(**fields), version)
     assert isinstance(response, ApiVersionsResponse)
     return response
+
+
+@pytest.mark.parametrize("version", range(6))
+@pytest.mark.parametrize("name", ["logd", "probe", "logd-2", "Logd"])
+def test_apis_of_our_own_are_listed_for_our_own_clients_only(name: str, version: int) -> None:
+    async def scenario(broker: HandlerBroker) -> None:
+        fields = {"client_software_name": name} if version >= 3 else {}
+        response = await versions(broker, version, **fields)
+        listed = {api.api_key for api in response.api_keys}
+        expected = set(OWN_APIS) if name == "logd" and version >= 3 else set()
+        assert listed - set(APIS) == expected
+
+    with_broker(scenario)
 
 
 @pytest.mark.parametrize("version", range(6))

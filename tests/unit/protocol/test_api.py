@@ -8,6 +8,8 @@ from protocol.api import (
     API_VERSIONS,
     APIS,
     NEVER_FLEXIBLE,
+    OWN_APIS,
+    SERVED_APIS,
     ApiSpec,
     first_flexible_answer,
     message_types,
@@ -16,13 +18,19 @@ from protocol.codec import encode_bytes
 from protocol.messages.headers import RequestHeader
 
 
-@pytest.mark.parametrize("spec", APIS.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", SERVED_APIS.values(), ids=lambda spec: spec.name)
 def test_rows_agree_with_the_messages(spec: ApiSpec) -> None:
     for cls in message_types(spec):
         assert spec.key == cls.API_KEY
         assert cls.VERSIONS[0] <= spec.min_version <= spec.max_version <= cls.VERSIONS[1]
         assert spec.first_flexible == (NEVER_FLEXIBLE if cls.FIRST_FLEXIBLE is None else cls.FIRST_FLEXIBLE)
     assert spec.advertised_min <= spec.min_version
+
+
+def test_keys_of_our_own_are_far_from_kafkas() -> None:
+    assert max(APIS) < 1000
+    assert min(OWN_APIS) > 10_000
+    assert max(OWN_APIS) < 1 << 15
 
 
 def test_only_produce_advertises_more_than_it_serves() -> None:

@@ -1,0 +1,77 @@
+"""DescribeCompaction: how dirty partitions are, what the cleaner does about it, and how it came out.
+
+An API of logd's own (OWN_APIS), version 0. Errors are each partition's: POLICY_VIOLATION for a topic that is not
+compacted. `cleaned_to` is -1 before the first pass. `uncleanable` says why the partition was set aside: Kafka counts
+such partitions in the metric uncleanable-partitions-count. `ended_ticket` is that of the last pass that was asked for
+and has ended; see compact_partitions.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from logd.authorisation import Operation
+from logd.handlers.compacted import PER_TURN, by_topic, compacted_partition
+from protocol.errors import BrokerError
+from protocol.messages.describe_compaction import DescribeCompactionRequest, DescribeCompactionResponse
+from storage.errors import StorageFailure
+
+if TYPE_CHECKING:
+    from logd.broker import Broker
+    from logd.context import RequestContext
+    from logd.replicas import LocalPartition
+
+_Topic = DescribeCompactionResponse.DescribedTopic
+_Partition = DescribeCompactionResponse.DescribedPartition
+
+
+class CompactionState(IntEnum):
+    """What the cleaner does about a partition, in the response's `state`."""
+
+    IDLE = 0
+    WAITING = 1
+    """A pass was asked for, and has not begun."""
+    RUNNING = 2
+
+
+async def handle(
+    broker: Broker, request: DescribeCompactionRequest, context: RequestContext
+) -> DescribeCompactionResponse:
+    """Answer every partition once, with no more than a few in one turn of the loop."""
+    response = DescribeCompactionResponse()
+    described = 0
+    for topic, indexes in by_topic(request.topics).items():
+        rows = []
+        for index in indexes:
+            row = _Partition(partition_index=index)
+            try:
+                _describe(broker, compacted_partition(broker, context, Operation.DESCRIBE, topic, index), row)
+            except BrokerError as refusal:
+                row = _Partition(
+                    partition_index=index, error_code=refusal.code, error_message=refusal.message
+                )
+            rows.append(row)
+            described += 1
+            if described % PER_TURN == 0:
+                await asyncio.sleep(0)
+        response.topics.append(_Topic(name=topic, partitions=rows))
+    return response
+
+
+def _describe(broker: Broker, partition: LocalPartition, row: _Partition) -> None:
+    """Raises: BrokerError."""
+    try:
+        facts = broker.cleaner.describe(partition)
+    except StorageFailure as failure:
+        raise broker.storage_failed(partition, failure) from failure
+    row.cleaned_to = -1 if facts.cleaned_to is None else facts.cleaned_to
+    row.clean_bytes, row.dirty_bytes = facts.clean_bytes, facts.dirty_bytes
+    row.uncleanable = facts.uncleanable
+    if facts.progress is not None:
+        row.state = CompactionState.RUNNING
+        row.done_bytes, row.total_bytes = facts.progress
+    elif facts.is_waiting:
+        row.state = CompactionState.WAITING
+    row.ended_ticket, row.ended_error, row.bytes_before, row.bytes_after = facts.asked
