@@ -49,6 +49,10 @@ _TRIM = """\
   logd topic trim orders --before 1000 -p 0  records below offset 1000 of partition 0 go
   logd topic trim orders --before end        all records of all partitions go; the topic stays
 """
+_COMPACT = """\
+  logd topic compact customers               what is in the topic by now, all partitions
+  logd topic compact customers -p 3 -J | jq '.[].bytes_after'
+"""
 _PATTERNS = "a pattern such as 'order*' stands for all topics that fit"
 
 
@@ -56,13 +60,13 @@ def add_to(commands: Any) -> None:
     parser = add_command(
         commands,
         "topic",
-        help="list, describe, create, delete, alter and trim topics",
+        help="list, describe, create, delete, alter, trim and compact topics",
         description="Work on topics.",
         epilog="  logd topic list\n  logd topic create orders --partitions 3\n  logd topic list --help\n",
     )
     parser.set_defaults(run=run)
     actions = add_actions(parser)
-    for add in (_add_list, _add_describe, _add_create, _add_delete, _add_alter, _add_trim):
+    for add in (_add_list, _add_describe, _add_create, _add_delete, _add_alter, _add_trim, _add_compact):
         add_client_options(add(actions))
 
 
@@ -183,6 +187,27 @@ def _add_trim(actions: Any) -> Parser:
         type=_offset,
         help="the first offset to keep, or `end` to keep nothing",
     )
+    _add_partitions(parser, "of this partition; repeatable; needed with an offset where there are several")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _add_compact(actions: Any) -> Parser:
+    parser = add_command(
+        actions,
+        "compact",
+        help="compact a topic now",
+        description="Have the broker compact what is in a topic by now, however little of it is dirty, and wait until "
+        "that is done; Ctrl-C ends the waiting only. The topic's cleanup.policy must include compact. Only logd "
+        "compacts on request.",
+        epilog=_COMPACT,
+    )
+    parser.add_argument("topic", metavar="TOPIC", help="which")
+    _add_partitions(parser, "only this partition; repeatable")
+    return parser
+
+
+def _add_partitions(parser: Parser, text: str) -> None:
     parser.add_argument(
         "-p",
         "--partition",
@@ -190,10 +215,8 @@ def _add_trim(actions: Any) -> Parser:
         metavar="N",
         type=whole_number(0, INT32_MAX),
         action="append",
-        help="of this partition; repeatable; needed with an offset where there are several",
+        help=text,
     )
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    return parser
 
 
 def _offset(text: str) -> int | None:

@@ -1,9 +1,10 @@
 """`logd topic describe`.
 
 JSON: an array of {topic, id, internal, replication_factor, size_bytes, partitions, settings}; of `partitions` each is
-{partition, leader, leader_epoch, replicas, isr, offline, start_offset, end_offset, size_bytes}, of `settings`, which
-leaves Kafka's defaults out, {name, value, source, dynamic, sensitive}. What is not known is null; leader is null where
-there is none.
+{partition, leader, leader_epoch, replicas, isr, offline, start_offset, end_offset, size_bytes, cleaned_to, dirty_ratio,
+uncleanable}, of `settings`, which leaves Kafka's defaults out, {name, value, source, dynamic, sensitive}. What is not
+known is null; leader is null where there is none; the last three of a partition are null where the topic is not
+compacted or the broker is no logd.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 from typing import NamedTuple
 
 from logd.cli import output
+from logd.cli.compaction import Described, describe_compaction, dirty_ratio
 from logd.cli.connection import explain, run_with_client
 from logd.cli.offsets import END, START, list_offsets
 from logd.cli.settings import Resource, Setting, describe_settings
@@ -35,6 +37,7 @@ class _Facts(NamedTuple):
     ends: dict[TopicPartition, Offset | BrokerError]
     sizes: dict[tuple[str, int], int]
     settings: dict[Resource, list[Setting] | BrokerError]
+    compaction: dict[TopicPartition, Described | BrokerError]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -69,6 +72,7 @@ async def _gather(cluster: ClusterClient, topics: list[Topic]) -> _Facts:
             list_offsets(cluster, led, END),
             _sizes(cluster, topics),
             _settings(cluster, topics),
+            _compaction(cluster, led),
         )
     )
 
@@ -91,6 +95,15 @@ async def _settings(
         return {Resource(ConfigResourceType.TOPIC, topic.name or ""): error for topic in topics}
 
 
+async def _compaction(
+    cluster: ClusterClient, led: list[TopicPartition]
+) -> dict[TopicPartition, Described | BrokerError]:
+    try:
+        return await describe_compaction(cluster, led)
+    except BrokerError:  # of another broker than logd nobody can know it
+        return {}
+
+
 def _print(topic: Topic, facts: _Facts) -> None:
     size = output.format_size(total_size(topic, facts.sizes))
     head = [
@@ -101,11 +114,17 @@ def _print(topic: Topic, facts: _Facts) -> None:
         *(["internal"] if topic.is_internal else []),
     ]
     output.print_line(f"{topic.name}  {'  '.join(head)}")
-    output.print_table(
-        ("PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END", "SIZE"),
-        [_cells(topic, row, facts) for row in _partitions(topic)],
-        indent="  ",
-    )
+    headers = ["PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END", "SIZE"]
+    rows = [_cells(topic, row, facts) for row in _partitions(topic)]
+    compaction = [_compaction_of(topic, row, facts) for row in _partitions(topic)]
+    if any(compaction):
+        headers += ["CLEAN TO", "DIRTY"]
+        rows = [[*cells, *_compaction_cells(each)] for cells, each in zip(rows, compaction, strict=True)]
+    output.print_table(headers, rows, indent="  ")
+    for found in compaction:
+        if found is not None and found.uncleanable is not None:
+            index, reason = found.partition_index, found.uncleanable
+            output.print_line(f"  partition {index} is not compacted any more: {reason}")
     settings = _changed(topic, facts)
     if isinstance(settings, BrokerError):
         output.print_line(f"  settings: not known: {explain(settings)}")
@@ -126,6 +145,20 @@ def _cells(topic: Topic, row: _Row, facts: _Facts) -> list[output.Cell]:
     ]
 
 
+def _compaction_of(topic: Topic, row: _Row, facts: _Facts) -> Described | None:
+    found = facts.compaction.get(TopicPartition(topic.name or "", row.partition_index))
+    return None if isinstance(found, BrokerError) else found
+
+
+def _compaction_cells(found: Described | None) -> list[output.Cell]:
+    ratio = None if found is None else dirty_ratio(found)
+    return [_cleaned_to(found), None if ratio is None else f"{100 * ratio:.0f} %"]
+
+
+def _cleaned_to(found: Described | None) -> Offset | None:
+    return None if found is None or found.cleaned_to < 0 else found.cleaned_to
+
+
 def _topic_row(topic: Topic, facts: _Facts) -> dict[str, object]:
     settings = _changed(topic, facts)
     return {
@@ -141,6 +174,7 @@ def _topic_row(topic: Topic, facts: _Facts) -> dict[str, object]:
 
 def _partition_row(topic: Topic, row: _Row, facts: _Facts) -> dict[str, object]:
     key = TopicPartition(topic.name or "", row.partition_index)
+    compaction = _compaction_of(topic, row, facts)
     return {
         "partition": row.partition_index,
         "leader": row.leader_id if row.leader_id >= 0 else None,
@@ -151,6 +185,9 @@ def _partition_row(topic: Topic, row: _Row, facts: _Facts) -> dict[str, object]:
         "start_offset": _offset(facts.starts.get(key)),
         "end_offset": _offset(facts.ends.get(key)),
         "size_bytes": facts.sizes.get(key),
+        "cleaned_to": _cleaned_to(compaction),
+        "dirty_ratio": None if compaction is None else dirty_ratio(compaction),
+        "uncleanable": None if compaction is None else compaction.uncleanable,
     }
 
 

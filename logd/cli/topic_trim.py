@@ -10,9 +10,9 @@ import asyncio
 
 from logd.cli.confirm import confirm
 from logd.cli.connection import refusal, run_with_client
-from logd.cli.errors import CommandError, UsageError
+from logd.cli.errors import UsageError
 from logd.cli.outcomes import Outcome, print_outcomes
-from logd.cli.topics import is_pattern, select_topics
+from logd.cli.topics import is_pattern, partitions_of
 from logd.client import Client
 from logd.cluster_client import ClusterClient
 from protocol.errors import BrokerError, ErrorCode
@@ -27,31 +27,18 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.topic} is a pattern, and trim takes one topic", "name it whole")
 
     async def work(cluster: ClusterClient) -> int:
-        partitions = await _partitions(options, cluster)
+        partitions = await partitions_of(cluster, options.topic, options.partitions)
+        if options.before is not None and options.partitions is None and len(partitions) > 1:
+            raise UsageError(
+                f"topic {options.topic} has {len(partitions)} partitions, each with offsets of its own",
+                "name one with -p, or several to trim them alike",
+            )
         if not options.yes:
             await confirm(_question(options, partitions))
         outcomes = await asyncio.gather(*(_trim(options, cluster, each) for each in partitions))
         return print_outcomes(options, outcomes)
 
     return run_with_client(options, work)
-
-
-async def _partitions(options: argparse.Namespace, cluster: ClusterClient) -> list[int]:
-    found, failures = await select_topics(cluster, [options.topic])
-    for error in failures.values():
-        raise error
-    there = sorted(row.partition_index for row in found[0].partitions)
-    if options.partitions is not None:
-        for each in options.partitions:
-            if each not in there:
-                raise CommandError(f"topic {options.topic} has no partition {each}", f"it has {len(there)}")
-        return sorted(set(options.partitions))
-    if options.before is not None and len(there) > 1:
-        raise UsageError(
-            f"topic {options.topic} has {len(there)} partitions, each with offsets of its own",
-            "name one with -p, or several to trim them alike",
-        )
-    return there
 
 
 async def _trim(options: argparse.Namespace, cluster: ClusterClient, partition: int) -> Outcome:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from logd.cli.errors import CommandError
 from logd.cluster_client import ClusterClient, broker_error
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.metadata import MetadataResponse
@@ -54,6 +55,18 @@ async def select_topics(
             failures[pattern] = BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, text)
         chosen |= fitting
     return Selection([chosen[name] for name in sorted(chosen)], failures)
+
+
+async def partitions_of(cluster: ClusterClient, topic: str, wanted: Sequence[int] | None) -> list[int]:
+    """The partitions of one topic, or those `wanted`, which must be there. Raises: BrokerError; CommandError."""
+    found, failures = await select_topics(cluster, [topic])
+    for error in failures.values():
+        raise error
+    there = sorted(row.partition_index for row in found[0].partitions)
+    for each in wanted or ():
+        if each not in there:
+            raise CommandError(f"topic {topic} has no partition {each}", f"it has {len(there)}")
+    return there if wanted is None else sorted(set(wanted))
 
 
 def is_pattern(name: str) -> bool:

@@ -31,6 +31,7 @@ CLIENT_COMMANDS = [
     ["topic", "delete", "t"],
     ["topic", "alter", "t", "--partitions", "2"],
     ["topic", "trim", "t", "--before", "end"],
+    ["topic", "compact", "t"],
     ["config", "list"],
     ["config", "get", "topic/t"],
     ["config", "set", "topic/t", "retention.ms=1"],
