@@ -94,6 +94,11 @@ def kind_of_file(name: str) -> Kind:
     return Kind.LEFTOVER if name.endswith(_LEFTOVERS) else Kind.UNKNOWN
 
 
+def is_replacement(name: str) -> bool:
+    """Whether a file of this name takes another's place once it is complete: left over only when nobody is at work."""
+    return name.endswith(ATOMIC_SUFFIX)
+
+
 def kind_of(fs: FileSystem, path: str) -> Kind:
     """What a file or directory that exists is. A directory is a partition by its name, or when it holds a segment."""
     if not fs.is_dir(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from logd.dump.kinds import Kind, kind_of, kind_of_file
+from logd.dump.kinds import Kind, is_replacement, kind_of, kind_of_file
 from logd.dump.verify_context import DirectoryState
 from logd.dump.verify_partition import PartitionCheck, PartitionEnds
 from logd.dump.verify_snapshot import verify_metadata_snapshot
@@ -90,6 +90,8 @@ class DirectoryCheck:
         match kind_of_file(name):
             case Kind.METADATA_SNAPSHOT:
                 verify_metadata_snapshot(self._fs, path, self._report)
+            case Kind.LEFTOVER if self._is_running and is_replacement(name):
+                pass  # the broker is writing it
             case Kind.LEFTOVER:
                 self._report.note(
                     path, "is left over from something interrupted", "a broker replaces or removes it"

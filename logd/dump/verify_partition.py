@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from logd.dump.file_rows import read_quorum_state
 from logd.dump.finding import REMOVE_FILE, RESTORE_FILE
-from logd.dump.kinds import Kind, kind_of_file
+from logd.dump.kinds import Kind, is_replacement, kind_of_file
 from logd.dump.verify_context import DirectoryState, PartitionContext, PartitionWalk
 from logd.dump.verify_segment import RESTORE, SegmentCheck
 from logd.dump.verify_snapshot import verify_metadata_snapshot
@@ -229,6 +229,8 @@ class PartitionCheck:
                     self._report.note(
                         path, "is the index of no segment", "the next start of a broker removes it"
                     )
+                case Kind.LEFTOVER if is_replacement(name) and self._context.state is DirectoryState.RUNNING:
+                    pass  # the broker is writing it
                 case Kind.LEFTOVER:
                     leftovers.append(name)
                 case Kind.CUT:
