@@ -72,6 +72,7 @@ class Batch:
         return self.base_sequence + len(self.values) - 1
 
     def reset(self, identity: Identity, base_sequence: int) -> None:
+        self.transaction.rewritten.update(self.values)
         self.identity = identity
         self.base_sequence = base_sequence
         self.was_reset = True

@@ -21,6 +21,8 @@ class Transaction:
         """Those that were acknowledged."""
         self.offsets: dict[TopicPartition, Offset] = {}
         """Of the group, to be committed with it."""
+        self.rewritten: set[Written] = set()
+        """Those that were sent a second time under another sequence or epoch: only they may be in the log twice."""
         self.failed = False
         """A batch of it was not written, as far as its producer knows."""
         self.asked_commit = False
