@@ -263,6 +263,8 @@ class Sender(Process):
                 backoff_ms = min(BACKOFF_MS << batch.attempts, BACKOFF_MS_MAX)
                 batch.retry_ms = self.sim.clock.now_ms + backoff_ms
                 self.later(backoff_ms, self.work)
+            elif code.retriable:
+                self._time_is_up(batch, code)
             else:
                 self.fail_batch(batch, code, adjust=True)
         self.work()
@@ -282,16 +284,25 @@ class Sender(Process):
         return False
 
     def _expire(self, batch: Batch) -> None:
-        if batch.done:
-            return
+        if not batch.done:
+            self.sim.checker.count("batch expired")
+            self._time_is_up(batch, ErrorCode.REQUEST_TIMED_OUT)
+            self.work()
+
+    def _time_is_up(self, batch: Batch, code: ErrorCode) -> None:
+        """Give a batch up that may be written, and keep its sequence.
+
+        So does Java's when it finds by itself that the time is up. When it finds so because an attempt has failed, it
+        takes the sequence back (Sender.completeBatch; only retries count there, and they never run out). Below
+        transaction version 2 a commit that fails like that is aborted in the same epoch, and what the next transaction
+        writes with that sequence passes for a repeat: it is acknowledged, and lost. No partition can know.
+        """
         entry = self.entry(batch.partition)
         was_retried = batch.retry_ms is not None
-        self.sim.checker.count("batch expired")
-        self.fail_batch(batch, ErrorCode.REQUEST_TIMED_OUT, adjust=False)
+        self.fail_batch(batch, code, adjust=False)
         if was_retried:
             behind = batch.last_sequence + 1
             entry.unresolved = max(entry.unresolved or 0, behind)
-        self.work()
 
     def fail_batch(self, batch: Batch, code: ErrorCode, *, adjust: bool) -> None:
         batch.done = True
