@@ -14,6 +14,10 @@ What is told where no transaction is ONGOING, ITS for INVALID_TXN_STATE:
     PREPARE_*         CONCURRENT_TRANSACTIONS, before the identity is looked at from version 5 on
 
 Any other epoch is fenced. In PREPARE_* an EndTxn that asks for the opposite is told so once the markers are written.
+
+An abort that is sent again is fenced, too, where the epoch to be told is `EPOCH_MAX`: the coordinator took the id there
+to fence it, after `transaction.version` was set back. In Kafka the producer is told to go on with it; no time-out can
+fence it there, and one that falls into its next transaction leaves that committed in part.
 Source: KIP-98, KIP-890; Kafka TransactionCoordinator.scala (endTransaction, endTransactionWithTV1).
 """
 
@@ -93,7 +97,9 @@ def _refuse_tv2(transaction: Transaction, request: EndTxnRequest) -> ErrorCode:
         return ErrorCode.NONE if may_end else ErrorCode.INVALID_TXN_STATE
     if state in (TransactionState.ONGOING, TransactionState.EMPTY) or not _is_repeat(transaction, request):
         return ErrorCode.PRODUCER_FENCED
-    return ErrorCode.NONE if _ended_as(transaction, request) else ErrorCode.INVALID_TXN_STATE
+    if not _ended_as(transaction, request):
+        return ErrorCode.INVALID_TXN_STATE
+    return ErrorCode.PRODUCER_FENCED if transaction.producer_epoch == EPOCH_MAX else ErrorCode.NONE
 
 
 def _is_done(transaction: Transaction, request: EndTxnRequest, *, tv2: bool) -> bool:

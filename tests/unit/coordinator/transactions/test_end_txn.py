@@ -132,6 +132,21 @@ def test_an_epoch_that_nobody_was_given_ends_in_a_new_id() -> None:
     assert world.answer_markers().producer_epoch == EPOCH_MAX
 
 
+def test_the_epoch_that_was_only_there_to_fence_with_is_given_to_nobody() -> None:
+    """`transaction.version` is set back while the client is in a transaction, and then its time is over."""
+    world, last = ongoing(epoch=LAST)
+    world.feature.level = 1
+    world.tick(80_000)
+    world.answer_markers()
+    assert world.identity == (last.producer_id, EPOCH_MAX)
+    for _ in range(2):
+        assert world.end(last, commit=False) is ErrorCode.PRODUCER_FENCED
+        assert world.end(last, commit=True) is ITS
+        world.restart()
+    assert world.init(last) is ErrorCode.PRODUCER_FENCED
+    assert world.init() == (1001, 0)
+
+
 def test_an_abort_without_a_transaction_is_complete_at_once() -> None:
     world = TransactionWorld()
     world.init()

@@ -123,7 +123,7 @@ class Model:
             return CT
         return NONE if partition in self.partitions else ErrorCode.TRANSACTION_ABORTABLE
 
-    def end(  # noqa: PLR0911 - as Kafka has it
+    def end(  # noqa: PLR0911, PLR0912 - as Kafka has it
         self, who: Identity, commit: bool, version: int, now_ms: int, ids: bool
     ) -> Told:
         if self.state == "":
@@ -150,7 +150,11 @@ class Model:
         if not (who[1] == self.epoch or (self.state in ("CC", "CA") and repeat)):
             return PF
         if self.state in ("CC", "CA") and repeat:
-            return Identity(self.pid, self.epoch) if self.state == same else ITS
+            if self.state != same:
+                return ITS
+            if self.epoch == MAX:
+                return PF  # Kafka has the producer go on with it, though nobody could be fenced then
+            return Identity(self.pid, self.epoch)
         if commit and self.state != "O":
             return ITS
         assert self.state in ("E", "O", same, other)
