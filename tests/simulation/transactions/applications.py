@@ -110,11 +110,12 @@ class PlainWriter(Sender):
 
     def batch_failed(self, batch: Batch, code: ErrorCode) -> None:
         """Its time is up: it was retried for long enough, or waited behind a gap. One whose first request is not
-        answered in time leaves a gap that Java's does not see either until batches behind it have been refused.
+        answered in time leaves a gap that Java's does not see either until batches behind it have been refused. The
+        answer may be to what it was before it got a new sequence.
         """
         is_behind_a_gap = batch.base_sequence > self.entry(batch.partition).last_acknowledged + 1
         out_of_order = code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-        assert code.retriable or (out_of_order and is_behind_a_gap), (
+        assert code.retriable or (out_of_order and (is_behind_a_gap or batch.was_reset)), (
             f"{self}: unexpected {code!r} for a batch"
         )
 

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import coordinator.offsets.txn_commit
 import coordinator.transaction_shard
 import coordinator.transactions.end_txn
+import storage.producer_state
 from coordinator.offsets.fetch import _Answers
 from coordinator.offsets.store import OffsetStore
 from coordinator.runtime import ShardRuntime
@@ -168,6 +169,7 @@ BUGS: dict[str, tuple[_Patch, ...]] = {
     ),
     "verified_before_the_marker": ((Verifications, "note_marker", _nothing),),
     "sequences_not_looked_at": ((ProducerStateManager, "check", _take_repeats_for_new),),
+    "repeats_forgotten": ((storage.producer_state, "BATCHES_RETAINED", 1),),
     "aborted_not_indexed": ((Log, "_index_aborted", _nothing),),
     "pending_offsets_shown": ((OffsetStore, "put_pending", _put_at_once),),
     "unstable_offsets_told": ((_Answers, "__init__", _answer_unstable),),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.fetched import readable_batches
+from protocol.records import read_header
 from protocol.types import Offset, TopicPartition
 from replication.partition import READ_COMMITTED
 from tests.simulation.transactions.records import Written, read_values
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
     from tests.simulation.transactions.replica import Replica
     from tests.simulation.transactions.simulation import Simulation
     from tests.simulation.transactions.truth import Transaction
+
+
+class _Place(NamedTuple):
+    """Of a record among those of its producer."""
+
+    transaction: int
+    place: int
+    epoch: int
 
 
 class Reader:
@@ -24,8 +34,9 @@ class Reader:
         self.isolation = isolation
         self.seen: list[tuple[Offset, Written]] = []
         self._position: Offset = 0
-        self._last: dict[str, tuple[int, int]] = {}
-        """By producer: transaction and place of its last record."""
+        self._last: dict[str, _Place] = {}
+        """By producer: where its last record belongs."""
+        self._times: Counter[Written] = Counter()
 
     def __repr__(self) -> str:
         level = "read_committed" if self.isolation == READ_COMMITTED else "read_uncommitted"
@@ -43,20 +54,25 @@ class Reader:
         data, aborted = replica.fetch(self._position, self.isolation)
         fetched = readable_batches(data, self._position, aborted)
         for each in fetched.batches:
+            epoch = read_header(each.batch).producer_epoch
             for offset, value in read_values(each.batch):
                 if offset >= self._position:
-                    self._take(offset, value)
+                    self._take(offset, value, epoch)
         was, self._position = self._position, fetched.next_offset
         return self._position > was
 
-    def _take(self, offset: Offset, value: Written) -> None:
+    def _take(self, offset: Offset, value: Written, epoch: int) -> None:
         transaction = self.sim.all_transactions[value.transaction]
-        place = (value.transaction, value.place)
-        last = self._last.get(transaction.producer, (-1, -1))
-        assert place > last or (value in transaction.rewritten and not self._must_be_once(transaction)), (
-            f"{self}: {place} of {transaction.producer} comes after {last}, at offset {offset}"
-        )
-        self._last[transaction.producer] = max(place, last)
+        place = _Place(value.transaction, value.place, epoch)
+        last = self._last.get(transaction.producer, _Place(-1, -1, -1))
+        where = f"{self}: {place} of {transaction.producer} comes after {last}, at offset {offset}"
+        again = 0 if self._must_be_once(transaction) else transaction.rewritten[value]
+        if place[:2] <= last[:2]:
+            assert again and (epoch > last.epoch or transaction.transactional_id is not None), where
+            self.sim.checker.count("written a second time by its producer")
+        self._times[value] += 1
+        assert self._times[value] <= 1 + again, f"{where}, once more"
+        self._last[transaction.producer] = place
         if self.isolation == READ_COMMITTED:
             self.sim.checker.read_committed(self.partition, offset, transaction)
         self.seen.append((offset, value))
@@ -67,6 +83,7 @@ class Reader:
         Java's producer gives up a batch that is not answered in time, and has those behind it, which may be written
         already, follow without it: in a transaction under sequences that the partition has yet to see, and the
         transaction is aborted then; without one, in a new epoch. Kafka's documentation says to close such a producer.
+        One without transactions does so, too, when it is told that a batch is missing.
         """
         return transaction.transactional_id is not None and self.isolation == READ_COMMITTED
 

@@ -100,7 +100,7 @@ class Replica:
             in_sync_replicas=(1, _FOLLOWER),
         )
         self._partition = partition
-        self.picture.begin_term(self.batches())
+        self.picture.begin_term(self.batches(), max(self._log.producers.snapshot_offsets, default=0))
         self.on_read_anew()
         self._follow()
         self.check()
@@ -165,7 +165,12 @@ class Replica:
     def append(self, batch: bytearray, origin: AppendOrigin) -> AppendResult:
         """Raises: BrokerError."""
         self._may_refuse()
-        result = self.partition.append(batch, acks=ACKS_ALL, now_ms=self._clock.now_ms, origin=origin)
+        try:
+            result = self.partition.append(batch, acks=ACKS_ALL, now_ms=self._clock.now_ms, origin=origin)
+        except BrokerError as refusal:
+            if refusal.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+                self.picture.refused(read_header(batch))
+            raise
         if not result.duplicate:
             self.picture.note(read_header(batch), batch)
         self._appended()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from protocol.types import Offset, TopicPartition
 from tests.simulation.transactions.records import Written
 
@@ -21,8 +23,8 @@ class Transaction:
         """Those that were acknowledged."""
         self.offsets: dict[TopicPartition, Offset] = {}
         """Of the group, to be committed with it."""
-        self.rewritten: set[Written] = set()
-        """Those that were sent a second time under another sequence or epoch: only they may be in the log twice."""
+        self.rewritten: Counter[Written] = Counter()
+        """How often each was sent again under another sequence or epoch: only so often may it be in the log again."""
         self.failed = False
         """A batch of it was not written, as far as its producer knows."""
         self.asked_commit = False
