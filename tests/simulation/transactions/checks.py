@@ -6,7 +6,8 @@ as it leaves, and knows what clients asked for and were told. It shares no code 
 - Coordinator: states follow one another as they may; epochs only rise; a transaction is decided once, committed only
   because its producer asked for that, aborted by time only when its time is over; complete only when every partition
   has its marker for good.
-- Producers: what a producer was told stays so; who was fenced writes nothing more.
+- Producers: what a producer was told stays so; there is always an epoch left to fence it with; who was fenced writes
+  nothing more.
 - Readers: at read_committed nothing is seen that is not decided to be committed; offsets likewise.
 - Partitions: see `PartitionPicture`. In the end: see `outcome`.
 """
@@ -19,7 +20,7 @@ from coordinator.shard import Call, CoordinatorRecord, Effects, EndTxnMarkers, E
 from protocol.errors import ErrorCode
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
 from protocol.messages.describe_transactions import DescribeTransactionsResponse
-from protocol.messages.end_txn import EndTxnRequest
+from protocol.messages.end_txn import EndTxnRequest, EndTxnResponse
 from protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from protocol.messages.message import Message
 from protocol.messages.offset_fetch import OffsetFetchRequest, OffsetFetchResponse
@@ -28,6 +29,7 @@ from protocol.types import Offset, TopicPartition
 from tests.simulation.common.clock import Clock
 from tests.simulation.common.network import Exchange
 from tests.simulation.transactions.data_server import Produce
+from tests.simulation.transactions.records import read_values
 from tests.simulation.transactions.replica import Replica
 from tests.simulation.transactions.sender import Identity
 from tests.simulation.transactions.truth import Transaction
@@ -48,7 +50,10 @@ _BEFORE = {
     COMPLETE_ABORT: {PREPARE_ABORT},
 }
 _LABELS = ("Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort")
+_EPOCH_MAX = 32_767
+"""To fence with; nobody writes in it."""
 _FIRST_VERSION_OF_BROKERS = 4
+_FIRST_PRODUCE_WITH_EPOCHS = 12
 _FIRST_LEVEL_WITH_EPOCHS = 2
 
 
@@ -230,6 +235,9 @@ class Checker:
         code = getattr(response, "error_code", None)
         if code is not None:
             self.count(f"{type(request).__name__} {ErrorCode(code).name}")
+        if isinstance(response, InitProducerIdResponse | EndTxnResponse) and code == ErrorCode.NONE:
+            epoch = response.producer_epoch
+            assert epoch < _EPOCH_MAX, f"{request}: {response}, and nobody can be fenced any more"
         if isinstance(response, InitProducerIdResponse) and code == ErrorCode.NONE:
             assert isinstance(request, InitProducerIdRequest) and request.transactional_id is not None
             name = request.transactional_id
@@ -270,6 +278,25 @@ class Checker:
         assert writer >= fence, f"{replica}: {request} of {exchange.about}, fenced by {fence}"
         if exchange.zombie:
             self.count("zombie wrote")
+
+    def gets_into_the_next(self, replica: Replica, request: Produce, exchange: Exchange) -> bool:
+        """Whether a batch that was given up, with its transaction, cannot be told from one of the next one here."""
+        records = self.ids.get(request.transactional_id or "")
+        if not records or not exchange.about.superseded or exchange.version >= _FIRST_PRODUCE_WITH_EPOCHS:
+            return False
+        known = records[-1]
+        current = Identity(known.value.producer_id, known.value.producer_epoch)
+        if known.owner is exchange.about or current != (request.producer_id, request.producer_epoch):
+            return False
+        if any(value in exchange.about.known for _, value in read_values(request.batch)):
+            return False  # it was sent again: the sequence tells
+        if request.producer_id in replica.picture.open:
+            return True
+        topic, number = replica.topic_partition
+        return known.value.transaction_status == ONGOING and any(
+            each.topic == topic and number in each.partition_ids
+            for each in known.value.transaction_partitions or ()
+        )
 
     def told(self, transaction: Transaction) -> None:
         """A producer was told how its transaction ended."""

@@ -2,6 +2,10 @@
 
 The first batch of a transaction waits until the transaction coordinator was asked, and what comes behind it on the same
 connection waits, too, as in the broker. The rules of that are the broker's own: `Inquiry`.
+
+Below transaction version 2 a batch may come so late that its producer has given it up, and is in its next transaction,
+in the same epoch: Java's goes on in it when the batch's time is up while the transaction ends, and it was sent only
+once. No broker can tell such a batch from one of the next transaction (KIP-890 is what mends it), so it is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from coordinator.shard import EndTxnMarkers
 from logd.transaction_verification import TransactionSupport
-from protocol.errors import BrokerError
+from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from storage.log import AppendOrigin
 from tests.simulation.common.network import Connection, Exchange
@@ -113,6 +117,10 @@ class DataServer:
             self.receive(held.popleft())
 
     def _append(self, exchange: Exchange, request: Produce) -> None:
+        if self.sim.checker.gets_into_the_next(self.replica, request, exchange):
+            self.sim.checker.count("late batch that nothing protects from")
+            exchange.take(ErrorCode.REQUEST_TIMED_OUT)
+            return
         try:
             result = self.replica.append(bytearray(request.batch), AppendOrigin.CLIENT)
         except BrokerError as refusal:
