@@ -178,17 +178,18 @@ def objects(text: str) -> Iterator[Any]:
         yield value
 
 
-@pytest.fixture(scope="module")
-def group(broker: LogdBroker) -> str:
-    """A group that has read some of what is there."""
+@pytest.fixture
+def group(broker: LogdBroker, request: pytest.FixtureRequest) -> str:
+    """A group, of this test alone, that has read some of what is there."""
     from confluent_kafka import Producer  # noqa: PLC0415
 
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for number in range(3 * PARTITIONS):
         producer.produce(TOPIC, value=b"x", partition=number % PARTITIONS)
     assert producer.flush(20) == 0
-    confluent(broker.bootstrap, "tools", {0: (1, ""), 1: (2, "two")})
-    return "tools"
+    name = str(request.node.name)
+    confluent(broker.bootstrap, name, {0: (1, ""), 1: (2, "two")})
+    return name
 
 
 @pytest.mark.java

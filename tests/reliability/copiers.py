@@ -102,12 +102,15 @@ class Copiers:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
-                kind, _, rest = line.strip().partition(" ")
-                with self._lock:
-                    if kind == "committed":
-                        self.committed += int(rest)
-                        self.transactions += 1
-                    elif kind == "aborted":
-                        self.aborted.append(rest)
-                    elif kind == "failed" and not self._stopped:
-                        self.failed.append(rest)
+                if line.endswith("\n"):  # one who is killed may leave half a line
+                    self._take(*line.strip().partition(" "))
+
+    def _take(self, kind: str, _space: str, rest: str) -> None:
+        with self._lock:
+            if kind == "committed":
+                self.committed += int(rest)
+                self.transactions += 1
+            elif kind == "aborted":
+                self.aborted.append(rest)
+            elif kind == "failed" and not self._stopped:
+                self.failed.append(rest)

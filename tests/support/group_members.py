@@ -86,7 +86,8 @@ class Member:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                self._take(*line.split())
+                if line.endswith("\n"):  # one who is killed may leave half a line
+                    self._take(*line.split())
 
     def _take(self, kind: str, *words: str) -> None:
         match kind:
