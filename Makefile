@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 SERVICES_VENV := .venv-services
 SERVICES_STAMP := $(SERVICES_VENV)/.set-up
-PYTEST := $(BIN)/pytest -n auto
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
 
 .PHONY: help setup services run demo-log test test-full check lint types unit bench docs clean
 

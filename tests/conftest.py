@@ -28,6 +28,12 @@ settings.load_profile("logd")
 REQUIRED = frozenset(filter(None, os.environ.get("LOGD_REQUIRE", "").split(",")))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: two for each CPU, for half of the tests' time is spent waiting for processes and timers."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture
 def broker(tmp_path: Path, written: list[Path]) -> Iterator[LogdBroker]:
     """A fresh broker with default settings, stopped in an orderly way at the end; then its files are checked."""

@@ -105,7 +105,7 @@ def test_clients_see_the_same(world: World, taken: LogdBroker) -> None:
 
 
 def test_a_transaction_that_was_open_runs_into_its_time_out(world: World, tmp_path: Path) -> None:
-    """Kafka's coordinator wrote down what it was given: a minute, which began when the world was made."""
+    """Kafka's coordinator wrote down what it was given: 15 s, which began when the world was made."""
 
     async def ended(bootstrap: str) -> int:
         async with await connect(bootstrap) as client, asyncio.timeout(90):

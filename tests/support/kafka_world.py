@@ -105,6 +105,7 @@ async def make_world(directory: Path) -> World:
     properties = {
         "log.dirs": f"{log_dirs[1]},{log_dirs[0]}",
         "log.cleaner.backoff.ms": "100",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "3600000",  # "undecided" stays so
         "metadata.log.max.record.bytes.between.snapshots": "3000",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
@@ -220,8 +221,9 @@ def _produce_transactions(bootstrap: str) -> None:
 
 
 def _begin_transaction(bootstrap: str) -> Producer:
-    """Leave a transaction open."""
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "undecided", **_QUIET})
+    """Leave a transaction open; Kafka itself does not look whether it is out of time."""
+    settings = {"transactional.id": "undecided", "transaction.timeout.ms": 15_000, **_QUIET}
+    producer = Producer({"bootstrap.servers": bootstrap, **settings})
     producer.init_transactions()
     producer.begin_transaction()
     for number in range(3):
