@@ -8,13 +8,14 @@ a real Kafka wrote: compacted topics, transactions, groups, while it runs and af
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from logd.dump.file_rows import file_rows
@@ -53,11 +54,17 @@ BATCH_FIELDS = {
 }
 
 
-def kafka_lines(path: Path) -> list[Facts]:
-    """What the tool prints of a file: one dictionary for each line with numbers in it."""
-    output = java.KAFKA.run("org.apache.kafka.tools.DumpLogSegments", "--files", str(path)).stdout
-    lines = (dict(_NUMBERS.findall(line)) for line in output.splitlines() if not line.startswith("Dumping"))
-    return [{name: _value(text) for name, text in line.items()} for line in lines if line]
+def kafka_lines(paths: Iterable[Path]) -> dict[Path, list[Facts]]:
+    """What the tool prints of each file: one dictionary for each line with numbers in it. One JVM reads them all."""
+    files = ",".join(map(str, paths))
+    output = java.KAFKA.run("org.apache.kafka.tools.DumpLogSegments", "--files", files).stdout
+    found: dict[Path, list[Facts]] = {}
+    for line in output.splitlines():
+        if line.startswith("Dumping "):
+            current = found[Path(line.removeprefix("Dumping "))] = []
+        elif facts := _NUMBERS.findall(line):
+            current.append({name: _value(text) for name, text in facts})
+    return found
 
 
 def _value(text: str) -> object:
@@ -70,8 +77,8 @@ def our_rows(path: Path) -> list[Facts]:
     return list(file_rows(RealFileSystem(), str(path), kind_of_file(path.name), BatchSelection()))
 
 
-def batches_agree(path: Path) -> int:
-    theirs = [line for line in kafka_lines(path) if "baseOffset" in line]
+def batches_agree(path: Path, lines: list[Facts]) -> int:
+    theirs = [line for line in lines if "baseOffset" in line]
     ours = our_rows(path)
     assert [row["kind"] for row in ours] == ["batch"] * len(theirs)
     for line, row in zip(theirs, ours, strict=True):
@@ -81,10 +88,8 @@ def batches_agree(path: Path) -> int:
     return len(ours)
 
 
-def entries_agree(path: Path, fields: dict[str, str]) -> int:
-    theirs = [
-        tuple(line[name] for name in fields) for line in kafka_lines(path) if set(fields) <= line.keys()
-    ]
+def entries_agree(path: Path, lines: list[Facts], fields: dict[str, str]) -> int:
+    theirs = [tuple(line[name] for name in fields) for line in lines if set(fields) <= line.keys()]
     ours = [tuple(row[name] for name in fields.values()) for row in our_rows(path)]
     if kind_of_file(path.name) is Kind.TIME_INDEX and not ours:
         assert theirs in ([], [(-1, 0)])
@@ -93,39 +98,44 @@ def entries_agree(path: Path, fields: dict[str, str]) -> int:
     return len(ours)
 
 
-def files_agree(directory: Path) -> dict[Kind, int]:
+#: What is compared of a file of entries: the name that Kafka's tool has for a field, and ours.
+ENTRY_FIELDS = {
+    Kind.OFFSET_INDEX: {"offset": "offset", "position": "position"},
+    Kind.TIME_INDEX: {"timestamp": "timestamp_ms", "offset": "offset"},
+    Kind.TXN_INDEX: {
+        "producerId": "producer_id",
+        "firstOffset": "first_offset",
+        "lastOffset": "last_offset",
+        "lastStableOffset": "last_stable_offset",
+    },
+    Kind.PRODUCER_SNAPSHOT: {
+        "producerId": "producer_id",
+        "producerEpoch": "epoch",
+        "lastTimestamp": "timestamp_ms",
+        "coordinatorEpoch": "coordinator_epoch",
+    },
+}
+
+
+def files_agree(directory: Path) -> Counter[Kind]:
     """How many batches and entries both tools agree on, by kind of file."""
-    agreed: dict[Kind, int] = {}
-    for path in sorted(directory.iterdir()):
-        match kind := kind_of_file(path.name):
-            case Kind.SEGMENT:
-                count = batches_agree(path)
-            case Kind.OFFSET_INDEX:
-                if not path.stat().st_size:
-                    continue  # the tool stumbles over an empty one
-                count = entries_agree(path, {"offset": "offset", "position": "position"})
-            case Kind.TIME_INDEX:
-                if not path.stat().st_size:
-                    continue
-                count = entries_agree(path, {"timestamp": "timestamp_ms", "offset": "offset"})
-            case Kind.TXN_INDEX:
-                fields = {
-                    "producerId": "producer_id",
-                    "firstOffset": "first_offset",
-                    "lastOffset": "last_offset",
-                }
-                count = entries_agree(path, fields | {"lastStableOffset": "last_stable_offset"})
-            case Kind.PRODUCER_SNAPSHOT:
-                fields = {
-                    "producerId": "producer_id",
-                    "producerEpoch": "epoch",
-                    "lastTimestamp": "timestamp_ms",
-                }
-                count = entries_agree(path, fields | {"coordinatorEpoch": "coordinator_epoch"})
-            case _:
-                continue
-        agreed[kind] = agreed.get(kind, 0) + count
+    paths = [path for path in sorted(directory.iterdir()) if is_compared(path)]
+    lines = kafka_lines(paths)
+    agreed: Counter[Kind] = Counter()
+    for path in paths:
+        kind = kind_of_file(path.name)
+        if kind is Kind.SEGMENT:
+            agreed[kind] += batches_agree(path, lines[path])
+        else:
+            agreed[kind] += entries_agree(path, lines[path], ENTRY_FIELDS[kind])
     return agreed
+
+
+def is_compared(path: Path) -> bool:
+    kind = kind_of_file(path.name)
+    if kind in (Kind.OFFSET_INDEX, Kind.TIME_INDEX):
+        return path.stat().st_size > 0  # the tool stumbles over an empty one
+    return kind is Kind.SEGMENT or kind in ENTRY_FIELDS
 
 
 def findings_in(path: Path, **options: bool) -> tuple[list[Finding], Report, DirectoryState]:
@@ -178,10 +188,23 @@ def _write(bootstrap: str) -> None:
             transactional.flush(30)
             end = transactional.abort_transaction if number % 16 else transactional.commit_transaction
             end(30)
-            subprocess.run(["sleep", "0.4"], check=True)  # for segments to age and be cleaned
+            time.sleep(0.4)  # for segments to age and be cleaned
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "g", "enable.auto.commit": False})
-    consumer.commit(offsets=[TopicPartition("plain", 0, 7)], asynchronous=False)
+    _commit(consumer, TopicPartition("plain", 0, 7))
     consumer.close()
+
+
+def _commit(consumer: Consumer, position: TopicPartition) -> None:
+    """Commit as soon as the coordinator has loaded its new log: librdkafka leaves that wait to its caller."""
+    while True:
+        try:
+            consumer.commit(offsets=[position], asynchronous=False)
+        except KafkaException as failure:
+            if failure.args[0].code() != KafkaError.COORDINATOR_LOAD_IN_PROGRESS:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 @pytest.mark.parametrize("partition", ["plain-0", "compacted-0", "__cluster_metadata-0"])

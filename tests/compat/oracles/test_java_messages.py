@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
 ]
 
-EXAMPLES = 20
+EXAMPLES = 6
 
 
 def examples(cls: type[Message], version: int) -> list[bytes]:
