@@ -746,14 +746,16 @@ class Log:
 
     def _segment_facts(self) -> list[SegmentFacts]:
         ends = [*self._segments.base_offsets[1:], self.log_end_offset]
-        facts = []
-        for segment, end in zip(self._segments, ends, strict=True):
-            is_active = segment is self._segments.active
+        facts: list[SegmentFacts] = []
+        for segment, end in zip(reversed(self._segments), reversed(ends), strict=True):
             largest = segment.largest_timestamp()
-            if largest < 0:
+            if facts and not segment.size_bytes:
+                # Compaction took all of it. Its own time says when that was, and would hold back what follows.
+                largest = facts[-1].largest_timestamp
+            elif largest < 0:
                 largest = segment.created_ms if not segment.size_bytes else self._fs.mtime_ms(segment.path)
-            facts.append(SegmentFacts(end, segment.size_bytes, largest, is_active))
-        return facts
+            facts.append(SegmentFacts(end, segment.size_bytes, largest, is_active=not facts))
+        return facts[::-1]
 
     def _delete_segments(self, count: int, now_ms: TimestampMs) -> DeletePlan:
         """Takes the first `count` segments and the snapshots at their base offsets out of the log."""

@@ -249,6 +249,32 @@ def test_a_stop_ends_a_pass_and_the_next_start_goes_on(
     play_on_disk(quick, RealFileSystem(), tmp_path)
 
 
+def test_retention_waits_for_a_pass_and_the_next_pass_begins_where_it_left_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+
+    async def scenario(node: Node) -> None:
+        client = await fill(node, **{"cleanup.policy": "compact,delete", "retention.ms": "600000"})
+        log = node.partition("t").log
+        await eventually(lambda: bool(node.broker.cleaner._passes))
+        (cleaning,) = node.broker.cleaner._passes.values()
+        node.clock.now_ms += 600_001
+        while node.broker.cleaner._passes.get(log.topic_partition) is cleaning:
+            assert log.log_start_offset == 0
+            await asyncio.sleep(0.001)
+        await eventually(lambda: log.log_start_offset == log.log_end_offset == 30)
+        for number in range(20):
+            await client.produce("t", 0, batch(b"d", b"%d" % number, node))
+        await eventually(lambda: is_clean(node))
+        assert log.log_start_offset == 30
+        assert dict(rows(node)) == {b"d": b"19"}
+
+    # Some 2,500 bytes, read twice.
+    limit = "log.cleaner.io.max.bytes.per.second=5000"
+    play_on_disk(scenario, RealFileSystem(), tmp_path, limit, "log.retention.check.interval.ms=5")
+
+
 def test_a_customer_who_asks_for_it_is_forgotten_to_the_last_byte() -> None:
     """The walk-through of GDPR: tombstone, horizon, pass, and no file holds the bytes; the neighbours stay."""
     secret = b"jane@example.org"

@@ -1,0 +1,169 @@
+"""Goal: what outlives its time or its size goes, and nothing else, as in Apache Kafka.
+
+Method: one scenario a setting, each on a topic of its own, by an ordinary client: against logd, and against Kafka where
+there is a JDK, which decides what is right. Both look for what is due twice a second.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.support import java
+from tests.support.broker import LogdBroker
+from tests.support.kafka_broker import KafkaBroker
+
+PROPERTIES = {
+    "log.retention.check.interval.ms": "500",
+    "log.initial.task.delay.ms": "500",
+    "log.cleaner.backoff.ms": "500",
+}
+SEGMENT = {"segment.bytes": "1048576"}
+SEGMENT_BYTES = 1 << 20
+PATIENCE_S = 120
+HOUR_MS = 3_600_000
+HALF_AN_HOUR_MS = "1800000"
+A_WHILE_S = 2.5
+"""Some looks for what is due: for what must not go."""
+
+KAFKA = pytest.param(
+    "kafka",
+    marks=[
+        pytest.mark.java,
+        pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
+    ],
+)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module", params=["logd", KAFKA])
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LogdBroker | KafkaBroker]:
+    make: Any = LogdBroker if request.param == "logd" else KafkaBroker
+    with make(tmp_path_factory.mktemp("broker"), properties=PROPERTIES) as running:
+        yield running
+
+
+class Topic:
+    """One partition, written to and looked at."""
+
+    def __init__(self, bootstrap: str, **settings: str) -> None:
+        self.name = f"t-{uuid.uuid4().hex[:12]}"
+        self.place = TopicPartition(self.name, 0)
+        self._bootstrap: Any = {"bootstrap.servers": bootstrap}
+        self.admin = AdminClient(self._bootstrap)
+        config = SEGMENT | {name.replace("_", "."): value for name, value in settings.items()}
+        self.admin.create_topics([NewTopic(self.name, 1, 1, config=config)])[self.name].result(PATIENCE_S)
+        self._producer = Producer({**self._bootstrap, "linger.ms": 5})
+        self._consumer = Consumer({**self._bootstrap, "group.id": "test"})
+
+    def write(self, count: int, *, age_ms: int = 0, size: int = 100, key: bytes = b"key") -> None:
+        timestamp = int(time.time() * 1000) - age_ms
+        for _ in range(count):
+            self._producer.produce(self.name, bytes(size), key, 0, timestamp=timestamp)
+        assert self._producer.flush(PATIENCE_S) == 0
+
+    def ends(self) -> tuple[int, int]:
+        """Low watermark and high watermark."""
+        low, high = self._consumer.get_watermark_offsets(self.place, PATIENCE_S)
+        return low, high
+
+    def offsets(self) -> list[int]:
+        """Of all records that are there."""
+        low, high = self.ends()
+        found: list[int] = []
+        self._consumer.assign([TopicPartition(self.name, 0, low)])
+        while low < high and (not found or found[-1] < high - 1):
+            message = self._consumer.poll(PATIENCE_S)
+            assert message is not None and message.error() is None
+            found.append(message.offset() or 0)
+        return found
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_time_counts_by_the_records_timestamps(broker: LogdBroker) -> None:
+    old, mixed = (Topic(broker.bootstrap, retention_ms=HALF_AN_HOUR_MS) for _ in range(2))
+    old.write(10, age_ms=HOUR_MS)
+    mixed.write(10, age_ms=HOUR_MS)
+    mixed.write(1)
+    eventually(lambda: old.ends() == (10, 10))
+    time.sleep(A_WHILE_S)
+    assert mixed.ends() == (0, 11), "a segment is as old as its youngest record"
+    old.write(1)
+    assert old.offsets() == [10]
+
+
+def test_time_of_the_append_counts_where_the_topic_says_so(broker: LogdBroker) -> None:
+    topic = Topic(broker.bootstrap, retention_ms=HALF_AN_HOUR_MS, message_timestamp_type="LogAppendTime")
+    topic.write(10, age_ms=HOUR_MS)
+    time.sleep(A_WHILE_S)
+    assert topic.ends() == (0, 10)
+
+
+def test_size_keeps_at_least_what_is_asked_for(broker: LogdBroker) -> None:
+    topic = Topic(broker.bootstrap, retention_bytes=str(2 * SEGMENT_BYTES))
+    topic.write(60, size=100_000)
+    eventually(lambda: topic.ends()[0] > 0)
+    time.sleep(A_WHILE_S)
+    offsets = topic.offsets()
+    assert offsets == list(range(offsets[0], 60))
+    assert 2 * SEGMENT_BYTES <= len(offsets) * 100_000 + 10_000 < 3 * SEGMENT_BYTES + 100_000
+
+
+def test_a_compacted_topic_keeps_what_is_old_and_one_with_both_policies_does_not(broker: LogdBroker) -> None:
+    settings = {"retention_ms": HALF_AN_HOUR_MS, "min_cleanable_dirty_ratio": "0.01"}
+    kept = Topic(broker.bootstrap, cleanup_policy="compact", **settings)
+    both = Topic(broker.bootstrap, cleanup_policy="compact,delete", **settings)
+    for topic in (kept, both):
+        topic.write(30, age_ms=HOUR_MS, size=100_000)
+        topic.write(1, age_ms=HOUR_MS, key=b"other")
+        topic.write(15, size=100_000)
+        topic.write(15, size=100_000)
+    eventually(lambda: len(kept.offsets()) < 25)
+    eventually(lambda: both.ends()[0] > 0)
+    eventually(lambda: len(both.offsets()) < 25)
+    assert 30 in kept.offsets() and kept.ends() == (0, 61)
+    assert 60 in both.offsets() and both.ends()[1] == 61
+
+
+def test_deleted_records_stay_deleted_below_the_high_watermark_only(broker: LogdBroker) -> None:
+    topic = Topic(broker.bootstrap)
+    topic.write(10)
+    (answer,) = topic.admin.delete_records([TopicPartition(topic.name, 0, 4)]).values()
+    assert answer.result(PATIENCE_S).low_watermark == 4
+    assert topic.ends() == (4, 10)
+    (answer,) = topic.admin.delete_records([TopicPartition(topic.name, 0, 11)]).values()
+    with pytest.raises(KafkaException, match="OFFSET_OUT_OF_RANGE"):
+        answer.result(PATIENCE_S)
+    assert topic.offsets() == list(range(4, 10))
+    (answer,) = topic.admin.delete_records([TopicPartition(topic.name, 0, -1)]).values()
+    assert answer.result(PATIENCE_S).low_watermark == 10
+
+
+def test_timestamps_out_of_bounds_are_refused(broker: LogdBroker) -> None:
+    bounds = {"message_timestamp_before_max_ms": "60000", "message_timestamp_after_max_ms": "60000"}
+    topic = Topic(broker.bootstrap, **bounds)
+    failed: list[Any] = []
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    for age_ms in (HOUR_MS, 0, -HOUR_MS):
+        timestamp = int(time.time() * 1000) - age_ms
+        producer.produce(
+            topic.name, b"v", timestamp=timestamp, on_delivery=lambda error, _: failed.append(error)
+        )
+        assert producer.flush(PATIENCE_S) == 0
+    assert [error is None for error in failed] == [False, True, False]
+    assert "INVALID_TIMESTAMP" in str(failed[0]) and "INVALID_TIMESTAMP" in str(failed[2])
+    assert topic.ends() == (0, 1)
