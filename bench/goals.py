@@ -65,6 +65,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("S14 compaction, 1 KB records: rate", "S14", "mb_per_s", "kafka", False, 1, 1),
     Goal("S14 produce p99 meanwhile, times idle", "S14", "p99_ratio", "", True, 2, 2),
     Goal("S14 compaction, 100 B records: rate", "S14S", "mb_per_s", "kafka", False, 0.5, 1),
+    Goal("S16 produce p99 while 10 GB are read cold, times idle", "S16", "p99_ratio", "", True, 2, 2),
     Goal("S17 order services: orders a second", "S17", "orders_per_s", "", False, 300, 300),
     Goal("S17 POST to verdict at 50 a second: p50, ms", "S17", "p50_ms", "", True, 400, 200),
     Goal("S17 POST to verdict at 50 a second: p99, ms", "S17", "p99_ms", "", True, 800, 500),

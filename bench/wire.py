@@ -22,7 +22,7 @@ from protocol.messages.list_offsets import ListOffsetsRequest
 from protocol.messages.message import Message
 from protocol.messages.produce import ProduceRequest
 from protocol.record_builder import build_batch
-from protocol.records import Record
+from protocol.records import HEADER_SIZE, Record, read_header
 
 PRODUCE_VERSION = 9
 FETCH_VERSION = 12  # the last one that names topics, so that a frame needs no topic id
@@ -190,6 +190,20 @@ def fetch_all(connections: Sequence[Connection], frames: Sequence[bytes]) -> int
                     connection.sendall(following)
                     left[descriptor] = -1
     return received
+
+
+def next_offset(records: memoryview) -> int:
+    """Where the next fetch begins after one that brought `records`."""
+    position = 0
+    following = -1
+    while position + HEADER_SIZE <= len(records):
+        header = read_header(records, position)
+        if position + header.size_bytes > len(records):
+            break
+        following = header.last_offset + 1
+        position += header.size_bytes
+    assert following >= 0, "an answer without a whole batch"
+    return following
 
 
 def create_topic(

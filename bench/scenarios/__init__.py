@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.scenarios.base import Scenario
+from bench.scenarios.cold_reads import ColdReads
 from bench.scenarios.compaction import Compaction, CompactionOfSmallRecords
 from bench.scenarios.consume import EndToEnd, FetchFromCache
 from bench.scenarios.group_start import GroupStart
@@ -29,6 +30,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
         Transactions,
         Compaction,
         CompactionOfSmallRecords,
+        ColdReads,
         IdleGroups,
         OrderServices,
     )

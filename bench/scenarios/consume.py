@@ -33,9 +33,9 @@ from bench.wire import (
     fetch_all,
     fetch_request,
     frame,
+    next_offset,
     produce_frame,
 )
-from protocol.records import HEADER_SIZE, read_header
 
 RECORD_BYTES = 1024
 BATCH_RECORDS = 120  # a batch of 128 KB
@@ -162,21 +162,8 @@ def _frames_that_cover(connection: Connection, topic: str) -> list[bytes]:
         request = fetch_request(topic, offset)
         frames.append(frame(request, FETCH_VERSION))
         records = connection.call(request, FETCH_VERSION).responses[0].partitions[0].records
-        offset = _next_offset(records)
+        offset = next_offset(records)
     return frames
-
-
-def _next_offset(records: memoryview) -> int:
-    position = 0
-    following = -1
-    while position + HEADER_SIZE <= len(records):
-        header = read_header(records, position)
-        if position + header.size_bytes > len(records):
-            break
-        following = header.last_offset + 1
-        position += header.size_bytes
-    assert following >= 0, "an answer without a whole batch"
-    return following
 
 
 def _fill(path: Path, size: int) -> None:
