@@ -3,9 +3,10 @@
     python -m bench run S17 --rounds 5
 
 Each round, for each target: all services are started (three instances of the Orders Service), warmed up, and measured
-twice: orders posted as fast as they are accepted, then 50 a second. An order's time is from its POST to the answer of
-the GET that waits for its verdict. Services, shoppers and broker share the machine; the other target's broker idles.
-The services are those of services/orders, unchanged, and commit every 50 ms.
+twice: 256 shoppers at once, each with the next order when the last has its verdict; then 50 orders a second. An
+order's time is from its POST to the answer of the GET that waits for its verdict. Services, shoppers and broker share
+the machine; the other target's broker idles. The services are those of services/orders, unchanged, with their
+default settings.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from bench.kept_connections import KeptConnections
 from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running
 from services.orders.supervisor import ROOT, Supervisor
-from tests.services import http_client
 
 _PYTHON = ROOT / ".venv-services" / "bin" / "python"
 _INSTANCES = 3
-_AT_ONCE = 64
+_AT_ONCE = 256  # enough to wait for the machine, not for each other's commits
 _STEADY_PER_S = 50
 _CUSTOMERS = 500
 _PRODUCTS = 20
@@ -46,7 +47,7 @@ class OrderServices(OneByOne):
     writes = False
 
     def settings(self) -> Mapping[str, object]:
-        return {"orders": self._orders(), "steady_s": self._steady_s(), "commit_interval_ms": 50}
+        return {"orders": self._orders(), "at_once": _AT_ONCE, "steady_s": self._steady_s()}
 
     def prepare(self, name: str, target: Running) -> None:
         if not _PYTHON.exists():
@@ -70,6 +71,7 @@ class OrderServices(OneByOne):
         rate = await shop.as_fast_as_accepted(self._orders())
         used = cpu_seconds(target.pid) - before
         times = sorted(await shop.steadily(_STEADY_PER_S, self._steady_s()))
+        await shop.close()
         return {
             "orders_per_s": rate,
             "p50_ms": 1000 * times[len(times) // 2],
@@ -101,6 +103,7 @@ class _Shop:
         self._urls = itertools.cycle(urls)
         self._prefix = prefix
         self._numbers = itertools.count()
+        self._connections = KeptConnections()
 
     async def as_fast_as_accepted(self, count: int) -> float:
         """Orders a second, up to the last verdict."""
@@ -117,6 +120,9 @@ class _Shop:
             await asyncio.sleep(max(started + number / per_s - time.monotonic(), 0))
             buying.append(asyncio.create_task(self._buy()))
         return await asyncio.gather(*buying)
+
+    async def close(self) -> None:
+        await self._connections.close()
 
     async def _buy_each(self, left: Iterator[int]) -> None:
         for _ in left:
@@ -138,7 +144,8 @@ class _Shop:
         return time.monotonic() - started
 
     async def _ask(self, method: str, path: str, expected: int, body: bytes = b"") -> None:
-        answer = await http_client.request(method, f"{next(self._urls)}{path}", body, timeout_s=70)
+        host, _, port = next(self._urls).removeprefix("http://").partition(":")
+        answer = await self._connections.request(method, host, int(port), path, body)
         if answer.status != expected:
             raise RuntimeError(f"{method} {path}: {answer.status} {answer.body[:200]!r}")
 

@@ -21,9 +21,10 @@ import uvloop
 from confluent_kafka import KafkaException
 
 from services.orders import aggregator, topics
-from services.orders.process import settings_for, stop_on_signals
+from services.orders.process import collect_rarely, settings_for, stop_on_signals
 from services.orders.rest.api import Api
 from services.orders.rest.commands import CommandWriter
+from services.orders.rest.direct import InternalFirst
 from services.orders.rest.owners import Owners
 from services.orders.rest.router import Router
 from services.orders.rest.view import OrdersView
@@ -77,6 +78,7 @@ async def _serve(settings: Settings, stop: threading.Event, listener: socket.soc
 
     application = Application(aggregator.build(settings), settings, url=url, on_owned=on_owned)
     api = Api(settings, view, waiters, router, commands, application.health)
+    collect_rarely()
     workers = _Workers(stop, aggregator=application, view=view, owners=owners)
     log(__name__, "ready", url=url)
     try:
@@ -92,7 +94,12 @@ async def _serve(settings: Settings, stop: threading.Event, listener: socket.soc
 async def _listen(api: Api, router: Router, listener: socket.socket, stop: threading.Event) -> None:
     """Until `stop` is set."""
     config = uvicorn.Config(
-        api.application(), log_config=None, access_log=False, timeout_graceful_shutdown=_DRAIN_S, backlog=4096
+        InternalFirst(router, api.application()),
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+        backlog=4096,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -35,6 +35,7 @@ _BATCH = 500
 _TICK_S = 1.0
 _POLL_S = 0.2
 _STALLED_S = 90.0
+_LEAVE_S = 5.0
 
 
 class CannotGoOn(Exception):
@@ -58,6 +59,7 @@ class Application:
         self._client_id = f"{topology.application}-{settings.instance}@{url}"
         self._on_owned = on_owned
         self._owned: frozenset[int] = frozenset()
+        self._is_assigned = False  # maybe of nothing
         self._stores: dict[int, StateStore] = {}
         self._committed: dict[tuple[str, int], int] = {}  # positions, of what is assigned
         self._progress = Progress(settings.commit_interval_ms / 1000, settings.idle_commit_interval_ms / 1000)
@@ -90,6 +92,8 @@ class Application:
                 except KafkaException as error:
                     self._roll_back(error)
                     self._rewind()
+            if self._settings.leave_on_stop:
+                self._leave()
         finally:
             self._consumer.close()  # commits, through _on_revoke
             self._topology.on_stop()
@@ -111,6 +115,13 @@ class Application:
             on_lost=self._on_lost,
         )
         log(__name__, "started", application=name, bootstrap=self._settings.bootstrap)
+
+    def _leave(self) -> None:
+        """Hand the partitions over now: a static member that only closes keeps them until its session ends."""
+        self._consumer.unsubscribe()
+        deadline = time.monotonic() + _LEAVE_S
+        while self._is_assigned and time.monotonic() < deadline:
+            self._consumer.poll(0.05)  # what is read now is for the successor
 
     def _handle_batch(self) -> None:
         """One record at a time: in between, any poll may bring a rebalance, which commits or drops what is done."""
@@ -180,7 +191,9 @@ class Application:
             self._stores[number].commit(end)
         self._committed |= positions
         metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
-        self._progress.count()
+        metrics.count(self._progress.record_times)
+        for action in self._progress.actions:
+            action()
         self._progress.forget()
 
     def _roll_back(self, cause: KafkaException) -> None:
@@ -213,6 +226,7 @@ class Application:
             self._take_over(consumer, assigned, sorted(numbers))
         except KafkaException as error:
             raise CannotGoOn(error_of(error).str()) from error
+        self._is_assigned = True
         self._own(numbers)
 
     def _take_over(self, consumer: Consumer, assigned: list[TopicPartition], numbers: list[int]) -> None:
@@ -245,6 +259,7 @@ class Application:
             store.close()
         self._stores = {}
         self._committed = {}
+        self._is_assigned = False
         self._own(frozenset())
 
     def _own(self, numbers: frozenset[int]) -> None:

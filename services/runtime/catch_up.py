@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from services.runtime.clients import NOT_NOW, admin, ask
+from services.runtime.clients import NOT_NOW, admin, ask, read_batch
 from services.runtime.logs import log
 from services.runtime.settings import RuntimeSettings
 
@@ -61,7 +61,7 @@ def read_to(
     consumer.assign([TopicPartition(topic, number, starts[number]) for number in ends])
     warn_at = time.monotonic() + _WARN_AFTER_S
     while left:
-        messages = consumer.consume(1000, 0.05)
+        messages = read_batch(consumer, 1000, 0.05)
         left -= {number for number, offset in ends_met(messages) if offset >= ends[number]}
         records = [message for message in messages if message.error() is None]
         if records:

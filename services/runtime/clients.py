@@ -5,7 +5,7 @@ offsets are part of the transaction that holds the results.
 
 An instance keeps its name over restarts, as a static member of its group and as the owner of its transactional id. So
 a process that is killed and started again gets its partitions back at once, without a rebalance, and ends the
-transaction that it left open, which would hold up readers until it timed out.
+transaction that it left open, which would hold up readers until it timed out. One that is stopped leaves the group.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from services.runtime.logs import log
@@ -24,6 +24,8 @@ from services.runtime.settings import RuntimeSettings
 T = TypeVar("T")
 
 _LOG_EVERY_S = 10.0
+_HEARTBEAT_MOST_MS = 500
+_UNTIL_FLUSHED_MS = 5000
 PATIENCE_S = 30.0  # with a broker that is away, before the process gives up and is started anew
 
 
@@ -36,7 +38,8 @@ def group_consumer(settings: RuntimeSettings, group: str, client_id: str, **more
             "group.instance.id": f"{group}-{settings.instance}",
             "partition.assignment.strategy": "range",  # gives equal partitions of all topics to one member
             "session.timeout.ms": settings.session_timeout_ms,
-            "heartbeat.interval.ms": max(settings.session_timeout_ms // 6, 1),
+            # How soon members hear that one has left or joined; asked of the broker that often, too.
+            "heartbeat.interval.ms": max(min(settings.session_timeout_ms // 6, _HEARTBEAT_MOST_MS), 1),
             "auto.offset.reset": "error",
         }
         | _READING
@@ -63,7 +66,10 @@ def transactional_producer(settings: RuntimeSettings, application: str) -> Produ
             "transactional.id": transactional_id,
             "transaction.timeout.ms": settings.transaction_timeout_ms,
             "delivery.timeout.ms": settings.transaction_timeout_ms,  # no use in trying for longer
-            "linger.ms": 5,
+            # Records leave when the commit flushes them, a request for each partition: nobody may read them before.
+            # A linger that ends earlier costs more requests, and from its end on the client spins until the
+            # coordinator has heard of the partition.
+            "linger.ms": _UNTIL_FLUSHED_MS,
         }
     )
 
@@ -86,6 +92,12 @@ def insist(call: Callable[[], T]) -> T:
 def ask(question: Callable[[], T]) -> T:
     """Repeat a question to a cluster that is not ready to answer it. Raises KafkaException."""
     return _repeat(question, lambda error: error.retriable() or error.code() in NOT_NOW)
+
+
+def read_batch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:
+    """What is there, errors included, as soon as anything is. `consume` waits for its whole time unless it is full."""
+    first = consumer.poll(wait_s)
+    return [] if first is None else [first, *consumer.consume(most - 1, 0)]
 
 
 def _repeat(call: Callable[[], T], may_be_repeated: Callable[[KafkaError], bool]) -> T:

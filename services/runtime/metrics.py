@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter("orders_records_processed", "Records handled and committed", ["topic"])
@@ -20,3 +23,16 @@ STAGE_SECONDS = Histogram(
 )
 LAG = Gauge("orders_lag_records", "Records between the position and the end", ["topic", "partition"])
 EVENTS = Counter("orders_events", "What happened, by kind: states of orders, results of checks", ["kind"])
+
+
+def count(records: Iterable[tuple[str, int]]) -> None:
+    """Records that are committed now: topic, and time in ms."""
+    now_ms = time.time() * 1000
+    times: dict[str, list[int]] = {}
+    for topic, timestamp_ms in records:
+        times.setdefault(topic, []).append(timestamp_ms)
+    for topic, timestamps in times.items():
+        RECORDS.labels(topic).inc(len(timestamps))
+        stage = STAGE_SECONDS.labels(topic)
+        for timestamp_ms in timestamps:
+            stage.observe(max(now_ms - timestamp_ms, 0) / 1000)

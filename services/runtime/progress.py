@@ -2,56 +2,54 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
-from services.runtime import metrics
 from services.runtime.records import Record
 from services.runtime.turn import Turn
 
 
 class Progress:
     def __init__(self, commit_interval_s: float, idle_commit_interval_s: float) -> None:
-        """The idle interval is for records that led to nothing but a higher position."""
+        """From commit to commit; the idle interval is for records that led to nothing but a higher position."""
         self._commit_interval_s = commit_interval_s
         self._idle_commit_interval_s = idle_commit_interval_s
         self.forget()
+        self._forgot_at = -math.inf
 
     def forget(self) -> None:
+        """It is committed or given up: the next commit is an interval away."""
+        self._forgot_at = time.monotonic()
         self.positions: dict[tuple[str, int], int] = {}  # of the next record, by topic and partition
-        self._first_result_at: float | None = None
+        self._has_result = False
         self._first_record_at: float | None = None
-        self._record_times: list[tuple[str, int]] = []
-        self._actions: list[Callable[[], None]] = []
+        self.record_times: list[tuple[str, int]] = []  # topic, and time in ms
+        self.actions: list[Callable[[], None]] = []  # for after the commit
 
     def add(self, turn: Turn, record: Record | None) -> None:
         now = time.monotonic()
         if record is not None:
             self.positions[record.topic, record.partition] = record.offset + 1
-            self._record_times.append((record.topic, record.timestamp_ms))
+            self.record_times.append((record.topic, record.timestamp_ms))
             self._first_record_at = self._first_record_at or now
-        if turn.has_result:
-            self._first_result_at = self._first_result_at or now
-        self._actions += turn.actions
+        self._has_result |= turn.has_result
+        self.actions += turn.actions
 
     @property
     def is_empty(self) -> bool:
-        return not self.positions and self._first_result_at is None
+        return not self.positions and not self._has_result
 
     def seconds_to_commit(self) -> float | None:
-        """None: there is nothing to commit."""
+        """None: there is nothing to commit.
+
+        The interval is the least from one commit's end to the next: a result that comes after a pause does not wait,
+        and what comes too soon is gathered for the next. So a transaction's cost is paid a bounded number of times a
+        second, and no result waits longer than the interval.
+        """
         due = []
-        if self._first_result_at is not None:
-            due.append(self._first_result_at + self._commit_interval_s)
+        if self._has_result:
+            due.append(self._forgot_at + self._commit_interval_s)
         if self._first_record_at is not None:
             due.append(self._first_record_at + self._idle_commit_interval_s)
         return max(min(due) - time.monotonic(), 0.0) if due else None
-
-    def count(self) -> None:
-        """It is committed: tell the metrics, and whoever asked to be told."""
-        now_ms = time.time() * 1000
-        for topic, timestamp_ms in self._record_times:
-            metrics.RECORDS.labels(topic).inc()
-            metrics.STAGE_SECONDS.labels(topic).observe(max(now_ms - timestamp_ms, 0) / 1000)
-        for action in self._actions:
-            action()

@@ -35,8 +35,9 @@ class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: str = "./orders-state"
     http_host: str = "127.0.0.1"
     http_port: int = 0  # of health, metrics and API; 0 takes a free one
-    commit_interval_ms: int = 50  # results become visible so long after the first of them, at most
+    commit_interval_ms: int = 50  # least time from commit to commit, and most that a result waits for one
     idle_commit_interval_ms: int = 1000  # for offsets of records that led to nothing
+    leave_on_stop: bool = True  # so that others go on at once; false: keep the partitions for a quick restart
     session_timeout_ms: int = 6000  # an instance that is silent for so long loses its partitions
     transaction_timeout_ms: int = (
         10_000  # how long a killed instance that does not return can hold up readers

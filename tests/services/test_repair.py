@@ -32,7 +32,9 @@ def with_bug(bug: str) -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_repair(tmp_path: Path) -> None:
-    with Ecosystem(tmp_path, stock={"pen": 10**6}, customers=shoppers.CUSTOMERS) as ecosystem:
+    # Sessions outlast the test: an instance that is stopped has to leave, or nobody gets its partitions in time.
+    session = {"session_timeout_ms": "120000"}
+    with Ecosystem(tmp_path, stock={"pen": 10**6}, customers=shoppers.CUSTOMERS, **session) as ecosystem:
         done = try_dead_letters_again(ecosystem)
         done += rewind(ecosystem)
         judge = Judge(ecosystem.broker.bootstrap)

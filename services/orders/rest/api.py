@@ -18,18 +18,20 @@ from typing import Any, TypeAlias
 import msgspec
 from confluent_kafka import KafkaException
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from services.orders import serde, topics
+from services.orders.rest.answers import JSON, problem, stopping
 from services.orders.rest.commands import CommandWriter
-from services.orders.rest.router import NotOwner, Router, Stopping, Until
+from services.orders.rest.direct import DirectRoute
+from services.orders.rest.router import Router, Stopping, Until
 from services.orders.rest.view import OrdersView
 from services.orders.rest.waiters import Waiters
 from services.orders.rules.lifecycle import is_same_request
 from services.orders.schemas import CreateOrder, Order, OrderRequest, OrderState, ShipOrder
 from services.orders.settings import Settings
 
-_JSON = "application/json"
 _Responses: TypeAlias = dict[int | str, dict[str, Any]]
 _LIMIT_MOST = 1000
 _TIMEOUT_MOST_MS = 600_000
@@ -63,42 +65,43 @@ class Api:
         body = _schema(OrderRequest)
         order: _Responses = {200: _described("The order", Order)}
         late: _Responses = {504: {"description": "Not there in time"}}
-        extra = {"requestBody": {"required": True, "content": {_JSON: {"schema": body}}}}
+        extra = {"requestBody": {"required": True, "content": {JSON: {"schema": body}}}}
         created: _Responses = {
             201: {"description": "Accepted, now or by an earlier request with the same body"},
             400: {"description": "Not an order"},
             409: {"description": "Another order has this id"},
             504: {"description": "Outcome not known yet: send it again"},
         }
-        app.post("/orders", status_code=201, responses=created, openapi_extra=extra)(self.post)
         app.get("/orders", responses=late)(self.scan)
+        app.router.route_class = DirectRoute
+        app.post("/orders", status_code=201, responses=created, openapi_extra=extra)(self.post)
         app.get("/orders/validated/{order_id}", responses=order | late)(self.get_validated)
         app.get("/orders/{order_id}", responses=order | late)(self.get)
+        app.router.route_class = APIRoute
         shipped = order | late | {409: {"description": "The order is not confirmed"}}
         app.post("/orders/{order_id}/shipment", responses=shipped)(self.ship)
         app.post("/view/rebuild", status_code=202)(self.rebuild)
         app.get("/health")(self.health)
         app.get("/metrics")(self.metrics)
         app.get("/internal/orders", include_in_schema=False)(self.scan_here)
-        app.get("/internal/orders/{order_id}", include_in_schema=False)(self.get_here)
         return app
 
     async def post(self, request: Request, timeout: int | None = None) -> Response:
         try:
             wanted = serde.decode_request(await request.body())
         except serde.Unreadable as error:
-            return _problem(400, str(error))
+            return problem(400, str(error))
         try:
             async with asyncio.timeout(self._seconds(timeout)):
                 await self._commands.write(CreateOrder(int(time.time() * 1000), wanted))
                 value = await self._router.get(wanted.id, Until.EXISTS, self._seconds(timeout))
         except (TimeoutError, KafkaException):
-            return _problem(504, "the outcome is not known yet; send the request again")
+            return problem(504, "the outcome is not known yet; send the request again")
         except Stopping:
-            return _stopping()
+            return stopping()
         if not is_same_request(wanted, serde.decode(topics.ORDERS, value)):
-            return _problem(409, "another order has this id")
-        return Response(value, 201, {"Location": f"/orders/{wanted.id}"}, _JSON)
+            return problem(409, "another order has this id")
+        return Response(value, 201, {"Location": f"/orders/{wanted.id}"}, JSON)
 
     async def get(self, order_id: str, timeout: int | None = None) -> Response:
         """Waits until the order is there."""
@@ -113,14 +116,14 @@ class Api:
     ) -> Response:
         """The latest orders first."""
         if not 1 <= limit <= _LIMIT_MOST:
-            return _problem(400, f"limit is from 1 to {_LIMIT_MOST}")
+            return problem(400, f"limit is from 1 to {_LIMIT_MOST}")
         try:
             found = await self._router.scan(customer, limit, self._seconds(timeout))
         except TimeoutError:
-            return _problem(504, "some partitions have no owner now")
+            return problem(504, "some partitions have no owner now")
         except Stopping:
-            return _stopping()
-        return Response(b"[" + b",".join(found) + b"]", media_type=_JSON)
+            return stopping()
+        return Response(b"[" + b",".join(found) + b"]", media_type=JSON)
 
     async def ship(self, order_id: str, timeout: int | None = None) -> Response:
         """The goods have left: a confirmed order is completed."""
@@ -129,15 +132,15 @@ class Api:
                 value = await self._router.get(order_id, Until.EXISTS, self._seconds(timeout))
                 state = serde.decode(topics.ORDERS, value).state
                 if state not in (OrderState.CONFIRMED, OrderState.COMPLETED):
-                    return _problem(409, f"the order is {state.value}")
+                    return problem(409, f"the order is {state.value}")
                 if state is OrderState.CONFIRMED:
                     await self._commands.write(ShipOrder(order_id, int(time.time() * 1000)))
                     value = await self._router.get(order_id, Until.COMPLETED, self._seconds(timeout))
         except (TimeoutError, KafkaException):
-            return _problem(504, "the outcome is not known yet; send the request again")
+            return problem(504, "the outcome is not known yet; send the request again")
         except Stopping:
-            return _stopping()
-        return Response(value, media_type=_JSON)
+            return stopping()
+        return Response(value, media_type=JSON)
 
     async def rebuild(self) -> Response:
         """Read the view of this instance anew, from offset 0, beside the one in use."""
@@ -146,20 +149,10 @@ class Api:
 
     async def health(self) -> Response:
         well, details = self._health()
-        return Response(msgspec.json.encode(details), 200 if well else 503, media_type=_JSON)
+        return Response(msgspec.json.encode(details), 200 if well else 503, media_type=JSON)
 
     async def metrics(self) -> Response:
         return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)
-
-    async def get_here(self, order_id: str, until: str, timeout: int) -> Response:
-        """For other instances: 421 when this is not the owner."""
-        try:
-            value = await self._router.get_here(order_id, Until(until), timeout / 1000)
-        except NotOwner:
-            return _problem(421, "not the owner")
-        except TimeoutError:
-            return _problem(504, "not there in time")
-        return Response(value, media_type=_JSON)
 
     async def scan_here(self, limit: int, customer: str | None = None) -> Response:
         """For other instances: a line with the partitions served, then an order a line."""
@@ -171,26 +164,18 @@ class Api:
         try:
             value = await self._router.get(order_id, until, self._seconds(timeout))
         except TimeoutError:
-            return _problem(504, f"order {order_id} is not there in time")
+            return problem(504, f"order {order_id} is not there in time")
         except Stopping:
-            return _stopping()
-        return Response(value, media_type=_JSON)
+            return stopping()
+        return Response(value, media_type=JSON)
 
     def _seconds(self, timeout_ms: int | None) -> float:
         chosen = self._settings.get_timeout_ms if timeout_ms is None else timeout_ms
         return min(max(chosen, 0), _TIMEOUT_MOST_MS) / 1000
 
 
-def _stopping() -> Response:
-    return _problem(503, "this instance is about to stop; ask another")
-
-
-def _problem(status: int, reason: str) -> Response:
-    return Response(msgspec.json.encode({"reason": reason}), status, media_type=_JSON)
-
-
 def _described(text: str, kind: type) -> dict[str, Any]:
-    return {"description": text, "content": {_JSON: {"schema": _schema(kind)}}}
+    return {"description": text, "content": {JSON: {"schema": _schema(kind)}}}
 
 
 def _schema(kind: type) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from services.orders import serde, topics
 from services.orders.schemas import InstanceClaim
 from services.orders.settings import Settings
 from services.runtime.catch_up import ends_met
-from services.runtime.clients import reader
+from services.runtime.clients import read_batch, reader
 from services.runtime.logs import log
 
 
@@ -49,7 +49,7 @@ class Owners:
         consumer = reader(self._settings, f"orders-owners-{self._settings.instance}")
         consumer.assign([TopicPartition(topics.ORDERS_INSTANCES, 0, 0)])
         while not stop.is_set():
-            messages = consumer.consume(100, 0.2)
+            messages = read_batch(consumer, 100, 0.2)
             for _end in ends_met(messages):
                 pass
             for message in messages:

@@ -24,10 +24,11 @@ from services.orders.rest.orders_table import OrdersTable, Row
 from services.orders.schemas import Order
 from services.orders.settings import Settings
 from services.runtime.catch_up import ends_met, log_ends, read_to
-from services.runtime.clients import admin, reader
+from services.runtime.clients import admin, read_batch, reader
 from services.runtime.describe import topic_id
 from services.runtime.logs import log
 
+_WAIT_S = 0.05  # how soon partitions that come and go are seen
 _FILES = ("view.sqlite", "view-rebuilt.sqlite")
 
 
@@ -65,7 +66,7 @@ class OrdersView:
             if wanted != assigned:
                 self._assign(consumer, wanted)
                 assigned = wanted
-            self._take_in(consumer.consume(1000, 0.02) if assigned else _pause())
+            self._take_in(read_batch(consumer, 1000, _WAIT_S) if assigned else _pause())
             self.serving = (assigned - set(self._ends)) & self._wanted
             if self._rebuild_asked.is_set() and builder is None:
                 self._rebuild_asked.clear()
@@ -197,7 +198,7 @@ def _newest(paths: list[Path]) -> Path:
 
 
 def _pause() -> list[Message]:
-    time.sleep(0.02)
+    time.sleep(_WAIT_S)
     return []
 
 
