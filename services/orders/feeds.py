@@ -3,8 +3,8 @@
     python -m services.orders.feeds customers FILE [name=value …]
     python -m services.orders.feeds goods FILE [name=value …]
 
-The feed is the only writer of `customers`. It knows what stands there, and refuses a change that was made on an older
-version; run one at a time. Goods go to a command topic, into which anybody may write; a delivery note counts once.
+Customers go through the register (customer_register.py): all of the file, or, when one is made on another version than
+the one that stands, nothing. Goods go to a command topic, into which anybody may write; a delivery note counts once.
 """
 
 from __future__ import annotations
@@ -13,40 +13,21 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from services.orders import serde, topics
+from services.orders.customer_register import CustomerRegister, Stale
 from services.orders.process import settings_for
-from services.orders.rules.customers import conflict
 from services.orders.schemas import Customer, Event, GoodsReceived
 from services.orders.settings import Settings
 from services.runtime.clients import plain_producer
-from services.runtime.global_table import GlobalTable
-
-
-class Refused(Exception):
-    """Says which line, and why."""
 
 
 def feed_customers(settings: Settings, updates: Iterable[Customer]) -> int:
-    """How many were written. Raises Refused before the first conflict, with those before it written."""
-    known = GlobalTable(settings, topics.CUSTOMERS, lambda data: msgspec.json.decode(data, type=Customer))
-    known.load()
-    current = {key.decode(): customer for key, customer in known.values.items()}
-    known.close()
-    producer = plain_producer(settings, "customer-feed")
-    count = 0
-    for update in updates:
-        problem = conflict(update, current.get(update.id))
-        if problem:
-            _flush(producer)
-            raise Refused(f"customer {update.id}: {problem}")
-        current[update.id] = update
-        _write(producer, topics.CUSTOMERS, update.id, update)
-        count += 1
-    _flush(producer)
-    return count
+    """How many were written: all. Raises Stale, and then none was."""
+    changes = list(updates)
+    CustomerRegister(settings).write(changes)
+    return len(changes)
 
 
 def feed_goods(settings: Settings, deliveries: Iterable[GoodsReceived]) -> int:
@@ -86,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         lines = Path(path).read_bytes().splitlines()
         values = [serde.decode(topic, line) for line in lines if line.strip()]
         count = feed_customers(settings, values) if what == "customers" else feed_goods(settings, values)
-    except (OSError, serde.Unreadable, Refused, KafkaException) as error:
+    except (OSError, serde.Unreadable, Stale, KafkaException) as error:
         sys.stderr.write(f"feeds: {error}\n")
         return 1
     sys.stdout.write(f"{count} written to {topic}\n")

@@ -13,10 +13,9 @@ import resource
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-import uvicorn
 import uvloop
 from confluent_kafka import KafkaException
 
@@ -27,6 +26,7 @@ from services.orders.rest.commands import CommandWriter
 from services.orders.rest.direct import InternalFirst
 from services.orders.rest.owners import Owners
 from services.orders.rest.router import Router
+from services.orders.rest.serving import serve
 from services.orders.rest.view import OrdersView
 from services.orders.rest.waiters import Waiters
 from services.orders.schemas import Order
@@ -35,8 +35,6 @@ from services.runtime.application import Application, CannotGoOn
 from services.runtime.clients import admin
 from services.runtime.describe import partition_count
 from services.runtime.logs import log
-
-_DRAIN_S = 2  # for requests that wait when the process is to stop
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -82,39 +80,13 @@ async def _serve(settings: Settings, stop: threading.Event, listener: socket.soc
     workers = _Workers(stop, aggregator=application, view=view, owners=owners)
     log(__name__, "ready", url=url)
     try:
-        await _listen(api, router, listener, stop)
+        await serve(InternalFirst(router, api.application()), listener, stop, router.stop)
     finally:
         stop.set()
         await router.close()
         await asyncio.to_thread(workers.join)
         commands.close()
     return workers.exit_code
-
-
-async def _listen(api: Api, router: Router, listener: socket.socket, stop: threading.Event) -> None:
-    """Until `stop` is set."""
-    config = uvicorn.Config(
-        InternalFirst(router, api.application()),
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_DRAIN_S,
-        backlog=4096,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not stop.is_set() and not serving.done():
-        await asyncio.sleep(0.05)
-    router.stop()
-    server.should_exit = True
-    await serving
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """They are ours."""
-        yield
 
 
 class _Part(Protocol):

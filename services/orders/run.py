@@ -3,7 +3,8 @@
     python -m services.orders.run --broker 'logd serve'                a fresh broker, gone with its data at the end
     python -m services.orders.run --bootstrap HOST:PORT                a broker that is there, topics and all
 
-Ctrl-C stops it all in an orderly way. --rate says how many orders a second, --directory where logs and state stay.
+Ctrl-C stops it all in an orderly way, at any time; what does not end within some seconds is killed. --rate says how
+many orders a second, --directory where logs and state stay.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,15 +26,18 @@ from confluent_kafka import KafkaException
 
 from services.orders import create_topics, demo, feeds
 from services.orders.grid import Grid
-from services.orders.process import stop_on_signals
 from services.orders.settings import Settings
 from services.orders.supervisor import NotReady, Supervisor
 from services.runtime import logs
+from services.runtime.clients import error_of
 from services.runtime.settings import load
 
 _READY = re.compile(r"bootstrap\.servers=(\S+)")
 _INSTANCES = 3
 _FIRST_PORT = 8081
+_RATE_MOST = 1000
+_START_S = 30
+_STOP_S = 20
 
 
 class StartFailed(Exception):
@@ -42,22 +47,22 @@ class StartFailed(Exception):
 def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     logs.set_up("ERROR", service="run")
-    stop = stop_on_signals()
+    stop = _stop_on_signals()
     directory = Path(options.directory or tempfile.mkdtemp(prefix="orders-"))
     broker = None
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         bootstrap = options.bootstrap
         if not bootstrap:
             broker, bootstrap = _start_broker(shlex.split(options.broker), directory)
         _run(bootstrap, directory, options.rate, stop)
         return 0
-    except (StartFailed, NotReady, KafkaException) as error:
+    except (StartFailed, NotReady, KafkaException, OSError) as error:
         _say(f"failed: {error}")
         return 1
     finally:
         if broker is not None:
-            broker.terminate()
-            broker.wait()
+            _stop_broker(broker)
         if not options.directory:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -65,14 +70,22 @@ def main(arguments: Sequence[str]) -> int:
 def _run(bootstrap: str, directory: Path, rate: float, stop: Event) -> None:
     started = time.monotonic()
     settings = load(Settings, [f"bootstrap={bootstrap}"])
-    created = create_topics.create(settings)
+    try:
+        created = create_topics.create(settings)
+    except KafkaException as error:
+        raise StartFailed(f"topics on the broker at {bootstrap}: {error_of(error).str()}") from error
     _say(f"broker at {bootstrap}, {len(created)} topics created; logs in {directory / 'logs'}")
     if created:
         feeds.feed_customers(settings, demo.customers())
         feeds.feed_goods(settings, demo.first_deliveries())
     with Supervisor(directory, {"bootstrap": bootstrap}) as supervisor:
         supervisor.start_all(_INSTANCES, first_port=_FIRST_PORT)
-        urls = [supervisor.url("orders", str(number)) for number in range(1, _INSTANCES + 1)]
+        urls: list[str] = []
+        while len(urls) < _INSTANCES and not stop.is_set():
+            urls.append(_url(supervisor, str(len(urls) + 1), stop))
+        if stop.is_set():
+            return
+        supervisor.start("customers")
         supervisor.start("traffic", url=",".join(urls), rate=str(rate))
         title = f"API {urls[0]}  its documentation {urls[0]}/docs  broker {bootstrap}  Ctrl-C stops all"
         _say(f"{title}\nservices started in {time.monotonic() - started:.1f} s")
@@ -80,10 +93,38 @@ def _run(bootstrap: str, directory: Path, rate: float, stop: Event) -> None:
         _say("stopping")
 
 
+def _url(supervisor: Supervisor, instance: str, stop: Event) -> str:
+    """Where it listens; nothing when `stop` is set before it does. Raises NotReady."""
+    deadline = time.monotonic() + _START_S
+    while not stop.is_set():
+        try:
+            return supervisor.url("orders", instance, 0.2)
+        except NotReady:
+            if time.monotonic() > deadline:
+                raise
+    return ""
+
+
+def _stop_on_signals() -> Event:
+    """Set by SIGINT and SIGTERM. More of them change nothing: what was started has to be stopped by somebody."""
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+def _stop_broker(broker: subprocess.Popen[str]) -> None:
+    broker.terminate()
+    try:
+        broker.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        broker.kill()
+        broker.wait()
+
+
 def _start_broker(command: list[str], directory: Path) -> tuple[subprocess.Popen[str], str]:
     """In a session of its own, so that Ctrl-C reaches this program alone."""
     output = directory / "broker.log"
-    directory.mkdir(parents=True, exist_ok=True)
     words = [*command, "--data-dir", str(directory / "broker"), "--port", "0"]
     with output.open("w") as log:
         broker = subprocess.Popen(
@@ -107,9 +148,22 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--broker", help="command that starts a broker; it is given --data-dir and --port")
     where.add_argument("--bootstrap", help="a broker that runs")
-    parser.add_argument("--rate", type=float, default=5, help="orders a second, default 5")
+    parser.add_argument("--rate", type=_rate, default=5, help="orders a second, default 5")
     parser.add_argument("--directory", help="keep logs and state there")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.broker is not None and not shlex.split(options.broker):
+        parser.error("--broker is a command")
+    return options
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < rate <= _RATE_MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {_RATE_MOST}")
+    return rate
 
 
 def _say(text: str) -> None:

@@ -52,7 +52,7 @@ TABLE = (
     Topic(ORDERS, "order id", Kind.HISTORY, "orders"),
     Topic(ORDER_VALIDATIONS, "order id", Kind.EVENTS, "details, fraud, inventory: each its own check"),
     Topic(PAYMENTS, "payment id", Kind.EVENTS, "payment"),
-    Topic(CUSTOMERS, "customer id", Kind.LATEST, "customers"),
+    Topic(CUSTOMERS, "customer id", Kind.LATEST, "customer_register"),
     Topic(WAREHOUSE_INVENTORY, "product", Kind.LATEST, "inventory"),
     Topic(GOODS_RECEIVED, "product", Kind.HISTORY, "anybody"),
     Topic(AUTHORIZATION_ATTEMPTS, "card", Kind.EVENTS, "card feed"),

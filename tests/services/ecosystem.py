@@ -18,6 +18,21 @@ from tests.services import brokers
 PYTHON = ROOT / ".venv-services" / "bin" / "python"
 
 
+def run_command(module: str, settings: Mapping[str, str], *arguments: str) -> str:
+    """A command of the services, to its end. Its standard output."""
+    words = [*arguments, *(f"{name}={value}" for name, value in settings.items())]
+    done = subprocess.run(
+        [str(PYTHON), "-m", f"services.orders.{module}", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 class Ecosystem:
     """Stops everything at its end, and prints the logs of services if that end is an error."""
 
@@ -47,17 +62,7 @@ class Ecosystem:
 
     def run(self, module: str, *arguments: str) -> str:
         """A command of the services, to its end. Its standard output."""
-        words = [*arguments, *(f"{name}={value}" for name, value in self.settings.items())]
-        done = subprocess.run(
-            [str(PYTHON), "-m", f"services.orders.{module}", *words],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_command(module, self.settings, *arguments)
 
     def feed(self, what: str, values: Iterable[Mapping[str, Any]]) -> None:
         path = self._directory / f"feed-{next(self._numbers)}.jsonl"
