@@ -64,3 +64,10 @@ class LogConfig:
     @property
     def compacts(self) -> bool:
         return "compact" in self.cleanup_policy
+
+    @property
+    def segment_ms_max(self) -> int:
+        """How long a segment may be the active one, which is not compacted: what must be compacted in time leaves it in
+        time (KIP-354).
+        """
+        return min(self.segment_ms, self.max_compaction_lag_ms) if self.compacts else self.segment_ms

@@ -476,10 +476,11 @@ class Log:
 
     def _set_roll_time(self, segment: Segment) -> None:
         if segment.size_bytes:
-            jitter_max = self.config.segment_jitter_ms
+            segment_ms = self.config.segment_ms_max
+            jitter_max = min(self.config.segment_jitter_ms, segment_ms)
             # Spread by name instead of by chance, so that a simulation replays.
             jitter = crc32c(segment.path.encode(), 0) % jitter_max if jitter_max > 0 else 0
-            segment.set_roll_time(self.config.segment_ms - jitter)
+            segment.set_roll_time(segment_ms - jitter)
 
     def close_idle_files(self) -> None:
         """Lets go of the files of all segments but the active one; they open again on use."""

@@ -23,7 +23,7 @@ from tests.support.broker import ROOT, LogdBroker
 
 TOPIC = "keys"
 PER_BATCH = 2000
-INTERPRETER_BYTES = 72 << 20
+INTERPRETER_BYTES = 48 << 20
 """A worker without a map: the interpreter, a batch, what is written next, and what the allocator keeps back."""
 
 pytestmark = [

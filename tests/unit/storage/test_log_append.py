@@ -276,6 +276,22 @@ def test_a_segment_without_timestamps_is_rolled_by_the_clock() -> None:
     assert bases(log) == [0, 2]
 
 
+def test_a_segment_of_a_compacted_log_is_rolled_in_time_for_its_compaction() -> None:
+    for policy, expected in (("compact", [0, 2]), ("delete", [0])):
+        log = new_log(segment_ms=10_000, max_compaction_lag_ms=1000, cleanup_policy=frozenset({policy}))
+        append(log, make_batch(timestamp_ms=NOW_MS))
+        append(log, make_batch(timestamp_ms=NOW_MS + 1000))
+        assert bases(log) == [0]
+        append(log, make_batch(timestamp_ms=NOW_MS + 1001))
+        assert bases(log) == expected
+
+
+def test_jitter_takes_no_more_than_all_of_the_time() -> None:
+    log = new_log(segment_ms=1000, segment_jitter_ms=10**9)
+    append(log, make_batch())
+    assert NOW_MS <= log.segments[0].roll_above_timestamp <= NOW_MS + 1000
+
+
 def test_jitter_only_makes_a_segment_roll_earlier() -> None:
     log = new_log(segment_ms=1000, segment_jitter_ms=500)
     append(log, make_batch())
