@@ -84,14 +84,14 @@ def admin(settings: RuntimeSettings) -> AdminClient:
     return AdminClient(_common(settings, "orders-admin"))
 
 
-def insist(call: Callable[[], T]) -> T:
+def insist(call: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     """Repeat a step of a transaction until it succeeds, where the client says it may be. Raises KafkaException."""
-    return _repeat(call, lambda error: error.retriable())
+    return _repeat(call, lambda error: error.retriable(), patience_s)
 
 
 def ask(question: Callable[[], T]) -> T:
     """Repeat a question to a cluster that is not ready to answer it. Raises KafkaException."""
-    return _repeat(question, lambda error: error.retriable() or error.code() in NOT_NOW)
+    return _repeat(question, lambda error: error.retriable() or error.code() in NOT_NOW, PATIENCE_S)
 
 
 def read_batch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:
@@ -100,8 +100,8 @@ def read_batch(consumer: Consumer, most: int, wait_s: float) -> list[Message]:
     return [] if first is None else [first, *consumer.consume(most - 1, 0)]
 
 
-def _repeat(call: Callable[[], T], may_be_repeated: Callable[[KafkaError], bool]) -> T:
-    deadline = time.monotonic() + PATIENCE_S
+def _repeat(call: Callable[[], T], may_be_repeated: Callable[[KafkaError], bool], patience_s: float) -> T:
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             return call()

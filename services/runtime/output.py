@@ -7,13 +7,17 @@ A commit is, in this order:
     positions → group                 refused if the partitions belong to somebody else by now
     commit
 
+No step is repeated for longer than the transaction may last: the coordinator has ended it by then. A process that gives
+up is started anew and ends what it left open, which is also the way out when a client waits in vain for a coordinator
+that has come back.
+
 Why flushed first: a successor reads the changelog up to its end before it works. If positions were accepted while
 records were still on their way, they could land behind that end and be committed all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -25,7 +29,7 @@ from services.runtime.store import StateStore
 from services.runtime.turn import Emitted
 
 _FLUSH_S = 60
-_CALL_S = 10
+_CALL_S = 5
 
 
 class Output:
@@ -34,6 +38,7 @@ class Output:
     def __init__(self, settings: RuntimeSettings, application: str) -> None:
         """Fences the predecessor of the same name and ends what it left open."""
         self._producer: Producer = transactional_producer(settings, application)
+        self._patience_s = settings.transaction_timeout_ms / 1000
         self._partition_counts: dict[str, int] = {}
         self.is_open = False
         insist(lambda: self._producer.init_transactions(_CALL_S))
@@ -72,15 +77,18 @@ class Output:
         if positions:
             member = consumer.consumer_group_metadata()
             offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
-            insist(lambda: self._producer.send_offsets_to_transaction(offsets, member, _CALL_S))
-        insist(lambda: self._producer.commit_transaction(_CALL_S))
+            self._insist(lambda: self._producer.send_offsets_to_transaction(offsets, member, _CALL_S))
+        self._insist(lambda: self._producer.commit_transaction(_CALL_S))
         self.is_open = False
         return ends
 
     def abort(self) -> None:
         if self.is_open:
-            insist(lambda: self._producer.abort_transaction(_CALL_S))
+            self._insist(lambda: self._producer.abort_transaction(_CALL_S))
             self.is_open = False
+
+    def _insist(self, step: Callable[[], None]) -> None:
+        insist(step, self._patience_s)
 
     def _begin(self) -> None:
         if not self.is_open:

@@ -52,7 +52,8 @@ class Kafka:
         self._installation = KafkaInstallation(directory, heap="512m", properties=_KAFKA_PROPERTIES)
         self.bootstrap = self._installation.bootstrap
         self.data_dir = self._installation.data_dir
-        self._output = directory / "broker.out"
+        self._directory = directory
+        self._starts = 0
         self._start()
 
     def kill_and_restart(self) -> None:
@@ -69,11 +70,14 @@ class Kafka:
             self._process.wait()
 
     def _start(self) -> None:
-        with self._output.open("wb") as output:
+        """Each start writes into a file of its own."""
+        self._starts += 1
+        written = self._directory / f"broker-{self._starts}.out"
+        with written.open("wb") as output:
             self._process = subprocess.Popen(
                 self._installation.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         deadline = time.monotonic() + 240
-        while "Kafka Server started" not in self._output.read_text(errors="replace"):
-            assert self._process.poll() is None and time.monotonic() < deadline, self._output.read_text()
+        while "Kafka Server started" not in written.read_text(errors="replace"):
+            assert self._process.poll() is None and time.monotonic() < deadline, written.read_text()
             time.sleep(0.1)

@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,8 +54,9 @@ class Ecosystem:
         self._numbers = itertools.count()
         self.run("create_topics")
         goods = [{"id": f"first-{name}", "product": name, "quantity": n} for name, n in stock.items()]
-        self.feed("goods", goods)
-        self.feed("customers", customers)
+        with ThreadPoolExecutor() as both:
+            feeds = both.map(self.feed, ("goods", "customers"), (goods, customers))
+            assert list(feeds) == [None, None]
         self.services = Supervisor(directory, self.settings, python=str(PYTHON))
         self.services.start_all(instances)
         self.instances = [str(number) for number in range(1, instances + 1)]

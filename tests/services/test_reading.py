@@ -134,11 +134,18 @@ async def move_partitions(ecosystem: Ecosystem) -> list[Purchase]:
     await asyncio.sleep(3)
     ecosystem.instances.remove("1")
     await asyncio.to_thread(ecosystem.services.remove, "orders", "1", kill=True)
-    await asyncio.sleep(8)  # longer than a session
+    await all_served(ecosystem)  # once the session of the one that was killed has ended
+    await asyncio.sleep(1)
     over = True
     await asyncio.gather(*rivals)
     assert len(done) > 20
     return done
+
+
+async def all_served(ecosystem: Ecosystem) -> None:
+    """A look at all orders waits until each partition has an owner."""
+    answer = await http.request("GET", f"{ecosystem.url()}/orders?limit=1&timeout=60000", timeout_s=65)
+    assert answer.status == 200
 
 
 async def rebuild(ecosystem: Ecosystem, count: int) -> None:
