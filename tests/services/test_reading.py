@@ -33,6 +33,7 @@ def test_reading(tmp_path: Path) -> None:
     with Ecosystem(tmp_path, stock=stock, customers=shoppers.CUSTOMERS, partitions="6") as ecosystem:
         done = asyncio.run(wait_by_the_thousand(ecosystem))
         asyncio.run(time_out(ecosystem))
+        asyncio.run(documentation(ecosystem))
         done += asyncio.run(move_partitions(ecosystem))
         asyncio.run(rebuild(ecosystem, len({purchase.order_id for purchase in done})))
         judge = Judge(ecosystem.broker.bootstrap)
@@ -93,6 +94,8 @@ async def time_out(ecosystem: Ecosystem) -> None:
         )
     )
     assert {answer.status for answer in answers} == {504}
+    refused = await http.request("GET", f"{ecosystem.url()}/orders/nobody?timeout=soon")
+    assert refused.status == 400 and "timeout" in refused.value["reason"]
     assert 0.3 <= time.monotonic() - started < 10
     for instance in ecosystem.instances:
         assert await waiting(ecosystem.url(instance)) == 0
@@ -140,6 +143,14 @@ async def move_partitions(ecosystem: Ecosystem) -> list[Purchase]:
     await asyncio.gather(*rivals)
     assert len(done) > 20
     return done
+
+
+async def documentation(ecosystem: Ecosystem) -> None:
+    described = (await http.request("GET", f"{ecosystem.url()}/openapi.json")).value["paths"]
+    assert described.keys() >= {"/orders", "/orders/{order_id}", "/orders/validated/{order_id}"}
+    parameters = described["/orders/validated/{order_id}"]["get"]["parameters"]
+    assert {parameter["name"] for parameter in parameters} == {"order_id", "timeout"}
+    assert not [path for path in described if "internal" in path]
 
 
 async def all_served(ecosystem: Ecosystem) -> None:

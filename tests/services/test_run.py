@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -26,16 +27,8 @@ def test_run(tmp_path: Path) -> None:
     if not PYTHON.exists():
         pytest.skip("no .venv-services: make services")
     output = tmp_path / "output"
-    command = [str(PYTHON), "-m", "services.orders.run", "--broker", f"{sys.executable} -m logd serve"]
     with output.open("wb") as written:
-        process = subprocess.Popen(
-            [*command, "--rate", "10"],
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-            cwd=ROOT,
-            env=os.environ | {"TMPDIR": str(tmp_path)},
-        )
+        process = start(written, tmp_path)
     try:
         deadline = time.monotonic() + 120
         while not any(int(mails) for _, mails in _MAILS.findall(output.read_text())):
@@ -52,8 +45,45 @@ def test_run(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["output"]
 
 
-def processes_below(directory: Path) -> list[int]:
-    """Those that have the directory in their command line."""
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(brokers.AGAINST_KAFKA, reason="it starts logd")
+def test_an_impatient_stop(tmp_path: Path) -> None:
+    """Ctrl-C while services are still starting, and again: they are stopped all the same."""
+    if not PYTHON.exists():
+        pytest.skip("no .venv-services: make services")
+    output = tmp_path / "output"
+    with output.open("wb") as written:
+        process = start(written, tmp_path)
+    try:
+        deadline = time.monotonic() + 60
+        while not processes_below(tmp_path, "services.orders.fraud"):
+            assert process.poll() is None and time.monotonic() < deadline, output.read_text()
+            time.sleep(0.02)
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        assert process.wait(60) == 0, output.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert not processes_below(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+def start(output: IO[bytes], directory: Path) -> subprocess.Popen[bytes]:
+    command = [str(PYTHON), "-m", "services.orders.run", "--broker", f"{sys.executable} -m logd serve"]
+    return subprocess.Popen(
+        [*command, "--rate", "10"],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(directory)},
+    )
+
+
+def processes_below(directory: Path, what: str = "") -> list[int]:
+    """Those that have the directory in their command line, and `what`."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -61,6 +91,6 @@ def processes_below(directory: Path) -> list[int]:
                 words = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if os.fsencode(directory / "orders-") in words:
+            if os.fsencode(directory / "orders-") in words and what.encode() in words:
                 found.append(int(entry.name))
     return found
