@@ -35,6 +35,7 @@ def test_reading(tmp_path: Path) -> None:
         asyncio.run(time_out(ecosystem))
         asyncio.run(documentation(ecosystem))
         done += asyncio.run(move_partitions(ecosystem))
+        asyncio.run(stop_while_waiting(ecosystem))
         asyncio.run(rebuild(ecosystem, len({purchase.order_id for purchase in done})))
         judge = Judge(ecosystem.broker.bootstrap)
         judge.wait({purchase.order_id for purchase in done if purchase.status == 201}, 60)
@@ -151,6 +152,20 @@ async def documentation(ecosystem: Ecosystem) -> None:
     parameters = described["/orders/validated/{order_id}"]["get"]["parameters"]
     assert {parameter["name"] for parameter in parameters} == {"order_id", "timeout"}
     assert not [path for path in described if "internal" in path]
+
+
+async def stop_while_waiting(ecosystem: Ecosystem) -> None:
+    """Who waits at an instance that is stopped, or through it at another, is sent elsewhere."""
+    url = ecosystem.url("2")
+    waiting = [
+        asyncio.create_task(http.request("GET", f"{url}/orders/never-{number}?timeout=60000"))
+        for number in range(30)
+    ]
+    await asyncio.sleep(1)
+    ecosystem.instances.remove("2")
+    await asyncio.to_thread(ecosystem.services.remove, "orders", "2")
+    assert {answer.status for answer in await asyncio.gather(*waiting)} == {503}
+    await all_served(ecosystem)
 
 
 async def all_served(ecosystem: Ecosystem) -> None:

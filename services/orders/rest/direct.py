@@ -7,6 +7,7 @@ ask of each other is not described, and does not pass through FastAPI at all.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,7 +17,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
-from services.orders.rest.answers import JSON, problem
+from services.orders.rest.answers import JSON, problem, stopping
 from services.orders.rest.router import NotOwner, Router, Until
 
 _INTERNAL = "/internal/orders/"
@@ -49,6 +50,15 @@ class InternalFirst:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http" or not self._router.is_stopping:
+                raise
+            # Its time to drain is over, and nothing was sent yet. Left alone this would be a 500.
+            await stopping()(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(_INTERNAL):
             response = await self._get_here(scope)
             await response(scope, receive, send)

@@ -58,12 +58,12 @@ class Router:
         self._owners = owners
         self._partitions = partitions
         self._own_url = own_url
-        self._is_stopping = False
+        self.is_stopping = False
         self._session: aiohttp.ClientSession | None = None
 
     def stop(self) -> None:
         """Who waits here is sent away."""
-        self._is_stopping = True
+        self.is_stopping = True
         self._waiters.moved(None)
 
     async def get(self, order_id: str, until: Until, timeout_s: float) -> bytes:
@@ -89,7 +89,7 @@ class Router:
         found = self._view.table.get(order_id)
         if found is not None and until.is_met_by(serde.decode(topics.ORDERS, found)):
             return found
-        if self._is_stopping:
+        if self.is_stopping:
             raise NotOwner
         try:
             order = await self._waiters.wait(order_id, number, until.is_met_by, timeout_s)
@@ -118,7 +118,7 @@ class Router:
             await self._session.close()
 
     async def _pause(self, deadline: float) -> None:
-        if self._is_stopping:
+        if self.is_stopping:
             raise Stopping
         left_s = deadline - time.monotonic()
         if left_s <= 0:
