@@ -84,11 +84,12 @@ class CleaningPass:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Bytes done, and in all; nothing of nothing before it begins."""
+        """Bytes done, which never fall, and in all; nothing of nothing before it begins."""
         if self._job is None:
             return 0, 0
-        done = self._done_bytes if self._cleaner is None else self._cleaner.done_bytes
-        return done, self._job.work_bytes
+        if self._cleaner is not None:
+            self._note_progress(self._cleaner.done_bytes)
+        return self._done_bytes, self._job.work_bytes
 
     def end(self) -> None:
         """Stop at the next opportunity, with the log in order."""
@@ -179,6 +180,9 @@ class CleaningPass:
         plan = self._manager.cleaned.note(self.partition.topic_partition, first_dirty_offset)
         await self._broker.pool.run(plan.run)
 
+    def _note_progress(self, done_bytes: int) -> None:
+        self._done_bytes = max(self._done_bytes, done_bytes)
+
     def _clean(self, job: CleaningJob) -> AsyncGenerator[CleanedGroup | CleaningResult, None]:
         is_small = job.size_bytes <= _POOL_BYTES_MAX and self._config.bytes_per_second >= _NO_LIMIT
         if is_small or not isinstance(self._fs, RealFileSystem):
@@ -204,7 +208,7 @@ class CleaningPass:
                 async for message in messages:
                     match message:
                         case {"progress": done_bytes}:
-                            self._done_bytes = done_bytes
+                            self._note_progress(done_bytes)
                         case {"group": fields}:
                             yield CleanedGroup(*fields)
                         case {"result": fields}:

@@ -131,7 +131,7 @@ def test_a_terminal_is_shown_how_far_it_is(logd: Command, table: str, bootstrap:
         return
     write(bootstrap, table, 100)
     limit = "log.cleaner.io.max.bytes.per.second"
-    assert logd("config", "set", "broker/default", f"{limit}=2000000").returncode == 0
+    assert logd("config", "set", "broker/default", f"{limit}=1000000").returncode == 0
     terminal, standard_error = pty.openpty()
     try:
         command = [sys.executable, "-m", "logd", "topic", "compact", table, "-p", "0", "-b", bootstrap]
