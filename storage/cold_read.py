@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from protocol.types import Offset, Position
 from storage.batch_scan import OutOfPlace, check_epoch, iter_checked
-from storage.errors import CorruptLog
+from storage.errors import CorruptLog, StorageFailure
 from storage.leader_epochs import LeaderEpochCache
 from storage.region import FileRegion
 
@@ -94,7 +94,7 @@ class ColdRead:
         try:
             start = self._start if self._index is None else self._indexed_start()
             self._read(start)
-        except CorruptLog:
+        except (CorruptLog, StorageFailure):  # an index whose name has changed is not there
             if not self.stale:
                 raise
 

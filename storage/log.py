@@ -93,7 +93,6 @@ class Log:
         "_closed_end",
         "_flush_messages",
         "_fs",
-        "_generation",
         "_header_is_enough",
         "_index_interval_bytes",
         "_max_message_bytes",
@@ -108,6 +107,7 @@ class Log:
         "_unsynced",
         "config",
         "directory",
+        "generation",
         "leader_epochs",
         "log_end_offset",
         "log_start_offset",
@@ -154,7 +154,7 @@ class Log:
         self._segments = SegmentList(segments)
         active = segments[-1]
         active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
-        self._generation = Generation()
+        self.generation = Generation()
         self._truncations = 0
         self._aborted = AbortedTransactions(self._segments)
         self._unsynced = Unsynced(
@@ -544,7 +544,7 @@ class Log:
                 return ReadResult(FileRegion(segment.file, start, bound - start), next_offset)
         cold = ColdRead(
             segment,
-            self._generation,
+            self.generation,
             offset=offset,
             start=start,
             upper=upper,
@@ -608,7 +608,7 @@ class Log:
         return TimestampLookup(
             self._fs,
             self._segments[self._segments.number_at(start) :],
-            self._generation,
+            self.generation,
             target_ms=target_ms,
             start_offset=start,
             gaps=self._may_have_gaps,
@@ -783,13 +783,13 @@ class Log:
         """Forgets segments number [first, stop) and lets go of their files."""
         removed = self._segments.take_out(first, stop)
         self._unsynced.forget_segments(removed)
-        self._generation.number += 1
+        self.generation.number += 1
         self.size_bytes -= sum(segment.size_bytes for segment in removed)
         return removed
 
     def replace_segments(self, first: Offset, last: Offset, cleaned: Segment) -> list[Segment]:
         """Puts `cleaned` in the place of the segments that begin with offsets `first` to `last`, all of them inactive
-        and on disk; returns those, whose files stay. Readers that are under way look again.
+        and on disk; returns those, whose files stay. Readers under way look again, as whenever `generation` moves.
         """
         segments = self._segments
         start, stop = segments.number_at(first), segments.number_at(last) + 1
@@ -797,7 +797,7 @@ class Log:
         assert last == segments.base_offsets[stop - 1] and stop < len(segments), cleaned
         replaced = segments.replace(start, stop, cleaned)
         self._unsynced.add_name()
-        self._generation.number += 1
+        self.generation.number += 1
         self._may_have_gaps = True
         self.size_bytes += cleaned.size_bytes - sum(segment.size_bytes for segment in replaced)
         return replaced
@@ -820,7 +820,7 @@ class Log:
         if offset < self._segments.base_offsets[0]:
             self.truncate_fully_and_start_at(offset, now_ms)
             return
-        self._generation.number += 1
+        self.generation.number += 1
         self._truncations += 1
         self._aborted.truncated()
         self._closed_end = UNKNOWN

@@ -62,6 +62,7 @@ class SegmentSwap:
             if snapshot is not None:
                 self._replaced.append(snapshot)
         yield self._put_aside
+        log.generation.number += 1  # readers that are under way look again, by the new names
         for name in reversed(names):
             fs.rename(name + SWAP_SUFFIX, name)
         segment.renamed()

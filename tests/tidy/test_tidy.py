@@ -26,7 +26,7 @@ FUNCTION_LINES = 60
 LARGE_FILES = {
     "logd/delayed.py": 410,
     "storage/loader.py": 420,
-    "storage/log.py": 880,
+    "storage/log.py": 879,
     "storage/producer_state.py": 450,
 }
 # path:function: lines it may have

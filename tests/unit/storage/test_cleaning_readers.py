@@ -110,6 +110,33 @@ def test_readers_see_all_through_a_thousand_swaps() -> None:
         readers = [reader for reader in readers if not _done(reader)]
 
 
+def test_a_plan_made_during_a_swap_looks_again_when_files_have_changed_their_names() -> None:
+    fs = MemoryFileSystem(NOW_MS)
+    world = CompactedWorld(fs)
+    for number in range(60):
+        world.write([(b"key %d" % (number % 20), b"%d" % number)])
+    world.roll()
+    flush(world.log)
+    found = look_at(world.log, None, world.log.log_end_offset, world.now_ms)
+    cleaner = Cleaner(fs, job_for(world.log, found, world.now_ms, memory_bytes=1 << 20, load_factor=0.9))
+    made = 0
+    for group in cleaner.run():
+        swap = SegmentSwap(fs, world.log, group, world.now_ms)
+        plans: list[ColdRead] = []
+        for wait in swap.steps():
+            wait()
+            for segment in world.log.segments:
+                segment.hints.clear()
+                segment.appended_from = segment.size_bytes
+            cold = world.log.read(group.first_base_offset, 400, world.log.log_end_offset).cold
+            plans += [] if cold is None else [cold]
+        for cold in plans:
+            cold.run()
+            assert cold.stale or cold.region is not None
+        made += len(plans)
+    assert made > 2
+
+
 def _done(reader: Reader) -> bool:
     if not reader.go_on():
         return False
