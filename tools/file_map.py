@@ -26,6 +26,7 @@ _FOLDERS = (
     ("logd/config", "the configuration table and where values come from", True),
     ("logd/coordination", "runs the coordinators: shards, their logs, clocks and clients", True),
     ("logd/dump", "looking into data directories at rest, and checking them", True),
+    ("logd/load", "the load generator of `logd bench` and bench/", True),
     ("logd/handlers", "what each API means", True),
     ("services/orders", "the order services: processes, topics, values", True),
     ("services/orders/rules", "what the order services decide; no IO", True),
