@@ -32,6 +32,7 @@ COMMANDS = {
     "cluster": "show the cluster's nodes and what they can do",
     "produce": "write records from standard input or files to a topic",
     "consume": "print the records of topics",
+    "bench": "measure a broker: rate and latency of producing and consuming",
     "dump": "look into a data directory, logd's or Kafka's; --verify checks it",
 }
 """Each command, the name of its module here, with what `logd --help` says of it."""

@@ -40,6 +40,9 @@ CLIENT_COMMANDS = [
     ["cluster", "apis"],
     ["produce", "t"],
     ["consume", "t", "-e"],
+    ["bench", "produce"],
+    ["bench", "consume"],
+    ["bench", "latency"],
 ]
 
 
@@ -128,6 +131,7 @@ def test_help_has_examples(command: list[str]) -> None:
         (["config", "set", "topic/t", "=1"], "'=1' is not NAME=VALUE"),
         (["config", "set", "topic/t", "a=1", "a=2"], "given twice"),
         (["cluster", "nodes"], "'nodes'"),
+        (["bench"], "ACTION"),
     ],
 )
 def test_wrong_arguments(arguments: list[str], part: str) -> None:

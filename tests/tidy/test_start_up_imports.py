@@ -31,6 +31,7 @@ NEVER_AT_START = {
     "coordinator.transaction_shard",
     "logd.config.other_keys",
     "logd.config_help",
+    "logd.load",
 }
 
 
@@ -63,7 +64,9 @@ def test_help_does_not_load_the_broker() -> None:
     assert not loaded & {"asyncio", "uvloop", "protocol", "storage", "logd.broker"}
 
 
-@pytest.mark.parametrize("command", ["topic list", "config set", "cluster", "produce", "consume", "dump"])
+@pytest.mark.parametrize(
+    "command", ["topic list", "config set", "cluster", "produce", "consume", "bench latency", "dump"]
+)
 def test_help_of_a_command_loads_no_more_than_its_options(command: str) -> None:
     arguments = [*command.split(), "--help"]
     loaded = _modules_after(f"import logd.cli; logd.cli.run({arguments!r}, started=0)")
