@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Sequence
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+from logd.load.process_cost import children, cpu_seconds
 
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process and its living children, in steps of 10 ms."""
-    with open(f"/proc/{pid}/stat", "rb") as stat:
-        fields = stat.read().rpartition(b")")[2].split()
-    user, system, user_of_dead_children, system_of_dead_children = map(int, fields[11:15])
-    own = (user + system + user_of_dead_children + system_of_dead_children) / _TICKS_PER_S
-    return own + sum(cpu_seconds(child) for child in children(pid))
-
-
-def children(pid: int) -> list[int]:
-    found: list[int] = []
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-            found += map(int, file.read().split())
-    return found
+__all__ = ["children", "cpu_seconds", "memory_mb", "percentile", "spread"]
 
 
 def memory_mb(pid: int) -> dict[str, float]:

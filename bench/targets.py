@@ -30,6 +30,11 @@ class Running(Protocol):
     def stop(self) -> object: ...
 
 
+def address_of(target: Running) -> tuple[str, int]:
+    host, _, port = target.bootstrap.rpartition(":")
+    return host, int(port)
+
+
 class Baseline:
     """A running bench.baseline_server."""
 

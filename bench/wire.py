@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from logd.load import produce
+from logd.load.frames import FETCH_VERSION, PRODUCE_VERSION, frame
 from protocol.client import ClientConnection
 from protocol.errors import ErrorCode
 from protocol.messages.create_topics import CreateTopicsRequest
@@ -20,26 +22,26 @@ from protocol.messages.delete_topics import DeleteTopicsRequest
 from protocol.messages.fetch import FetchRequest
 from protocol.messages.list_offsets import ListOffsetsRequest
 from protocol.messages.message import Message
-from protocol.messages.produce import ProduceRequest
 from protocol.record_builder import build_batch
 from protocol.records import HEADER_SIZE, Record, read_header
 
-PRODUCE_VERSION = 9
-FETCH_VERSION = 12  # the last one that names topics, so that a frame needs no topic id
 FETCH_BYTES = 1 << 20  # max.partition.fetch.bytes of the standard clients
 _ANSWER_BUFFER = 1 << 21
 _SIZE = struct.Struct(">i")
+
+__all__ = ["FETCH_VERSION", "PRODUCE_VERSION", "frame"]  # and all that is defined here
 
 
 class Connection:
     """One blocking connection. Not for several threads."""
 
-    def __init__(self, bootstrap: str, timeout_s: float = 30) -> None:
+    def __init__(self, bootstrap: str, timeout_s: float = 30, *, answer_bytes: int = _ANSWER_BUFFER) -> None:
+        """`answer_bytes`: the largest answer that `exchange` can take."""
         host, _, port = bootstrap.rpartition(":")
         self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._protocol = ClientConnection(client_id="bench")
-        self._answer = memoryview(bytearray(_ANSWER_BUFFER))
+        self._answer = memoryview(bytearray(answer_bytes))
 
     def call(self, request: Message, version: int | None = None) -> Any:
         """One typed request and its answer."""
@@ -114,13 +116,6 @@ def connect_when_up(bootstrap: str, deadline: float) -> Connection:
             time.sleep(0.001)
 
 
-def frame(request: Message, version: int) -> bytes:
-    """A request as bytes, ready to be sent any number of times."""
-    protocol = ClientConnection(client_id="bench")
-    protocol.send(request, version)
-    return b"".join(bytes(chunk) for chunk in protocol.take_outgoing())  # type: ignore[arg-type]
-
-
 def batch_of(record_count: int, value_size: int) -> bytes:
     """One uncompressed batch without producer id, so that the same bytes may be sent again and again."""
     now_ms = int(time.time() * 1000)
@@ -129,14 +124,12 @@ def batch_of(record_count: int, value_size: int) -> bytes:
 
 
 def produce_frame(topic: str, batch: bytes, *, partition: int = 0) -> bytes:
-    data = ProduceRequest.PartitionProduceData(index=partition, records=batch)
-    topic_data = ProduceRequest.TopicProduceData(name=topic, partition_data=[data])
-    return frame(ProduceRequest(acks=-1, timeout_ms=30_000, topic_data=[topic_data]), PRODUCE_VERSION)
+    return produce.produce_frame(topic, partition, batch)
 
 
 def produce_error(connection: Connection, size: int, topic: str) -> ErrorCode:
     """The error code in the last answer, which is one to `produce_frame`."""
-    at = 4 + 1 + 1 + 1 + len(topic) + 1 + 4  # correlation id, tags, 1 topic, its name, 1 partition, its index
+    at = produce.produce_error_at(topic)
     return ErrorCode(int.from_bytes(connection.answer(size)[at : at + 2], "big", signed=True))
 
 

@@ -7,11 +7,13 @@ from bench.scenarios.cold_reads import ColdReads
 from bench.scenarios.compaction import Compaction, CompactionOfSmallRecords
 from bench.scenarios.consume import EndToEnd, FetchFromCache
 from bench.scenarios.group_start import GroupStart
+from bench.scenarios.idle_connections import IdleConnections
 from bench.scenarios.idle_groups import IdleGroups
 from bench.scenarios.latency import SynchronousProduce
 from bench.scenarios.memory import Memory
 from bench.scenarios.order_services import OrderServices
 from bench.scenarios.produce import DefaultBatches, LargeBatches, SmallRecords
+from bench.scenarios.request_rate import RequestRate
 from bench.scenarios.startup import Startup
 from bench.scenarios.transactions import Transactions
 
@@ -24,9 +26,11 @@ SCENARIOS: dict[str, type[Scenario]] = {
         SynchronousProduce,
         FetchFromCache,
         EndToEnd,
+        RequestRate,
         Startup,
         Memory,
         GroupStart,
+        IdleConnections,
         Transactions,
         Compaction,
         CompactionOfSmallRecords,

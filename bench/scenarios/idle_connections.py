@@ -1,0 +1,106 @@
+"""S11: 5,000 connections that have said hello and are silent: what each keeps in memory, what one beside them feels.
+
+    python -m bench run S11
+
+Each connection asks for the broker's versions, as every client does, and stays silent. The active one sends 200 produce
+requests of one 1 KB record a second, at a fixed rate, first alone and then beside them. Memory is resident memory of
+the broker with the connections less that before the first of them, in the warm-up, a share for each: what a broker
+keeps from one round to the next counts, and so does a heap that grows meanwhile. This process and the brokers, which
+inherit it, need a descriptor for each: the soft limit is raised.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bench.processes import memory_mb
+from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
+from bench.targets import Running, address_of
+from bench.wire import Connection, create_topic
+from logd.load.batches import batch_of
+from logd.load.conversation import Tally
+from logd.load.frames import frame
+from logd.load.pace import FixedRate
+from logd.load.produce import ProduceConversation
+from logd.load.run import Run
+from protocol.messages.api_versions import ApiVersionsRequest
+
+_TOPIC = "s11"
+_RATE = 200
+_RECORD_BYTES = 1024
+_SPARE_DESCRIPTORS = 1000
+
+
+class IdleConnections(OneByOne):
+    name = "S11"
+    title = "5,000 idle connections"
+    targets = ("kafka", "logd")
+    writes = False
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "kb_each": Metric("broker memory for each", "KB", 1),
+        "p99_us": Metric("p99 of an active one beside them", "µs", 0),
+        "p99_alone_us": Metric("alone", "µs", 0),
+        "p99_ratio": Metric("beside them, times alone", "×", 2),
+    }
+
+    _before: dict[str, float]
+
+    def settings(self) -> Mapping[str, object]:
+        return {"connections": self._connections(), "requests_per_s": _RATE, "seconds": self._seconds()}
+
+    def run(self) -> list[Sample]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self._connections() + _SPARE_DESCRIPTORS
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise RuntimeError(f"{wanted} descriptors are needed, and `ulimit -Hn` is {hard}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        try:
+            return super().run()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def prepare(self, name: str, target: Running) -> None:
+        self._before = getattr(self, "_before", {})
+        connection = Connection(target.bootstrap)
+        create_topic(connection, _TOPIC)
+        connection.close()
+
+    def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+        hello = frame(ApiVersionsRequest(), 0)
+        alone = self._probe(target)
+        if round_number == 0:
+            self._before[name] = memory_mb(target.pid)["rss_mb"]
+        idle = []
+        try:
+            for _ in range(self._connections()):
+                idle.append(Connection(target.bootstrap, answer_bytes=4096))
+                idle[-1].exchange(hello)
+            used = memory_mb(target.pid)["rss_mb"] - self._before[name]
+            beside = self._probe(target)
+        finally:
+            for connection in idle:
+                connection.close()
+        return {
+            "kb_each": used * 1000 / self._connections(),
+            "p99_us": beside,
+            "p99_alone_us": alone,
+            "p99_ratio": beside / alone,
+        }
+
+    def _probe(self, target: Running) -> float:
+        """The 99th percentile in microseconds."""
+        tally = Tally()
+        conversation = ProduceConversation(_TOPIC, [0], batch_of(1, _RECORD_BYTES), tally, room=_RATE)
+        run = Run([(address_of(target), conversation)], FixedRate(_RATE), tally)
+        try:
+            return run.go(self._seconds(), warm_up_s=1.0).latency.percentile(99) / 1000
+        finally:
+            run.close()
+
+    def _connections(self) -> int:
+        return 500 if self.options.quick else 5_000
+
+    def _seconds(self) -> float:
+        return 2.0 if self.options.quick else 15.0
