@@ -2,7 +2,7 @@
 
 Request body: a verb byte and an argument. The answers are frames too: `E` echoes, `L` answers later when released,
 `R` releases one of those,
-`F` sends a region of a file between two pieces of bytes, `B` answers with as many bytes as asked for, `V` violates
+`F` sends so many bytes of a file between two pieces of bytes, `B` answers with as many bytes as asked for, `V` violates
 the protocol.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import pytest
 
-from logd.connection import IN_FLIGHT_MAX, Connection
+from logd.connection import COPY_MAX_BYTES, IN_FLIGHT_MAX, Connection
 from logd.server import Server, ServerLimits
 from protocol.connection import ResponseSlot
 from protocol.errors import ProtocolViolation
@@ -64,7 +64,7 @@ class Node:
             self.release(int(argument))
             connection.responses.send([framed(b"released")])
         elif verb == b"F":
-            region = FileRegion(self.file, 100, len(self.content) - 200)
+            region = FileRegion(self.file, 100, int(argument))
             connection.responses.send([struct.pack(">i", region.size + 4) + b"<<", region, b">>"])
         elif verb == b"B":
             connection.responses.send([framed(bytes(int(argument)))])
@@ -150,25 +150,28 @@ def test_pipelined_requests_are_answered_in_order(play: Play) -> None:
     play(scenario)
 
 
-def test_a_region_of_a_file_goes_out_between_bytes(play: Play) -> None:
+def test_regions_of_a_file_go_out_between_bytes(play: Play) -> None:
+    sizes = 1_000_000, 5, COPY_MAX_BYTES, COPY_MAX_BYTES + 1, 0, 2_000_000
+
     async def scenario(node: Node) -> None:
         peer = await connect(node)
-        peer.send(b"Ebefore", b"F", b"F", b"Eafter")
+        peer.send(b"Ebefore", *(b"F%d" % size for size in sizes), b"Eafter")
         assert await peer.answer() == b"before"
-        for _ in range(2):
-            assert await peer.answer() == b"<<" + node.content[100:-100] + b">>"
+        for size in sizes:
+            assert await peer.answer() == b"<<" + node.content[100 : 100 + size] + b">>"
         assert await peer.answer() == b"after"
         peer.close()
 
     play(scenario)
 
 
-def test_a_file_that_ends_early_ends_the_connection(play: Play) -> None:
+@pytest.mark.parametrize("size", [COPY_MAX_BYTES, 2_000_000])
+def test_a_file_that_ends_early_ends_the_connection(play: Play, size: int) -> None:
     async def scenario(node: Node) -> None:
         peer = await connect(node)
         with open(node.file.name, "r+b") as file:
             file.truncate(1000)
-        peer.send(b"F")
+        peer.send(b"F%d" % size)
         with pytest.raises(asyncio.IncompleteReadError):
             await peer.answer()
         peer.close()

@@ -1,0 +1,134 @@
+"""Goal: what a request costs does not creep up. Counted, not timed, so that a busy machine changes nothing.
+
+Method: a broker as a process of its own serves some requests of one kind, one after the other, and another one serves
+many; the difference of what the two did, by the number of requests, is what one costs. Python's calls are counted by a
+profile hook, system calls by strace. The bounds are what was counted when they were last set, with room for what
+housekeeping does meanwhile; who makes a request dearer raises them on purpose.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from bench.wire import (
+    FETCH_VERSION,
+    Connection,
+    batch_of,
+    check_produced,
+    create_topic,
+    fetch_request,
+    frame,
+    produce_frame,
+)
+from protocol.messages.metadata import MetadataRequest
+from tests.support.broker import LogdBroker
+
+TOPIC = "costs"
+FEW, MANY = 300, 1300
+STRACE = shutil.which("strace")
+
+Prepare = Callable[[Connection], bytes]
+"""Makes what the requests need; returns the request."""
+
+
+def produce(connection: Connection) -> bytes:
+    """One record of 1 KB, acks=all."""
+    request = produce_frame(TOPIC, batch_of(1, 1024))
+    check_produced(connection, connection.exchange(request), TOPIC)
+    return request
+
+
+def fetch(connection: Connection) -> bytes:
+    """Ten records of 1 KB from the page cache."""
+    written = produce_frame(TOPIC, batch_of(10, 1024))
+    check_produced(connection, connection.exchange(written), TOPIC)
+    return frame(fetch_request(TOPIC, 0), FETCH_VERSION)
+
+
+def fetch_much(connection: Connection) -> bytes:
+    """A batch of 60 KB, more than is worth copying and less than the socket takes at once."""
+    written = produce_frame(TOPIC, batch_of(60, 1024))
+    check_produced(connection, connection.exchange(written), TOPIC)
+    return frame(fetch_request(TOPIC, 0), FETCH_VERSION)
+
+
+def metadata(connection: Connection) -> bytes:
+    """All topics, of which there is one."""
+    return frame(MetadataRequest(topics=None), 12)
+
+
+def serve(directory: Path, command: Sequence[str], prepare: Prepare, requests: int) -> None:
+    with LogdBroker(directory, command=command) as broker:
+        connection = Connection(broker.bootstrap)
+        create_topic(connection, TOPIC)
+        request = prepare(connection)
+        for _ in range(requests):
+            connection.exchange(request)
+        connection.close()
+        assert broker.stop() == 0
+
+
+def python_work(directory: Path, prepare: Prepare, requests: int) -> tuple[int, int]:
+    """Functions called, and blocks of memory allocated at the end."""
+    result = directory / f"counted-{requests}"
+    command = (sys.executable, "-m", "tests.support.counted_broker", str(result))
+    serve(directory / str(requests), command, prepare, requests)
+    calls, blocks = result.read_text().split()
+    return int(calls), int(blocks)
+
+
+@pytest.mark.parametrize(("prepare", "calls_max"), [(produce, 80), (fetch, 180), (metadata, 142)])
+def test_python_calls(tmp_path: Path, prepare: Prepare, calls_max: int) -> None:
+    few_calls, few_blocks = python_work(tmp_path, prepare, FEW)
+    many_calls, many_blocks = python_work(tmp_path, prepare, MANY)
+    requests = MANY - FEW
+    assert (many_calls - few_calls) / requests <= calls_max
+    assert (many_blocks - few_blocks) / requests <= 1  # nothing is kept of a request
+
+
+def system_calls(directory: Path, prepare: Prepare, requests: int) -> Counter[str]:
+    counted = directory / f"strace-{requests}"
+    assert STRACE is not None
+    command = (
+        STRACE,
+        "-D",
+        "-f",
+        "-c",
+        "-o",
+        str(counted),
+        sys.executable,
+        "-m",
+        "logd",
+    )  # -D: it is not the parent
+    serve(directory / str(requests), command, prepare, requests)
+    while not counted.stat().st_size:
+        time.sleep(0.01)
+    rows = re.findall(
+        r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", counted.read_text(), re.MULTILINE
+    )
+    return Counter({name: int(calls) for calls, name in rows if name != "total"})
+
+
+@pytest.mark.skipif(STRACE is None, reason="strace, which counts them, is not installed")
+@pytest.mark.parametrize(
+    ("prepare", "expected"),
+    [
+        (produce, {"recvfrom": 1, "pwrite64": 1, "sendto": 1, "epoll_pwait": 1}),
+        (fetch, {"recvfrom": 1, "preadv2": 2, "pread64": 1, "sendto": 1, "epoll_pwait": 1}),
+        (fetch_much, {"recvfrom": 1, "preadv2": 2, "sendto": 2, "sendfile": 1, "epoll_pwait": 1}),
+        (metadata, {"recvfrom": 1, "sendto": 1, "epoll_pwait": 1}),
+    ],
+)
+def test_system_calls(tmp_path: Path, prepare: Prepare, expected: dict[str, int]) -> None:
+    few = system_calls(tmp_path, prepare, FEW)
+    many = system_calls(tmp_path, prepare, MANY)
+    each = {name: (many[name] - few[name]) / (MANY - FEW) for name in many}
+    assert {name: round(calls) for name, calls in each.items() if round(calls)} == expected
