@@ -170,7 +170,7 @@ GROUP_KEYS: tuple[ConfigKey, ...] = (
         "int",
         104_857_600,
         "Segment size of the topic of committed offsets.",
-        low=1,
+        low=1 << 20,  # as of segment.bytes: the topic could not be created
     ),
 )
 

@@ -73,7 +73,7 @@ TRANSACTION_KEYS: tuple[ConfigKey, ...] = (
         "int",
         104_857_600,
         "Segment size of the topic of transactions.",
-        low=1,
+        low=1 << 20,  # as of segment.bytes: the topic could not be created
     ),
 )
 

@@ -43,6 +43,8 @@ def _definitions(scope: str) -> dict[str, Definition]:
 KAFKA = _definitions("broker")
 KAFKA_TOPIC = _definitions("topic")
 _TEXT_TYPES = {"STRING", "CLASS", "PASSWORD"}
+# With less than segment.bytes allows Kafka starts, and cannot create the topic.
+_REFUSED_EARLIER = {"offsets.topic.segment.bytes", "transaction.state.log.segment.bytes"}
 # Tighter than Kafka, which checks these after parsing.
 _CHECKED_LATER = {"log.roll.ms", "log.roll.jitter.ms"}
 
@@ -170,9 +172,10 @@ def _check_bounds(key: ConfigKey, theirs: Definition) -> None:
     """Validators read [low,...], [low,...,high], [low,...,high] or exempt, [choice, choice]."""
     bounds = re.fullmatch(r"\[(-?\d+),\.\.\.(?:,(-?\d+))?\](?: or (-?\d+))?", theirs.validator)
     if bounds:
-        assert (key.low, key.high, key.exempt) == tuple(
-            None if b is None else int(b) for b in bounds.groups()
-        )
+        low, high, exempt = (None if b is None else int(b) for b in bounds.groups())
+        if key.name in _REFUSED_EARLIER:
+            low = TOPIC_KEYS_BY_NAME["segment.bytes"].low
+        assert (key.low, key.high, key.exempt) == (low, high, exempt)
     elif theirs.validator.startswith("["):
         assert list(key.choices) == theirs.validator.strip("[]").split(", ")
     elif key.name in KAFKA and not key.choices:
