@@ -109,7 +109,8 @@ class Delivery:
     async def _linger(self) -> None:
         if self._settings.linger_s:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._must_send.wait(), self._settings.linger_s)
+                async with asyncio.timeout(self._settings.linger_s):  # wait_for of 3.11 may swallow a cancellation
+                    await self._must_send.wait()
 
     async def _round(self) -> None:
         batches = self._queue.take()
