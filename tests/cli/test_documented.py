@@ -19,7 +19,7 @@ def _commands(document: str) -> list[list[str]]:
         if line.startswith("    "):
             for stage in line.removeprefix("    $ ").strip().split(" | "):
                 if stage.startswith("logd ") and not stage.startswith("logd 0"):
-                    found.append(shlex.split(stage.partition(" < ")[0])[1:])
+                    found.append(shlex.split(stage.partition(" < ")[0], comments=True)[1:])
     return found
 
 

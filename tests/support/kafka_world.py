@@ -105,7 +105,6 @@ async def make_world(directory: Path) -> World:
     properties = {
         "log.dirs": f"{log_dirs[1]},{log_dirs[0]}",
         "log.cleaner.backoff.ms": "100",
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "3600000",  # "undecided" stays so
         "metadata.log.max.record.bytes.between.snapshots": "3000",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
@@ -116,7 +115,7 @@ async def make_world(directory: Path) -> World:
         _produce(kafka.bootstrap)
         producer_id = await _produce_idempotent(kafka.bootstrap)
         _produce_transactions(kafka.bootstrap)
-        undecided = _begin_transaction(kafka.bootstrap)
+        undecided = begin_transaction(kafka.bootstrap)
         _consume(kafka.bootstrap)
         _come_and_go(admin)
         _compacted(log_dirs)
@@ -220,9 +219,9 @@ def _produce_transactions(bootstrap: str) -> None:
             producer.commit_transaction()
 
 
-def _begin_transaction(bootstrap: str) -> Producer:
-    """Leave a transaction open; Kafka itself does not look whether it is out of time."""
-    settings = {"transactional.id": "undecided", "transaction.timeout.ms": 15_000, **_QUIET}
+def begin_transaction(bootstrap: str, *, timeout_ms: int = 900_000) -> Producer:
+    """Leave a transaction open in the topic "undecided"."""
+    settings = {"transactional.id": "undecided", "transaction.timeout.ms": timeout_ms, **_QUIET}
     producer = Producer({"bootstrap.servers": bootstrap, **settings})
     producer.init_transactions()
     producer.begin_transaction()
