@@ -109,7 +109,8 @@ class Delivery:
     async def _linger(self) -> None:
         if self._settings.linger_s:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.linger_s):  # wait_for of 3.11 may swallow a cancellation
+                # Not wait_for, which may swallow a cancellation in Python 3.11.
+                async with asyncio.timeout(self._settings.linger_s):
                     await self._must_send.wait()
 
     async def _round(self) -> None:
