@@ -18,6 +18,7 @@ from bench.processes import spread
 from bench.results import Result
 from bench.scenarios import SCENARIOS
 from bench.scenarios.base import Metric
+from bench.written_page import WrittenPage
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "BENCHMARKS.md"
@@ -65,30 +66,35 @@ def table(result: Result) -> str:
 
 
 def write() -> list[Path]:
-    """Write the page and its chart from the newest results."""
+    """Write the page and its chart from the newest results; what was not measured here stays as it is."""
     found = results.latest()
     DOCS.mkdir(exist_ok=True)
-    CHART.write_text(_chart(found))
-    PAGE.write_text(_page(found))
+    earlier = WrittenPage(PAGE.read_text() if PAGE.exists() else "")
+    CHART.write_text(_chart(found, earlier))
+    PAGE.write_text(_page(found, earlier))
     return [PAGE, CHART]
 
 
-def _page(found: Mapping[str, Result]) -> str:
-    parts = [_HEAD, "## Against the goals\n", "![ratios to Kafka](benchmarks.svg)\n", _goals(found)]
+def _page(found: Mapping[str, Result], earlier: WrittenPage) -> str:
+    goals = _goals(found, earlier)
+    parts = [_HEAD, "## Against the goals\n", "![ratios to Kafka](benchmarks.svg)\n", goals]
     for name, scenario in SCENARIOS.items():
         if name in found:
             result = found[name]
             parts += [f"\n## {name}: {scenario.title}\n", table(result), "", _circumstances(result)]
             if scenario.remark:
                 parts += ["", scenario.remark]
+        elif name in earlier.sections:
+            parts += ["", earlier.sections[name]]
     return "\n".join(parts) + "\n"
 
 
-def _goals(found: Mapping[str, Result]) -> str:
+def _goals(found: Mapping[str, Result], earlier: WrittenPage) -> str:
     lines = ["| what | line: pass; goal | measured | reached |", "|---|---|---|---|"]
     for goal in GOALS:
-        values = goal.values(found[goal.scenario]) if goal.scenario in found else []
-        if values:
+        if goal.scenario not in found:
+            lines += filter(None, [earlier.goal_row(goal)])
+        elif values := goal.values(found[goal.scenario]):
             verdict = goal.verdict(spread(values)[0])
             unit = " ×" if goal.against else ""
             lines.append(f"| {goal.label} | {goal.line()} | {_cell(values, 2, unit)} | {verdict} |")
@@ -102,13 +108,14 @@ def _circumstances(result: Result) -> str:
     return f"{warning}Taken {result.taken_at}; {machine}. {settings}."
 
 
-def _chart(found: Mapping[str, Result]) -> str:
+def _chart(found: Mapping[str, Result], earlier: WrittenPage) -> str:
     rows = []
     for goal in GOALS:
-        if goal.against == "kafka" and goal.at_most and goal.scenario in found:
-            values = goal.values(found[goal.scenario])
-            if values:
-                rows.append((goal.label, spread(values), goal.passed))
+        if goal.against == "kafka" and goal.at_most:
+            values = goal.values(found[goal.scenario]) if goal.scenario in found else []
+            measured = spread(values) if values else earlier.ratio(goal)
+            if measured:
+                rows.append((goal.label, measured, goal.passed))
     return ratio_chart("logd compared with Apache Kafka 4.3.1 (1 = Kafka, shorter is better)", rows)
 
 

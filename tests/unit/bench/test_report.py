@@ -82,6 +82,19 @@ def test_page_and_chart_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "0.40 ×" in chart.read_text()
 
 
+def test_what_was_not_measured_here_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "DOCS", tmp_path)
+    monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(report, "CHART", tmp_path / "chart.svg")
+    other = RESULT._replace(scenario="S3", samples=[*SAMPLES[:2]])
+    monkeypatch.setattr(results, "latest", lambda: {"S1": RESULT, "S3": other})
+    page, chart = report.write()
+    both = page.read_text(), chart.read_text()
+    monkeypatch.setattr(results, "latest", lambda: {"S3": other})
+    report.write()
+    assert (page.read_text(), chart.read_text()) == both
+
+
 def test_chart_escapes_its_labels() -> None:
     assert "a &lt; b" in ratio_chart("a < b", [("c & d", (0.5, 0.4, 0.6), 0.5)])
 

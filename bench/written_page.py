@@ -1,0 +1,34 @@
+"""What docs/BENCHMARKS.md says already: kept for every scenario of which this machine has no results."""
+
+from __future__ import annotations
+
+import re
+
+from bench.goals import Goal
+
+_SECTION = re.compile(r"^## (\w+): ", re.MULTILINE)
+_RATIO = re.compile(r"([\d.]+) × \[([\d.]+)–([\d.]+)\]")
+
+
+class WrittenPage:
+    """The page as it was written last; an empty text has nothing."""
+
+    def __init__(self, text: str) -> None:
+        starts = [*_SECTION.finditer(text)]
+        ends = [*(match.start() for match in starts[1:]), len(text)]
+        self.sections = {
+            match[1]: text[match.start() : end].strip() for match, end in zip(starts, ends, strict=False)
+        }
+        """The text by scenario, its heading included."""
+        rows = (line.split(" | ") for line in text.splitlines() if line.startswith("| "))
+        self._goals = {(cells[0].removeprefix("| "), cells[1]): cells for cells in rows if len(cells) == 4}
+
+    def goal_row(self, goal: Goal) -> str | None:
+        """The row of the table of goals, None where it was never measured against this line."""
+        cells = self._goals.get((goal.label, goal.line()))
+        return " | ".join(cells) if cells else None
+
+    def ratio(self, goal: Goal) -> tuple[float, float, float] | None:
+        """Median, least and largest ratio of a goal that is one."""
+        found = _RATIO.search(self.goal_row(goal) or "")
+        return (float(found[1]), float(found[2]), float(found[3])) if found else None
