@@ -6,7 +6,7 @@ Back-pressure: while a response does not fit into the socket's send buffer, or I
 answers, nothing more is read from this client; the kernel's window then stops it.
 One request at a time may hold those behind it back until it is worked off (`hold`).
 Order: `protocol.connection.ResponseQueue` keeps responses in request order.
-File regions go out by sendfile, the bytes before them with MSG_MORE so that both share packets; small ones are copied.
+File regions go out by sendfile, the bytes before them with MSG_MORE so that both share packets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 
 from protocol.connection import Chunk, FrameReceiver, ResponseQueue, ResponseSlot
 from protocol.errors import ProtocolViolation
-from storage.errors import StorageFailure
 from storage.region import FileRegion
 
 if TYPE_CHECKING:
@@ -38,10 +37,6 @@ SEND_FROM_BYTES: Final = 256 * 1024
 
 #: What one connection may send in one turn of the loop, so that a fast consumer does not starve the others.
 TURN_BYTES: Final = 4 * 1024 * 1024
-
-#: Up to here a file region is read and sent with what surrounds it, in one call and one packet: that costs less than
-#: the calls it saves. Larger ones go from file to socket uncopied.
-COPY_MAX_BYTES: Final = 16 * 1024
 
 #: Linux's flag for "more is coming"; elsewhere the send just is not delayed.
 _MSG_MORE: Final = getattr(socket, "MSG_MORE", 0)
@@ -234,7 +229,7 @@ class Connection:
             done = self._send_ready()
         except (BlockingIOError, InterruptedError):
             done = False
-        except (OSError, StorageFailure):
+        except OSError:
             self.close()
             return
         if not done:
@@ -260,12 +255,12 @@ class Connection:
         is_full = False
         while ready and budget > 0 and not is_full:
             head = ready[0]
-            if type(head) is FileRegion and head.size > COPY_MAX_BYTES:
+            if type(head) is FileRegion:
                 size = min(head.size - self._region_sent, budget)
                 sent = self._send_region(head, size)
                 is_full = sent < size  # to hear so from another call costs more than this one told already
             else:
-                sent = self._send_bytes()
+                sent = self._send_bytes(head)
             responses.ready_bytes -= sent
             budget -= sent
         return not ready
@@ -280,7 +275,7 @@ class Connection:
         else:  # a file of a file system in memory
             sent = self._sock.send(region.file.read_at(position, size))
         if not sent:
-            raise _region_ends_early()
+            raise ConnectionAbortedError("the file ends before its region does")
         done += sent
         if done == region.size:
             self.responses.ready.popleft()
@@ -288,17 +283,19 @@ class Connection:
         self._region_sent = done
         return sent
 
-    def _send_bytes(self) -> int:
-        """Send the run of byte chunks and small regions at the head in one call."""
+    def _send_bytes(self, head: Chunk) -> int:
+        """Send the run of byte chunks that starts with `head` in one call."""
         ready = self.responses.ready
         if len(ready) == 1:
-            count, data, flags = 1, _content(ready[0]), 0
-        else:
-            run = list(takewhile(_is_copied, ready))
-            count, data = len(run), b"".join(map(_content, run))
-            flags = _MSG_MORE if count < len(ready) else 0
-        sent = self._sock.send(data, flags)
-        for _ in range(count):
+            sent = self._sock.send(head)
+            ready.popleft()
+            if sent < len(head):
+                ready.appendleft(memoryview(head)[sent:])
+            return sent
+        run = list(takewhile(_is_bytes, ready))
+        data = b"".join(run)
+        sent = self._sock.send(data, _MSG_MORE if len(run) < len(ready) else 0)
+        for _ in run:
             ready.popleft()
         if sent < len(data):
             ready.appendleft(memoryview(data)[sent:])
@@ -336,19 +333,5 @@ class Connection:
         self.waiting.clear()
 
 
-def _is_copied(chunk: Chunk) -> bool:
-    return type(chunk) is not FileRegion or chunk.size <= COPY_MAX_BYTES
-
-
-def _content(chunk: Chunk) -> Chunk:
-    """The bytes of a chunk. Raises: ConnectionAbortedError, StorageFailure."""
-    if type(chunk) is not FileRegion:
-        return chunk
-    content = chunk.read()
-    if len(content) < chunk.size:
-        raise _region_ends_early()
-    return content
-
-
-def _region_ends_early() -> ConnectionAbortedError:
-    return ConnectionAbortedError("the file ends before its region does")
+def _is_bytes(chunk: Chunk) -> bool:
+    return type(chunk) is not FileRegion
