@@ -6,7 +6,7 @@ import re
 
 from bench.goals import Goal
 
-_SECTION = re.compile(r"^## (\w+): ", re.MULTILINE)
+_SECTION = re.compile(r"^## (?:(\w+): )?", re.MULTILINE)
 _RATIO = re.compile(r"([\d.]+) × \[([\d.]+)–([\d.]+)\]")
 
 
@@ -17,7 +17,9 @@ class WrittenPage:
         starts = [*_SECTION.finditer(text)]
         ends = [*(match.start() for match in starts[1:]), len(text)]
         self.sections = {
-            match[1]: text[match.start() : end].strip() for match, end in zip(starts, ends, strict=False)
+            match[1]: text[match.start() : end].strip()
+            for match, end in zip(starts, ends, strict=False)
+            if match[1]
         }
         """The text by scenario, its heading included."""
         rows = (line.split(" | ") for line in text.splitlines() if line.startswith("| "))
