@@ -70,9 +70,11 @@ class AskedPasses:
         return asked is not None and asked.partition is partition
 
     def due(self) -> Iterator[LocalPartition]:
-        """Those whose pass may begin, in the order of their tickets; forgets those that are gone."""
+        """Those whose pass may begin, in the order of their tickets; forgets those that are gone, and those whose topic
+        is not compacted any more.
+        """
         for name, asked in tuple(self._waiting.items()):
-            if asked.partition.is_offline:
+            if asked.partition.is_offline or not asked.partition.log.config.compacts:
                 del self._waiting[name]
             else:
                 log = asked.partition.log

@@ -3,8 +3,9 @@
     python -m bench run S16
 
 The old topic is written once, in batches of 128 KB. Before each round its pages are dropped from the page cache; about
-the disk's own cache nothing can be done. One record goes into another topic every 2 ms, acks=all, first while nothing
-else happens, then while the consumer, a process of its own, reads the old topic from the start to the end. Fewer than
+the disk's own cache nothing can be done. One record goes into another topic, acks=all, 2 ms after the last was
+acknowledged (so a long stall is one sample), first while nothing else happens, then while the consumer, a process of
+its own, starts and reads the old topic from the start to the end. Fewer than
 10 GB are read where that would take more than a quarter of the disk's room.
 """
 

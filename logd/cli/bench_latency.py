@@ -56,6 +56,7 @@ def _run(options: argparse.Namespace, place: Place, end_to_end: EndToEnd) -> Run
             tally,
             listeners=[(address, reader(place.topic, partition, end, end_to_end))],
             settled=lambda: not end_to_end.waiting,
+            end_to_end=end_to_end.taken,
             timeout_s=options.timeout,
             cpu=cpu_of(options),
         )

@@ -16,6 +16,7 @@ from logd.cli.errors import CommandError, UsageError
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.topics import is_pattern, partitions_of
 from logd.cluster_client import ClusterClient, format_address
+from protocol.compaction_state import CompactionState
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 
@@ -57,6 +58,8 @@ async def _compact(cluster: ClusterClient, names: list[TopicPartition]) -> list[
                 outcomes[name] = _refused(name, row)
             elif row.ended_ticket >= waiting[name]:
                 outcomes[name] = _ended(name, row)
+            elif row.state == CompactionState.IDLE:
+                outcomes[name] = _refused(name, _forgotten(name))
             else:
                 continue
             del waiting[name]
@@ -67,6 +70,13 @@ async def _compact(cluster: ClusterClient, names: list[TopicPartition]) -> list[
             pause_s = min(pause_s * 1.5, pause_s_max)
     progress.clear()
     return [outcomes[name] for name in names if name in outcomes]
+
+
+def _forgotten(name: TopicPartition) -> BrokerError:
+    text = (
+        f"{subject_of(name)}: the broker no longer knows that it was asked for, as after a restart; ask again"
+    )
+    return BrokerError(ErrorCode.UNKNOWN_SERVER_ERROR, text)
 
 
 def _refused(name: TopicPartition, error: BrokerError) -> Outcome:

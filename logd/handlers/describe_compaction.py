@@ -9,11 +9,11 @@ and has ended; see compact_partitions.py.
 from __future__ import annotations
 
 import asyncio
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation
 from logd.handlers.compacted import PER_TURN, by_topic, compacted_partition
+from protocol.compaction_state import CompactionState
 from protocol.errors import BrokerError
 from protocol.messages.describe_compaction import DescribeCompactionRequest, DescribeCompactionResponse
 from storage.errors import StorageFailure
@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 
 _Topic = DescribeCompactionResponse.DescribedTopic
 _Partition = DescribeCompactionResponse.DescribedPartition
-
-
-class CompactionState(IntEnum):
-    """What the cleaner does about a partition, in the response's `state`."""
-
-    IDLE = 0
-    WAITING = 1
-    """A pass was asked for, and has not begun."""
-    RUNNING = 2
 
 
 async def handle(

@@ -62,12 +62,17 @@ class Flights:
         self.taken.add(now_ns - since)
         return since
 
-    def give_up_unsent(self, until_ns: int, now_ns: int) -> None:
-        """The run is over: requests due before `until_ns` that never left have waited until now, at the least."""
+    def give_up_unsent(self, until_ns: int, now_ns: int, *, also: Histogram | None = None) -> None:
+        """The run is over: requests due before `until_ns` that never left have waited until now, at the least, for
+        their answers and for what `also` counts.
+        """
         due = self._pace.skip_due(self.count_from_ns, until_ns)
         self.unsent += due.requests
         group = -(-due.requests // _GROUPS) or 1
         for number in range(0, due.requests, group):
             size = min(group, due.requests - number)
             middle = number + size // 2
-            self.taken.add_many(max(now_ns - due.first_ns - int(middle * due.interval_ns), 0), size)
+            waited_ns = max(now_ns - due.first_ns - int(middle * due.interval_ns), 0)
+            self.taken.add_many(waited_ns, size)
+            if also is not None:
+                also.add_many(waited_ns, size)

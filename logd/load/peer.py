@@ -65,7 +65,7 @@ class Peer:
                     outgoing[0] = memoryview(outgoing[0])[sent:]
         except BlockingIOError:
             pass
-        except ConnectionError:
+        except OSError:
             raise self.closed() from None
         return left
 
@@ -81,7 +81,7 @@ class Peer:
             got = self.socket.recv_into(view[self._filled :])
         except BlockingIOError:
             return []
-        except ConnectionError:
+        except OSError:
             got = 0
         if not got:
             raise self.closed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -16,12 +17,18 @@ def cpu_seconds(pid: int) -> float:
         fields = stat.read().rpartition(b")")[2].split()
     user, system, user_of_dead_children, system_of_dead_children = map(int, fields[11:15])
     own = (user + system + user_of_dead_children + system_of_dead_children) / _TICKS_PER_S
-    return own + sum(cpu_seconds(child) for child in children(pid))
+    for child in children(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            own += cpu_seconds(child)
+    return own
 
 
 def children(pid: int) -> list[int]:
     found: list[int] = []
     for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+        with (
+            suppress(FileNotFoundError, ProcessLookupError),  # the same of a thread
+            open(f"/proc/{pid}/task/{thread}/children", "rb") as file,
+        ):
             found += map(int, file.read().split())
     return found

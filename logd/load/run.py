@@ -70,12 +70,14 @@ class Run:
         listeners: Sequence[Route] = (),
         settled: Callable[[], bool] = lambda: True,
         timeout_s: float = 30.0,
+        end_to_end: Histogram | None = None,
         cpu: Callable[[], float] | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         """`routes`: where the load goes; all have room for as many requests. `tally`: what they count into.
 
-        `settled`: whether the listeners have what they wait for, asked at the end. `cpu`: seconds that the broker has
+        `settled`: whether the listeners have what they wait for, asked at the end. `end_to_end`: what they count; a
+        request that never left counts there, too. `cpu`: seconds that the broker has
         used so far.
 
         Raises: LoadFailed where a connection is refused.
@@ -86,6 +88,7 @@ class Run:
         self._tally = tally
         self._settled = settled
         self._timeout_s = timeout_s
+        self._end_to_end = end_to_end
         self._cpu = cpu
         self._clock = clock
         self._epoll = select.epoll()  # before the sockets, so that its descriptor is a small one
@@ -179,7 +182,7 @@ class Run:
             self._depart(over - 1)
         self._drain()
         if self._pace.is_fixed:
-            self._flights.give_up_unsent(over, self._ended_ns)
+            self._flights.give_up_unsent(over, self._ended_ns, also=self._end_to_end)
 
     def _begin(self, warm_up_s: float) -> int:
         now = self._heard_ns = self._clock()
@@ -260,9 +263,11 @@ class Run:
 
     def _take_answers(self, peer: Peer) -> None:
         answers = peer.receive()
-        now = self._heard_ns = self._clock()
+        now = self._clock()
         number, conversation = peer.number, peer.conversation
         is_measured = number < self._measured
+        if is_measured:
+            self._heard_ns = now
         try:
             for answer in answers:
                 if self._fences and not conversation.answers:

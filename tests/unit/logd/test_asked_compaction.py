@@ -13,13 +13,19 @@ from typing import Any
 
 import pytest
 
+from logd.asked_passes import AskedPasses
+from logd.cli import topic_compact
 from logd.client import Client
-from logd.handlers.describe_compaction import CompactionState
+from logd.cluster_client import ClusterClient
+from protocol.compaction_state import CompactionState
+from protocol.configs import ConfigResourceType
 from protocol.errors import ErrorCode
 from protocol.messages.compact_partitions import CompactPartitionsRequest
 from protocol.messages.describe_compaction import DescribeCompactionRequest, DescribeCompactionResponse
+from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from protocol.record_builder import build_batch
 from protocol.records import HEADER_SIZE, Record, set_crc
+from protocol.types import TopicPartition
 from storage.fs_faulty import FaultyFileSystem, Kind
 from storage.fs_real import RealFileSystem
 from tests.support.node import Disk, Node, a_while, play
@@ -46,6 +52,15 @@ async def described(client: Client, topic: str = "t") -> DescribeCompactionRespo
     wanted = DescribeCompactionRequest.DescribableTopic(name=topic, partitions=[0])
     response: DescribeCompactionResponse = await client.call(DescribeCompactionRequest(topics=[wanted]))
     return response.topics[0].partitions[0]
+
+
+def cleanup_by_deleting(topic: str) -> IncrementalAlterConfigsRequest:
+    asked = IncrementalAlterConfigsRequest
+    change = asked.AlterableConfig(name="cleanup.policy", config_operation=0, value="delete")
+    resource = asked.AlterConfigsResource(
+        resource_type=ConfigResourceType.TOPIC, resource_name=topic, configs=[change]
+    )
+    return asked(resources=[resource])
 
 
 async def ended(
@@ -131,6 +146,35 @@ def test_who_asks_while_another_waits_shares_its_pass_and_later_gets_the_next() 
         third = await ask(client)
         assert third.ticket > first.ticket
         await ended(client, third.ticket)
+
+    play(scenario)
+
+
+def test_a_topic_that_is_not_compacted_any_more_keeps_what_it_has() -> None:
+    async def scenario(node: Node) -> None:
+        assert isinstance(node.fs, FaultyFileSystem)
+        client = await fill(node)
+        disk = Disk(node.fs)
+        disk.hold(Kind.SYNC, "/t-0/")
+        assert (await ask(client)).error_code == ErrorCode.NONE
+        await client.call(cleanup_by_deleting("t"))
+        disk.let_go()
+        await a_while()
+        assert len(rows(node)) == 30
+        assert (await described(client)).error_code == ErrorCode.POLICY_VIOLATION
+
+    play(scenario)
+
+
+def test_a_command_whose_ticket_nobody_knows_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a restart of the broker between two looks."""
+
+    async def scenario(node: Node) -> None:
+        await fill(node)
+        monkeypatch.setattr(AskedPasses, "due", lambda passes: passes._waiting.clear() or ())
+        async with await ClusterClient.connect([("127.0.0.1", node.port)], timeout_s=5) as cluster:
+            [outcome] = await topic_compact._compact(cluster, [TopicPartition("t", 0)])
+        assert outcome.error is not None and "ask again" in str(outcome.error)
 
     play(scenario)
 
