@@ -25,6 +25,7 @@ from threading import Event
 from confluent_kafka import KafkaException
 
 from services.orders import create_topics, demo, feeds
+from services.orders.customer_register import Stale
 from services.orders.grid import Grid
 from services.orders.settings import Settings
 from services.orders.supervisor import NotReady, Supervisor
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             broker, bootstrap = _start_broker(shlex.split(options.broker), directory)
         _run(bootstrap, directory, options.rate, stop)
         return 0
-    except (StartFailed, NotReady, KafkaException, OSError) as error:
+    except (StartFailed, NotReady, Stale, KafkaException, OSError) as error:
         _say(f"failed: {error}")
         return 1
     finally:

@@ -69,7 +69,7 @@ def transactional_producer(settings: RuntimeSettings, application: str) -> Produ
             # Records leave when the commit flushes them, a request for each partition: nobody may read them before.
             # A linger that ends earlier costs more requests, and from its end on the client spins until the
             # coordinator has heard of the partition.
-            "linger.ms": _UNTIL_FLUSHED_MS,
+            "linger.ms": min(_UNTIL_FLUSHED_MS, settings.transaction_timeout_ms // 2),  # below the delivery's
         }
     )
 
