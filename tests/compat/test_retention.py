@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from tests.support import java
 from tests.support.broker import LogdBroker
@@ -70,6 +77,11 @@ class Topic:
             self._producer.produce(self.name, bytes(size), key, 0, timestamp=timestamp)
         assert self._producer.flush(PATIENCE_S) == 0
 
+    def alter(self, name: str, value: str) -> None:
+        change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, self.name, incremental_configs=[change])
+        self.admin.incremental_alter_configs([resource])[resource].result(PATIENCE_S)
+
     def ends(self) -> tuple[int, int]:
         """Low watermark and high watermark."""
         low, high = self._consumer.get_watermark_offsets(self.place, PATIENCE_S)
@@ -123,10 +135,21 @@ def test_size_keeps_at_least_what_is_asked_for(broker: LogdBroker) -> None:
     assert 2 * SEGMENT_BYTES <= len(offsets) * 100_000 + 10_000 < 3 * SEGMENT_BYTES + 100_000
 
 
+@pytest.mark.parametrize(
+    "broker",
+    ["logd", pytest.param("kafka", marks=[*KAFKA.marks, pytest.mark.full])],  # type: ignore[list-item]
+    indirect=True,
+    scope="module",
+)
 def test_a_compacted_topic_keeps_what_is_old_and_one_with_both_policies_does_not(broker: LogdBroker) -> None:
+    """What is new is compacted only when what is old is gone: together in one segment they would be kept for long.
+
+    Not everyday with Kafka, whose cleaner was too late now and then, for a reason that is not known.
+    """
     settings = {"retention_ms": HALF_AN_HOUR_MS, "min_cleanable_dirty_ratio": "0.01"}
     kept = Topic(broker.bootstrap, cleanup_policy="compact", **settings)
-    both = Topic(broker.bootstrap, cleanup_policy="compact,delete", **settings)
+    lag = {"min_compaction_lag_ms": HALF_AN_HOUR_MS}
+    both = Topic(broker.bootstrap, cleanup_policy="compact,delete", **settings, **lag)
     for topic in (kept, both):
         topic.write(30, age_ms=HOUR_MS, size=100_000)
         topic.write(1, age_ms=HOUR_MS, key=b"other")
@@ -134,6 +157,7 @@ def test_a_compacted_topic_keeps_what_is_old_and_one_with_both_policies_does_not
         topic.write(15, size=100_000)
     eventually(lambda: len(kept.offsets()) < 25)
     eventually(lambda: both.ends()[0] > 0)
+    both.alter("min.compaction.lag.ms", "0")
     eventually(lambda: len(both.offsets()) < 25)
     assert 30 in kept.offsets() and kept.ends() == (0, 61)
     assert 60 in both.offsets() and both.ends()[1] == 61
