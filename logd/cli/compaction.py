@@ -7,64 +7,37 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
+from typing import Any
 
 from logd.cli.connection import refusal
 from logd.cluster_client import ClusterClient
 from protocol.errors import BrokerError, ErrorCode
-from protocol.messages.compact_partitions import CompactPartitionsRequest, CompactPartitionsResponse
+from protocol.messages.compact_partitions import CompactPartitionsRequest
 from protocol.messages.describe_compaction import DescribeCompactionRequest, DescribeCompactionResponse
+from protocol.messages.message import Message
 from protocol.types import NodeId, TopicPartition
 
 Described = DescribeCompactionResponse.DescribedPartition
-
-_Answers = Mapping[TopicPartition, "Described | BrokerError"]
 
 
 async def describe_compaction(
     cluster: ClusterClient, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, Described | BrokerError]:
     """What each partition's leader says. Raises: BrokerError UNSUPPORTED_VERSION where a node is no logd."""
-    found: dict[TopicPartition, Described | BrokerError] = {}
-
-    async def ask(node: NodeId, topics: dict[str, list[int]]) -> None:
-        request = DescribeCompactionRequest(
-            topics=[
-                DescribeCompactionRequest.DescribableTopic(name=name, partitions=indexes)
-                for name, indexes in topics.items()
-            ]
-        )
-        response: DescribeCompactionResponse = await cluster.call(request, node=node)
-        for topic in response.topics:
-            for row in topic.partitions:
-                name = TopicPartition(topic.name, row.partition_index)
-                found[name] = _refusal(name, row.error_code, row.error_message) or row
-
-    await asyncio.gather(*(ask(*each) for each in (await _by_leader(cluster, partitions)).items()))
-    return found
+    return await _ask_leaders(
+        cluster, partitions, DescribeCompactionRequest, DescribeCompactionRequest.DescribableTopic
+    )
 
 
 async def ask_for_compaction(
     cluster: ClusterClient, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, int | BrokerError]:
     """The ticket that each partition's leader gives. Raises: as `describe_compaction`."""
-    found: dict[TopicPartition, int | BrokerError] = {}
-
-    async def ask(node: NodeId, topics: dict[str, list[int]]) -> None:
-        request = CompactPartitionsRequest(
-            topics=[
-                CompactPartitionsRequest.CompactableTopic(name=name, partitions=indexes)
-                for name, indexes in topics.items()
-            ]
-        )
-        response: CompactPartitionsResponse = await cluster.call(request, node=node)
-        for topic in response.topics:
-            for row in topic.partitions:
-                name = TopicPartition(topic.name, row.partition_index)
-                found[name] = _refusal(name, row.error_code, row.error_message) or row.ticket
-
-    await asyncio.gather(*(ask(*each) for each in (await _by_leader(cluster, partitions)).items()))
-    return found
+    rows = await _ask_leaders(
+        cluster, partitions, CompactPartitionsRequest, CompactPartitionsRequest.CompactableTopic
+    )
+    return {name: row if isinstance(row, BrokerError) else row.ticket for name, row in rows.items()}
 
 
 def subject_of(name: TopicPartition) -> str:
@@ -81,6 +54,27 @@ def _refusal(name: TopicPartition, code: int, message: str | None) -> BrokerErro
     if code == ErrorCode.POLICY_VIOLATION and message is not None:
         return BrokerError(ErrorCode.POLICY_VIOLATION, message)  # it says which topic
     return refusal(subject_of(name), code, message)
+
+
+async def _ask_leaders(
+    cluster: ClusterClient,
+    partitions: Collection[TopicPartition],
+    request_type: Callable[..., Message],
+    topic_type: Callable[..., object],
+) -> dict[TopicPartition, Any]:
+    """The row of each partition in its leader's answer, or its refusal; both APIs have the same shape."""
+    found: dict[TopicPartition, Any] = {}
+
+    async def ask(node: NodeId, topics: dict[str, list[int]]) -> None:
+        wanted = [topic_type(name=name, partitions=indexes) for name, indexes in topics.items()]
+        response = await cluster.call(request_type(topics=wanted), node=node)
+        for topic in response.topics:
+            for row in topic.partitions:
+                name = TopicPartition(topic.name, row.partition_index)
+                found[name] = _refusal(name, row.error_code, row.error_message) or row
+
+    await asyncio.gather(*(ask(*each) for each in (await _by_leader(cluster, partitions)).items()))
+    return found
 
 
 async def _by_leader(
