@@ -11,6 +11,8 @@ given, so that there is always one to fence with: the producer gets a new id ins
     ONGOING             the transaction is aborted, and its producer fenced by that; CONCURRENT_TRANSACTIONS: come again
     PREPARE_*           CONCURRENT_TRANSACTIONS, whoever asks
 
+While a transaction is open, whoever names another identity than the one that began it is fenced. Kafka looks at the
+epoch only afterwards: there a fenced producer that asks to go on ends the transaction of the one that fenced it.
 In Kafka a producer whose answer with the last epoch of an id was lost is told UNKNOWN_SERVER_ERROR; here it gets it.
 Source: KIP-98, KIP-360, KIP-588; Kafka TransactionCoordinator.scala (handleInitProducerId).
 """
@@ -110,10 +112,14 @@ def _first(
 
 
 def _may_be(transaction: Transaction, claimed: Identity) -> bool:
-    """Whether who claims to be somebody may be the current producer; the epoch is looked at later.
+    """Whether who claims to be somebody may be the current producer; without an open transaction the epoch is looked at
+    later.
 
-    The producer id before counts with its last epochs: the answer that told of the new one may have been lost.
+    The producer id before counts with its last epochs: the answer that told of the new one may have been lost. Who has
+    begun a transaction has had its answer.
     """
+    if transaction.state is TransactionState.ONGOING:
+        return claimed == transaction.identity
     if claimed.producer_id == transaction.producer_id:
         return True
     return claimed.producer_id == transaction.previous_producer_id and is_exhausted(claimed.producer_epoch)

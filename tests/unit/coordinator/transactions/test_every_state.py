@@ -3,7 +3,8 @@
 Method: an id is brought into each state, its producer in epoch 2; a table says what each request, of each identity, is
 told there. The tables were read off TransactionCoordinator.scala. CT is CONCURRENT_TRANSACTIONS, ITS INVALID_TXN_STATE,
 PF PRODUCER_FENCED, MAP INVALID_PRODUCER_ID_MAPPING; NEXT is the current producer id in the next epoch, SAME the current
-identity, NONE an answer without an identity.
+identity, NONE an answer without an identity. InitProducerId of who was fenced, while a transaction is open, is told
+PRODUCER_FENCED at once, as docs/gaps.md says.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ TOLD: dict[tuple[str, str], tuple[Outcome, ...]] = {
     #                        EMPTY      ONGOING  PREPARE_COMMIT/ABORT  COMPLETE_COMMIT/ABORT
     ("init 5", "nobody"): (NEXT, CT, CT, CT, NEXT, NEXT),
     ("init 5", "current"): (NEXT, CT, CT, CT, NEXT, NEXT),
-    ("init 5", "before"): (PF, CT, CT, CT, SAME, SAME),
-    ("init 5", "older"): (PF, CT, CT, CT, PF, PF),
-    ("init 5", "ahead"): (PF, CT, CT, CT, PF, PF),
+    ("init 5", "before"): (PF, PF, CT, CT, SAME, SAME),
+    ("init 5", "older"): (PF, PF, CT, CT, PF, PF),
+    ("init 5", "ahead"): (PF, PF, CT, CT, PF, PF),
     ("init 5", "stranger"): (PF, PF, CT, CT, PF, PF),
     ("init 3", "stranger"): (OLD_PF, OLD_PF, CT, CT, OLD_PF, OLD_PF),
     ("add 4", "current"): (NONE, NONE, CT, CT, NONE, NONE),

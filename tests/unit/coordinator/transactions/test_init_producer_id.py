@@ -99,6 +99,20 @@ def test_a_producer_whose_place_was_taken_is_fenced(world: TransactionWorld) -> 
     assert world.init(Identity(1000, 1), version=3) is ErrorCode.INVALID_PRODUCER_EPOCH
 
 
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_fenced_producer_that_wants_to_go_on_leaves_an_open_transaction_alone(level: int) -> None:
+    world = TransactionWorld(level=level)
+    world.init()
+    fenced = world.identity
+    world.init()
+    current = world.identity
+    assert world.add(current, P0, version=3) is ErrorCode.NONE
+    assert world.init(fenced) is ErrorCode.PRODUCER_FENCED
+    assert (world.transaction.state, world.identity) == (TransactionState.ONGOING, current)
+    assert world.init(current) is ErrorCode.CONCURRENT_TRANSACTIONS
+    assert world.transaction.state is TransactionState.PREPARE_ABORT
+
+
 def test_what_was_given_up_is_not_known_after_a_move(world: TransactionWorld) -> None:
     world.init()
     first = world.identity

@@ -78,6 +78,8 @@ class Model:
         ):
             return PF
         if self.state == "O":
+            if claimed not in (None, (self.pid, self.epoch)):
+                return PF  # Kafka looks at the epoch only when it has aborted; see docs/gaps.md
             return self.fence(now_ms, ids) or CT
         if self.epoch >= MAX - 1 and (claimed is None or claimed[1] == self.epoch):
             if not ids:
