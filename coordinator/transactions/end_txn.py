@@ -15,9 +15,10 @@ What is told where no transaction is ONGOING, ITS for INVALID_TXN_STATE:
 
 Any other epoch is fenced. In PREPARE_* an EndTxn that asks for the opposite is told so once the markers are written.
 
-An abort that is sent again is fenced, too, where the epoch to be told is `EPOCH_MAX`: the coordinator took the id there
-to fence it, after `transaction.version` was set back. In Kafka the producer is told to go on with it; no time-out can
-fence it there, and one that falls into its next transaction leaves that committed in part.
+One before is fenced, too, where the last transaction was not ended under TV2: that end gave its epoch to nobody. Either
+another producer, of before, has taken the id over and ended its own transaction, or the epoch is only there to fence
+with. Kafka looks at the epochs alone and has who is fenced go on as the current producer: what one of the two writes
+then passes for a repeat of what the other wrote, and is acknowledged and lost.
 Source: KIP-98, KIP-890; Kafka TransactionCoordinator.scala (endTransaction, endTransactionWithTV1).
 """
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _FIRST_VERSION_OF_TV2: Final = 5
 _FIRST_VERSION_WITH_FENCED: Final = 2
 
+_COMPLETE: Final = AT_REST - {TransactionState.EMPTY}
 _NOBODY: Final = Identity(NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
 
 
@@ -95,11 +97,9 @@ def _refuse_tv2(transaction: Transaction, request: EndTxnRequest) -> ErrorCode:
     if transaction.producer_epoch == request.producer_epoch:
         may_end = state is TransactionState.ONGOING or not request.committed
         return ErrorCode.NONE if may_end else ErrorCode.INVALID_TXN_STATE
-    if state in (TransactionState.ONGOING, TransactionState.EMPTY) or not _is_repeat(transaction, request):
+    if not _is_repeat(transaction, request):
         return ErrorCode.PRODUCER_FENCED
-    if not _ended_as(transaction, request):
-        return ErrorCode.INVALID_TXN_STATE
-    return ErrorCode.PRODUCER_FENCED if transaction.producer_epoch == EPOCH_MAX else ErrorCode.NONE
+    return ErrorCode.NONE if _ended_as(transaction, request) else ErrorCode.INVALID_TXN_STATE
 
 
 def _is_done(transaction: Transaction, request: EndTxnRequest, *, tv2: bool) -> bool:
@@ -110,7 +110,11 @@ def _is_done(transaction: Transaction, request: EndTxnRequest, *, tv2: bool) -> 
 
 
 def _is_repeat(transaction: Transaction, request: EndTxnRequest) -> bool:
-    """Whether the request bears the epoch that the last EndTxn took the producer from."""
+    """Whether the request bears the epoch that the last end took its producer from, to give it the present one."""
+    if transaction.state not in _COMPLETE or transaction.client_version < EPOCH_BUMP:
+        return False
+    if transaction.producer_epoch == EPOCH_MAX:
+        return False  # nobody is given that; only a bug leaves an id in it, which Kafka provides for, too
     return transaction.producer_epoch == request.producer_epoch + 1 or _overflowed(transaction, request)
 
 

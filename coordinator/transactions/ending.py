@@ -67,8 +67,7 @@ def abort_and_fence(
     """Abort an ongoing transaction, so that its producer can do nothing more; return NONE, or as `end` does.
 
     Under transaction version 2 any end fences, and the producer may find out how it ended, and go on. Before, the epoch
-    is bumped for it, and nobody is given that epoch; only a client of version 2, which is there still when the level
-    has fallen, may find out and go on as before, but for `EPOCH_MAX` (see `end_txn`).
+    is bumped for it, and nobody is given that epoch.
     """
     level = state.feature.level
     if level >= EPOCH_BUMP:

@@ -6,8 +6,8 @@ as it leaves, and knows what clients asked for and were told. It shares no code 
 - Coordinator: states follow one another as they may; epochs only rise; a transaction is decided once, committed only
   because its producer asked for that, aborted by time only when its time is over; complete only when every partition
   has its marker for good.
-- Producers: what a producer was told stays so; there is always an epoch left to fence it with; who was fenced writes
-  nothing more.
+- Producers: what a producer was told stays so; no two are ever the same id in the same epoch; there is always an epoch
+  left to fence one with; who was fenced writes nothing more.
 - Readers: at read_committed nothing is seen that is not decided to be committed; offsets likewise.
 - Partitions: see `PartitionPicture`. In the end: see `outcome`.
 """
@@ -79,7 +79,8 @@ class Checker:
         """By transactional id: its records, oldest first."""
         self._fences: dict[str, Identity] = {}
         """By transactional id: who took it over last, and was told so."""
-        self._told: dict[str, Identity] = {}
+        self._told: dict[Identity, TransactionalProducer] = {}
+        """Who goes on as whom."""
         self._offsets: dict[tuple[str, int], Offset] = {}
 
     def count(self, what: str) -> None:
@@ -268,6 +269,8 @@ class Checker:
         """A producer learns as whom it goes on."""
         before = producer.identity
         assert before is None or identity >= before, f"{producer} was {before}, becomes {identity}"
+        holder = self._told.setdefault(identity, producer)
+        assert holder is producer, f"{producer} becomes {identity}, as {holder} did"
 
     def appended(self, replica: Replica, request: Produce, exchange: Exchange) -> None:
         """A producer's batch was written."""

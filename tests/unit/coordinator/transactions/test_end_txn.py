@@ -132,18 +132,54 @@ def test_an_epoch_that_nobody_was_given_ends_in_a_new_id() -> None:
     assert world.answer_markers().producer_epoch == EPOCH_MAX
 
 
-def test_the_epoch_that_was_only_there_to_fence_with_is_given_to_nobody() -> None:
+@pytest.mark.parametrize("commit", [True, False])
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_who_was_taken_over_does_not_become_its_successor(level: int, commit: bool) -> None:
+    """The successor is of before: its transactions all have the epoch that it was given."""
+    world, old = ongoing()
+    old = world.end(old)  # type: ignore[assignment]
+    world.answer_markers()
+    world.feature.level = level
+    successor = world.init()
+    assert successor == (old.producer_id, old.producer_epoch + 1)
+    assert isinstance(successor, Identity)
+    assert world.add(successor, P0, version=3) is ErrorCode.NONE
+    assert world.end(successor, commit=commit, version=4) is ErrorCode.NONE
+    world.answer_markers()
+    for _ in range(2):
+        length = len(world.log)
+        assert world.end(old, commit=commit) is ErrorCode.PRODUCER_FENCED
+        assert world.end(old, commit=not commit) is ErrorCode.PRODUCER_FENCED
+        assert world.init(old) is ErrorCode.PRODUCER_FENCED
+        assert (world.identity, len(world.log)) == (successor, length)
+        assert world.end(successor, commit=commit, version=4) is ErrorCode.NONE
+        world.restart()
+
+
+@pytest.mark.parametrize("epoch", [0, LAST])
+def test_the_epoch_that_was_only_there_to_fence_with_is_given_to_nobody(epoch: int) -> None:
     """`transaction.version` is set back while the client is in a transaction, and then its time is over."""
-    world, last = ongoing(epoch=LAST)
+    world, old = ongoing(epoch=epoch)
     world.feature.level = 1
     world.tick(80_000)
     world.answer_markers()
-    assert world.identity == (last.producer_id, EPOCH_MAX)
+    assert world.identity == (old.producer_id, epoch + 1)
     for _ in range(2):
-        assert world.end(last, commit=False) is ErrorCode.PRODUCER_FENCED
-        assert world.end(last, commit=True) is ITS
+        assert world.end(old, commit=False) is ErrorCode.PRODUCER_FENCED
+        assert world.end(old, commit=True) is ErrorCode.PRODUCER_FENCED
         world.restart()
-    assert world.init(last) is ErrorCode.PRODUCER_FENCED
+    assert world.init(old) is ErrorCode.PRODUCER_FENCED
+    assert world.init() == ((old.producer_id, 2) if epoch == 0 else (1001, 0))
+
+
+def test_the_last_epoch_of_all_is_told_to_nobody_even_where_an_id_was_left_in_it() -> None:
+    world, last = ongoing(epoch=LAST)
+    left = world.transaction._replace(
+        state=TransactionState.COMPLETE_ABORT, producer_epoch=EPOCH_MAX, partitions=()
+    )
+    world.given(left)
+    assert left.client_version == 2
+    assert world.end(last, commit=False) is ErrorCode.PRODUCER_FENCED
     assert world.init() == (1001, 0)
 
 

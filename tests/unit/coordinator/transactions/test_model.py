@@ -125,7 +125,7 @@ class Model:
             return CT
         return NONE if partition in self.partitions else ErrorCode.TRANSACTION_ABORTABLE
 
-    def end(  # noqa: PLR0911, PLR0912 - as Kafka has it
+    def end(  # noqa: PLR0911 - as Kafka has it
         self, who: Identity, commit: bool, version: int, now_ms: int, ids: bool
     ) -> Told:
         if self.state == "":
@@ -152,11 +152,9 @@ class Model:
         if not (who[1] == self.epoch or (self.state in ("CC", "CA") and repeat)):
             return PF
         if self.state in ("CC", "CA") and repeat:
-            if self.state != same:
-                return ITS
-            if self.epoch == MAX:
-                return PF  # Kafka has the producer go on with it, though nobody could be fenced then
-            return Identity(self.pid, self.epoch)
+            if self.version < 2 or self.epoch == MAX:
+                return PF  # Kafka has the producer go on as whoever has that epoch, or with one that cannot be fenced
+            return Identity(self.pid, self.epoch) if self.state == same else ITS
         if commit and self.state != "O":
             return ITS
         assert self.state in ("E", "O", same, other)
@@ -225,6 +223,8 @@ class Run:
         self.model = Model(level)
         self.told = [Identity(77, 0)]
         """Every identity that a producer was told, in order; the first was told by nobody."""
+        self.given_up: dict[Identity, Identity | None] = {}
+        """By identity that was told: what the producer was before; None for a stranger."""
         self.request("init", None, None)
         self.world.given(self.world.transaction._replace(producer_epoch=epoch))
         self.model.epoch = epoch
@@ -263,8 +263,9 @@ class Run:
         event(f"{kind}: {outcome.name if isinstance(outcome, ErrorCode) else 'identity'}")
         assert outcome == expected
         if isinstance(outcome, Identity):
-            if kind == "init" and who is None:
-                assert outcome not in self.told, "a stranger never gets what somebody else has"
+            is_new = outcome not in self.told
+            assert is_new or (who is not None and self.given_up[outcome] == who), "it is somebody else's"
+            self.given_up[outcome] = who
             self.told.append(outcome)
         if kind == "add" and outcome is NONE:
             assert who == self.told[-1], "only the last producer can write"
