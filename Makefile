@@ -10,7 +10,7 @@ SERVICES_VENV := .venv-services
 SERVICES_STAMP := $(SERVICES_VENV)/.set-up
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
 
-.PHONY: help setup services run demo-log test test-full check lint types unit bench docs clean
+.PHONY: help wheel setup services run demo-log test test-full check lint types unit bench docs clean
 
 help:
 	@echo "make run        the order services on a fresh broker, with shoppers and a live grid"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-full  the same at acceptance size"
 	@echo "make check      format, lint, types, imports and unit tests, within a minute"
 	@echo "make bench      measure; see bench/"
+	@echo "make wheel      build the wheel into dist/; LOGD_MYPYC=1 compiles what works per record"
 	@echo "make docs       write the generated documentation"
 	@echo "make clean      remove what was made"
 
@@ -67,7 +68,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 types: setup services
-	$(BIN)/mypy --strict $(PACKAGES) bench tools
+	$(BIN)/mypy --strict $(PACKAGES) bench tools hatch_build.py
 	$(BIN)/mypy --strict --python-executable $(SERVICES_VENV)/bin/python services
 
 unit: setup
@@ -75,6 +76,11 @@ unit: setup
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)
+
+wheel: setup
+	@rm -f dist/logd-*.whl
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist . >dist.log 2>&1 || { cat dist.log; rm -f dist.log; exit 1; }
+	@rm -f dist.log; ls dist/logd-*.whl
 
 docs: setup
 	$(BIN)/python -m logd.config_help

@@ -18,6 +18,7 @@ from bench.processes import spread
 from bench.results import Result
 from bench.scenarios import SCENARIOS
 from bench.scenarios.base import Metric
+from bench.targets import OURS
 from bench.written_page import WrittenPage
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -71,12 +72,12 @@ def table(result: Result) -> str:
     for target in (name for name in scenario.targets if name in measured):
         cells = [_cell(result.values(target, name), metric.digits) for name, metric in metrics.items()]
         lines.append(f"| {target} | " + " | ".join(cells) + " |")
-    for other in _compared_with(result, metrics):
+    for ours, other in _compared(result, metrics):
         cells = [
-            _cell(result.ratios("logd", other, name), 2, " ×") if other in metric.against else ""
+            _cell(result.ratios(ours, other, name), 2, " ×") if other in metric.against else ""
             for name, metric in metrics.items()
         ]
-        lines.append(f"| logd / {other} | " + " | ".join(cells) + " |")
+        lines.append(f"| {ours} / {other} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -134,11 +135,11 @@ def _chart(found: Mapping[str, Result], earlier: WrittenPage) -> str:
     return ratio_chart("logd compared with Apache Kafka 4.3.1 (1 = Kafka, shorter is better)", rows)
 
 
-def _compared_with(result: Result, metrics: Mapping[str, Metric]) -> Sequence[str]:
-    if "logd" not in result.targets():
-        return ()
+def _compared(result: Result, metrics: Mapping[str, Metric]) -> list[tuple[str, str]]:
+    """Which of ours is set against which other target."""
     named = dict.fromkeys(other for metric in metrics.values() for other in metric.against)
-    return [other for other in named if other in result.targets()]
+    measured = result.targets()
+    return [(ours, other) for ours in OURS if ours in measured for other in named if other in measured]
 
 
 def _cell(values: Sequence[float], digits: int, unit: str = "") -> str:

@@ -1,9 +1,10 @@
 """What is measured side by side: logd, Apache Kafka, and the baselines that show what the machine allows.
 
-kafka   Apache Kafka 4.3.1, KRaft, JVM flags of its own scripts (tests/support/kafka_broker.py)
-logd    `logd serve` with default settings, from this checkout or by --logd-command from an installed wheel
-null    answers and stores nothing: the client's own ceiling
-floor   receive, CRC-32C, write, answer: the kernel's share in a broker's work
+kafka     Apache Kafka 4.3.1, KRaft, JVM flags of its own scripts (tests/support/kafka_broker.py)
+logd      `logd serve` with default settings, from this checkout or by --logd-command from an installed wheel
+compiled  the same from a wheel with compiled modules (hatch_build.py)
+null      answers and stores nothing: the client's own ceiling
+floor     receive, CRC-32C, write, answer: the kernel's share in a broker's work
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from tests.support.broker import LogdBroker
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.wheel import build_wheel, unpacked_command
 
 ROOT = Path(__file__).resolve().parents[1]
+OURS = ("logd", "compiled")
+"""Targets that are logd."""
 
 
 class Running(Protocol):
@@ -80,11 +85,17 @@ class Targets:
         starters: dict[str, Callable[[], Running]] = {
             "kafka": lambda: KafkaBroker(directory, properties=properties),
             "logd": lambda: LogdBroker(directory, properties=for_logd, command=self._logd_command),
+            "compiled": lambda: LogdBroker(directory, properties=for_logd, command=self._compiled_command),
             "null": lambda: Baseline("null"),
             "echo": lambda: Baseline("echo"),
             "floor": lambda: Baseline("floor", directory / "written"),
         }
         return starters[name]()
+
+    @cached_property
+    def _compiled_command(self) -> list[str]:
+        wheel = build_wheel(self.directory_for("wheel"), compiled=True)
+        return unpacked_command(wheel, self.directory_for("unpacked"))
 
     def directory_for(self, name: str) -> Path:
         path = self._directory / name

@@ -21,7 +21,7 @@ from tests.support.written import written
 __all__ = ["written"]  # a fixture for all tests
 
 CLIENT_TOOLCHAINS = ("java", "go", "node")
-TOOLCHAINS = (*CLIENT_TOOLCHAINS, "mount", "quix", "services")
+TOOLCHAINS = (*CLIENT_TOOLCHAINS, "compiler", "mount", "quix", "services")
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("logd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("logd")

@@ -40,7 +40,7 @@ _SURVIVES = 5
 class Compaction(OneByOne):
     name = "S14"
     title = "compaction, 1 KB records"
-    targets = ("kafka", "logd")
+    targets = ("kafka", "logd", "compiled")
     metrics: ClassVar[Mapping[str, Metric]] = {
         "mb_per_s": Metric("dirty log cleaned", "MB/s", 0),
         "cpu_s_per_gb": Metric("CPU", "s/GB", 2),
