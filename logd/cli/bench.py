@@ -72,7 +72,7 @@ def _add_produce(actions: Any) -> None:
         "request was due until its answer; with --rate a stall counts for everyone who would have come meanwhile.",
         epilog=_PRODUCE,
     )
-    _add_topic_options(parser, partitions=1)
+    _add_topic_options(parser)
     _add_connection_count(parser)
     parser.add_argument(
         "--in-flight",
@@ -111,7 +111,7 @@ def _add_consume(actions: Any) -> None:
         "--topic. Bytes are those of batches as they are stored.",
         epilog=_CONSUME,
     )
-    _add_topic_options(parser, partitions=1)
+    _add_topic_options(parser)
     _add_connection_count(parser)
     parser.add_argument(
         "--fetch-size",
@@ -138,7 +138,7 @@ def _add_latency(actions: Any) -> None:
         "fetch open. Two latencies: until the record is acknowledged, and until the consumer has it.",
         epilog=_LATENCY,
     )
-    _add_topic_options(parser, partitions=None)
+    _add_topic_options(parser, has_partitions=False)
     _add_record_size(parser)
     parser.add_argument(
         "--acks", choices=("1", "all", "-1"), metavar="1|all", default="all", help="default all"
@@ -153,16 +153,16 @@ def _add_latency(actions: Any) -> None:
     _add_run_options(parser)
 
 
-def _add_topic_options(parser: Parser, *, partitions: int | None) -> None:
+def _add_topic_options(parser: Parser, *, has_partitions: bool = True) -> None:
     parser.add_argument(
         "--topic", metavar="TOPIC", help="use this topic, which must exist, and leave it there"
     )
-    if partitions is not None:
+    if has_partitions:
         parser.add_argument(
             "--partitions",
             metavar="N",
             type=whole_number(1, INT32_MAX),
-            help=f"of the topic of its own; default {partitions}",
+            help="of the topic of its own; default 1",
         )
     parser.add_argument(
         "--replication-factor",

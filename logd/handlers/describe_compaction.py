@@ -8,15 +8,12 @@ and has ended; see compact_partitions.py.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation
-from logd.handlers.compacted import PER_TURN, by_topic, compacted_partition
+from logd.handlers.compacted import CompactionInquiry
 from protocol.compaction_state import CompactionState
-from protocol.errors import BrokerError
 from protocol.messages.describe_compaction import DescribeCompactionRequest, DescribeCompactionResponse
-from storage.errors import StorageFailure
 
 if TYPE_CHECKING:
     from logd.broker import Broker
@@ -30,39 +27,22 @@ _Partition = DescribeCompactionResponse.DescribedPartition
 async def handle(
     broker: Broker, request: DescribeCompactionRequest, context: RequestContext
 ) -> DescribeCompactionResponse:
-    """Answer every partition once, with no more than a few in one turn of the loop."""
-    response = DescribeCompactionResponse()
-    described = 0
-    for topic, indexes in by_topic(request.topics).items():
-        rows = []
-        for index in indexes:
-            row = _Partition(partition_index=index)
-            try:
-                _describe(broker, compacted_partition(broker, context, Operation.DESCRIBE, topic, index), row)
-            except BrokerError as refusal:
-                row = _Partition(
-                    partition_index=index, error_code=refusal.code, error_message=refusal.message
-                )
-            rows.append(row)
-            described += 1
-            if described % PER_TURN == 0:
-                await asyncio.sleep(0)
-        response.topics.append(_Topic(name=topic, partitions=rows))
-    return response
+    """Answer every partition once."""
 
-
-def _describe(broker: Broker, partition: LocalPartition, row: _Partition) -> None:
-    """Raises: BrokerError."""
-    try:
+    def describe(partition: LocalPartition, row: _Partition) -> None:
         facts = broker.cleaner.describe(partition)
-    except StorageFailure as failure:
-        raise broker.storage_failed(partition, failure) from failure
-    row.cleaned_to = -1 if facts.cleaned_to is None else facts.cleaned_to
-    row.clean_bytes, row.dirty_bytes = facts.clean_bytes, facts.dirty_bytes
-    row.uncleanable = facts.uncleanable
-    if facts.progress is not None:
-        row.state = CompactionState.RUNNING
-        row.done_bytes, row.total_bytes = facts.progress
-    elif facts.is_waiting:
-        row.state = CompactionState.WAITING
-    row.ended_ticket, row.ended_error, row.bytes_before, row.bytes_after = facts.asked
+        row.cleaned_to = -1 if facts.cleaned_to is None else facts.cleaned_to
+        row.clean_bytes, row.dirty_bytes = facts.clean_bytes, facts.dirty_bytes
+        row.uncleanable = facts.uncleanable
+        if facts.progress is not None:
+            row.state = CompactionState.RUNNING
+            row.done_bytes, row.total_bytes = facts.progress
+        elif facts.is_waiting:
+            row.state = CompactionState.WAITING
+        row.ended_ticket, row.ended_error, row.bytes_before, row.bytes_after = facts.asked
+
+    described = CompactionInquiry(broker, context, Operation.DESCRIBE).rows(
+        request.topics, _Partition, describe
+    )
+    topics = [_Topic(name=name, partitions=rows) async for name, rows in described]
+    return DescribeCompactionResponse(topics=topics)
