@@ -34,8 +34,11 @@ def group() -> str:
 
 
 @pytest.fixture
-def records(bootstrap: str, topic: str) -> str:
-    """The topic, with ten records a second apart in partition 0, and four in partition 1."""
+def records(logd: Command, bootstrap: str) -> str:
+    """A topic with ten records a second apart in partition 0, and four in partition 1, which it keeps."""
+    topic = f"t-{uuid.uuid4().hex[:12]}"
+    made = logd("topic", "create", topic, "--partitions", "2", "-c", "retention.ms=-1", "--wait")
+    assert made.returncode == 0
 
     async def main() -> None:
         async with await ClusterClient.connect(addresses(bootstrap)) as cluster:

@@ -23,6 +23,7 @@ import pytest
 
 from tests.support.broker import ROOT, LogdBroker, clean_environment
 from tests.support.command_line import Done, assert_one_line, call_logd, run_logd
+from tests.support.ports import free_port
 
 CLIENT_COMMANDS = [
     ["topic", "list"],
@@ -214,8 +215,7 @@ def test_the_next_broker_is_asked(running: str) -> None:
 
 def test_an_advertised_address_that_leads_nowhere(tmp_path: Path) -> None:
     """The trap of containers: the first connection works, the one that the broker sends clients to does not."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with _closed_port() as closed:
         options = ["--port", str(port), "-X", f"advertised.listeners=PLAINTEXT://{closed}"]
         with LogdBroker(tmp_path / "broker", arguments=options):

@@ -22,6 +22,7 @@ import pytest
 
 from tests.support.broker import ROOT, LogdBroker, clean_environment
 from tests.support.command_bytes import Done, assert_one_line, call, printed, start, written
+from tests.support.ports import free_port
 
 TIMEOUT_S = 30
 
@@ -212,16 +213,10 @@ def test_help_has_examples(command: str) -> None:
     assert f"  logd {command} orders" in text
 
 
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @contextmanager
 def _restartable(directory: Path) -> Iterator[LogdBroker]:
     """A broker that comes back at its address."""
-    with LogdBroker(directory, arguments=["--port", str(_free_port())]) as broker:
+    with LogdBroker(directory, arguments=["--port", str(free_port())]) as broker:
         yield broker
 
 

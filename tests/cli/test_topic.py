@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from typing import Any
 
@@ -20,7 +21,7 @@ def _name() -> str:
 
 def _produce(bootstrap: str, topic: str, count: int) -> None:
     async def main() -> None:
-        records = [Record(at, 1_700_000_000_000, None, b"x" * 100, ()) for at in range(count)]
+        records = [Record(at, int(time.time() * 1000), None, b"x" * 100, ()) for at in range(count)]
         async with await ClusterClient.connect(addresses(bootstrap)) as cluster:
             await cluster.on_leader(topic, 0, lambda leader: leader.produce(topic, 0, build_batch(records)))
 

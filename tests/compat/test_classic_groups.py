@@ -5,7 +5,6 @@ Every member is a process. All but kafkajs speak `range`, so that clients of dif
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.support.broker import LogdBroker
 from tests.support.group_clients import COOPERATIVE, GROUP_CLIENTS, parameters, together
 from tests.support.group_members import Member, wait_until
 from tests.support.group_scene import Scene
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 CLIENTS = parameters("classic")
@@ -31,13 +31,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogdBroker]:
     directory = tmp_path_factory.mktemp("classic")
     with LogdBroker(directory, properties={"group.min.session.timeout.ms": "1000"}) as broker:
         yield broker
-
-
-def _free_port() -> int:
-    """A port that a broker can come back to."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture
@@ -141,7 +134,7 @@ def test_cooperative_members_keep_what_they_may(scene: Scene, client: str) -> No
 def test_a_group_goes_on_when_the_broker_comes_back(
     tmp_path: Path, clients: Sequence[str], stop: str
 ) -> None:
-    with LogdBroker(tmp_path, arguments=["--port", str(_free_port())]) as broker:
+    with LogdBroker(tmp_path, arguments=["--port", str(free_port())]) as broker:
         scene = Scene(broker)
         with scene.group as group:
             members: list[Member] = [group.join(client) for client in clients]

@@ -6,7 +6,6 @@ test_static_consumers.py has what sessions are for.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.support.broker import LogdBroker
 from tests.support.group_clients import GROUP_CLIENTS, parameters, together
 from tests.support.group_members import Member, wait_until
 from tests.support.group_scene import Scene
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 CLIENTS = parameters("consumer")
@@ -94,10 +94,7 @@ def test_a_client_chooses_the_assignor(scene: Scene, client: str) -> None:
 def test_a_group_goes_on_when_the_broker_comes_back(
     tmp_path: Path, clients: Sequence[str], stop: str
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    with LogdBroker(tmp_path, properties=PROPERTIES, arguments=["--port", port]) as broker:
+    with LogdBroker(tmp_path, properties=PROPERTIES, arguments=["--port", str(free_port())]) as broker:
         scene = Scene(broker)
         with scene.group as group:
             members: list[Member] = [group.join(client) for client in clients]

@@ -33,6 +33,7 @@ METADATA_4_3 = 30
         ("timestamp", T0 + 3_600_000, ListedOffset(-1, -1, None)),
         ("latest_tiered", 0, ListedOffset(-1, -1, None)),
     ],
+    ids=["earliest", "earliest_local", "latest", "max_timestamp", "between", "later", "latest_tiered"],
 )
 def test_offsets_of_every_kind(
     client: JavaClient, topic: str, at: str, timestamp_ms: int, expected: ListedOffset

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 COUNT = 5
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 Step = Callable[[bool], None]
 """Goes through one transaction, which commits or aborts."""
@@ -34,11 +34,11 @@ def target_topic(bootstrap: str, topic: str) -> str:
     name = f"{topic}-copy"
     news = [admin.NewTopic(each, 1, 1) for each in (topic, name)]  # type: ignore[attr-defined]
     for created in client.create_topics(news).values():
-        created.result(20)
+        created.result(PATIENCE_S)
     producer = Producer({"bootstrap.servers": bootstrap})
     for number in range(COUNT):
         producer.produce(topic, str(number).encode())
-    assert producer.flush(20) == 0
+    assert producer.flush(PATIENCE_S) == 0
     return name
 
 
@@ -156,16 +156,20 @@ def committed(bootstrap: str, group: str, topic: str) -> int:
 
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
     try:
-        (row,) = consumer.committed([TopicPartition(topic, 0)], timeout=20)
+        (row,) = consumer.committed([TopicPartition(topic, 0)], timeout=PATIENCE_S)
         return int(row.offset)
     finally:
         consumer.close()
 
 
 def values(bootstrap: str, topic: str) -> list[bytes]:
-    """What a reader of committed records finds, up to the end."""
+    """What a reader of committed records finds, up to the end, once no transaction is open."""
     from confluent_kafka import Consumer, KafkaError, TopicPartition  # noqa: PLC0415 - one client in each test
 
+    deadline = time.monotonic() + PATIENCE_S
+    while _end(bootstrap, topic, "read_committed") < _end(bootstrap, topic, "read_uncommitted"):
+        assert time.monotonic() < deadline, "the marker does not come"
+        time.sleep(0.05)
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -186,6 +190,18 @@ def values(bootstrap: str, topic: str) -> list[bytes]:
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error
                 return found
+    finally:
+        consumer.close()
+
+
+def _end(bootstrap: str, topic: str, isolation: str) -> int:
+    """The last stable offset, or the high watermark."""
+    from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - one client in each test
+
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "asks", "isolation.level": isolation})
+    try:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), PATIENCE_S)
+        return int(end)
     finally:
         consumer.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests.compat import transaction_scenarios as scenarios
 from tests.compat.conftest import AGAINST_KAFKA, start_target
-from tests.reliability.killable import KillableBroker, free_port
+from tests.reliability.killable import KillableBroker
 from tests.support.broker import LogdBroker
 from tests.support.clients import registry
-from tests.support.clients.port import Client
+from tests.support.clients.port import PATIENCE_S, Client
 from tests.support.clients.transactional import GIVE_UP, TRANSACTIONAL
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.ports import free_port
 
 READER = registry.BY_NAME["confluent-kafka"]
 """Reads what all wrote, itself included; Java reads what it wrote."""
@@ -54,21 +54,19 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogdBroker | Kaf
         yield running
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("scenario", scenarios.SCENARIOS)
 @with_each
 def test_transactions(client: Client, reader: Client, topic: str, scenario: str) -> None:
     scenarios.SCENARIOS[scenario](client, reader, topic)
 
 
-@pytest.mark.timeout(90)
 @with_each
 def test_offsets(client: Client, bootstrap: str, topic: str) -> None:
     def committed(group: str) -> int | None:
         settings = {"bootstrap.servers": bootstrap, "group.id": group, "isolation.level": "read_committed"}
         consumer = Consumer(settings)
         try:
-            (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=20)
+            (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=PATIENCE_S)
         finally:
             consumer.close()
         return found.offset if found.offset >= 0 else None
@@ -76,13 +74,11 @@ def test_offsets(client: Client, bootstrap: str, topic: str) -> None:
     scenarios.offsets_count_with_it(client, topic, committed)
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("java", clients("java-kafka-4.3.1"))
 def test_java_reads_them(client_named: Callable[[str], Client], java: str, topic: str) -> None:
     scenarios.what_is_aborted_is_not_read(client_named(READER.name), client_named(java), topic)
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("name", clients(*TRANSACTIONAL))
 def test_what_is_left_open_is_aborted(hasty: LogdBroker | KafkaBroker, name: str, topic: str) -> None:
     client = registry.BY_NAME[name].make(hasty.bootstrap)
@@ -93,11 +89,10 @@ def test_what_is_left_open_is_aborted(hasty: LogdBroker | KafkaBroker, name: str
 
 
 @pytest.mark.skipif(AGAINST_KAFKA, reason="Kafka takes long to come back")
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", ["stop", "kill"])
 @pytest.mark.parametrize("name", clients(*(each for each in TRANSACTIONAL if each not in GIVE_UP)))
 def test_a_transaction_outlives_a_restart(tmp_path: Path, name: str, topic: str, how: str) -> None:
-    with KillableBroker(tmp_path, free_port(random.Random())) as broker:
+    with KillableBroker(tmp_path, free_port()) as broker:
         client = registry.BY_NAME[name].make(broker.bootstrap)
 
         def restart() -> None:

@@ -260,7 +260,7 @@ async def offsets(
 
 def test_offsets_by_time(run: Any, topic: str) -> None:
     async def talk(client: Client) -> None:
-        await create(client, topic)
+        await create(client, topic, retention_ms="-1")  # its records are old
         for timestamp, expected in ((LATEST, 0), (EARLIEST, 0), (MAX, -1), (5, -1)):
             ((code, stamp, offset, _),) = await offsets(client, topic, timestamp)
             assert (code, stamp, offset) == (0, -1, expected)

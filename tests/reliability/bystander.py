@@ -17,6 +17,8 @@ from protocol.records import Record, iter_batches
 
 _OFFSET_BYTES = 8
 _EPOCH = slice(12, 16)
+_SETTINGS = {"segment.bytes": str(1 << 20), "retention.ms": "-1"}
+"""Small segments; its records are old, and are to be there when it reads them."""
 
 
 class Bystander:
@@ -62,7 +64,7 @@ class Bystander:
     async def _use(self) -> None:
         source = random.Random(1)
         async with await Client.connect(*self._address) as client:
-            await client.create_topic(self._topic, configs={"segment.bytes": str(1 << 20)})
+            await client.create_topic(self._topic, configs=_SETTINGS)
             offset = 0
             while not self._stop.is_set():
                 records = [

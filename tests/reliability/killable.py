@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.broker import LogdBroker, clean_environment
-
-_PORTS = range(15_000, 30_000)
-"""Below what the kernel hands out by itself: else a client that tries the port of a dead broker may be given that
-very port to try from, connect to itself, and keep the broker from coming back."""
-
-
-def free_port(source: random.Random) -> int:
-    """Return a port that nothing listens on."""
-    while True:
-        port = source.choice(_PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class KillableBroker(LogdBroker):

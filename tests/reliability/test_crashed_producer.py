@@ -8,7 +8,6 @@ settings as they are. By the timestamps of the log, the abort is at most so much
 from __future__ import annotations
 
 import asyncio
-import random
 import subprocess
 import sys
 import time
@@ -20,8 +19,9 @@ import pytest
 from logd.client import Client
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_batches, read_header
-from tests.reliability.killable import KillableBroker, free_port
+from tests.reliability.killable import KillableBroker
 from tests.support.broker import ROOT
+from tests.support.ports import free_port
 from tests.support.transaction_talk import committed, topic_made
 
 LATE_MS_MAX = 5_000
@@ -42,7 +42,7 @@ class Marker(NamedTuple):
 )
 @pytest.mark.timeout(240)
 def test_an_open_transaction_of_a_dead_client(tmp_path: Path, timeout_ms: int, broker_dies: bool) -> None:
-    with KillableBroker(tmp_path, free_port(random.Random())) as broker:
+    with KillableBroker(tmp_path, free_port()) as broker:
         asyncio.run(make_topic(broker.port))
         leave_open(broker.bootstrap, timeout_ms)
         if broker_dies:

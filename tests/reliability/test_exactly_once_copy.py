@@ -25,8 +25,9 @@ from logd.client import Client
 from tests.reliability.committed_reader import CommittedReader
 from tests.reliability.copier import SESSION_MS
 from tests.reliability.copiers import Copiers, Job
-from tests.reliability.killable import KillableBroker, free_port
+from tests.reliability.killable import KillableBroker
 from tests.reliability.seeds import seed_of_run
+from tests.support.ports import free_port
 from tests.support.transaction_talk import committed
 
 SOURCE, TARGET, GROUP = "source", "target", "copy"
@@ -68,7 +69,7 @@ def cases() -> list[object]:
 @pytest.mark.parametrize(("protocol", "size"), cases())
 def test_exactly_once_copy(tmp_path: Path, written: list[Path], protocol: str, size: Size) -> None:
     chance = random.Random(seed_of_run())
-    with KillableBroker(tmp_path / "broker", free_port(chance), PROPERTIES) as broker:
+    with KillableBroker(tmp_path / "broker", free_port(), PROPERTIES) as broker:
         source = Source(broker.bootstrap, size)
         job = Job(broker.bootstrap, GROUP, SOURCE, TARGET, size.per_transaction, protocol)
         with CommittedReader(broker.bootstrap, TARGET, size.partitions) as reader:

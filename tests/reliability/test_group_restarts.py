@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.killable import KillableBroker, free_port
+from tests.reliability.killable import KillableBroker
 from tests.reliability.seeds import seed_of_run
 from tests.support.group_members import Member, wait_until
 from tests.support.group_scene import Scene
+from tests.support.ports import free_port
 
 PARTITIONS = 6
 MEMBERS = 3
@@ -37,7 +38,7 @@ PATIENCE_S = 45
 @pytest.mark.parametrize("client", ["confluent", "confluent-consumer"])
 def test_groups_go_on_where_they_were(tmp_path: Path, client: str, rounds: int) -> None:
     chance = random.Random(seed_of_run())
-    with KillableBroker(tmp_path, free_port(chance), PROPERTIES) as broker:
+    with KillableBroker(tmp_path, free_port(), PROPERTIES) as broker:
         scene = Scene(broker, PARTITIONS)
         with scene.group as group:
             options: dict[str, str | int] = {} if client == "confluent-consumer" else {"session": 3_000}

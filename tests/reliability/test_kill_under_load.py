@@ -19,12 +19,13 @@ import pytest
 from logd.client import Client
 from protocol.compression import Codec
 from protocol.types import TopicPartition
-from tests.reliability.killable import KillableBroker, free_port
+from tests.reliability.killable import KillableBroker
 from tests.reliability.ledger import Ledger
 from tests.reliability.producers import SteadyProducer
 from tests.reliability.rdkafka_producer import RdkafkaProducer
 from tests.reliability.seeds import seed_of_run
 from tests.reliability.topic_churn import TopicChurn
+from tests.support.ports import free_port
 
 TOPICS: dict[str, tuple[int, dict[str, str]]] = {
     "small-segments": (4, {"internal.segment.bytes": "150000", "index.interval.bytes": "1000"}),
@@ -126,7 +127,7 @@ def kill_under_load(directory: Path, kills: int) -> Path:
     """Return the data directory."""
     seed = seed_of_run()
     started = time.monotonic()
-    port = free_port(random.Random(seed))
+    port = free_port()
     broker = KillableBroker(directory, port, {"log.flush.offset.checkpoint.interval.ms": "400"})
     with broker:
         load = Load(("127.0.0.1", port), seed)

@@ -21,10 +21,11 @@ from protocol.types import TopicPartition
 from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.flush import FlushPlan
 from tests.reliability.inner_broker import InnerBroker
-from tests.reliability.killable import KillableBroker, free_port
+from tests.reliability.killable import KillableBroker
 from tests.reliability.ledger import Ledger
 from tests.reliability.producers import SteadyProducer
 from tests.reliability.seeds import seed_of_run
+from tests.support.ports import free_port
 
 PLAIN, FLUSHED, QUIET = "plain", "flushed", "quiet"
 LONG_MS = 30_000
@@ -79,7 +80,7 @@ async def stop_under_load(broker: KillableBroker, ledger: Ledger, seed: int) -> 
 
 def test_sigterm_under_load(tmp_path: Path, written: list[Path]) -> None:
     seed = seed_of_run()
-    port = free_port(random.Random(seed))
+    port = free_port()
     ledger = Ledger()
     broker = KillableBroker(tmp_path, port)
 

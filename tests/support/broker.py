@@ -35,7 +35,7 @@ class LogdBroker:
         config_file: Path | None = None,
         command: Sequence[str] = (sys.executable, "-m", "logd"),
         working_directory: Path = ROOT,
-        start_timeout_s: float = 20,
+        start_timeout_s: float = 90,
     ) -> None:
         """`arguments` follow `serve --data-dir … --port 0`; `command` starts the program itself; a `config_file` names
         the data directories in place of --data-dir.
@@ -68,7 +68,7 @@ class LogdBroker:
         """Everything that the process wrote since it was first started."""
         return self.log_path.read_text(errors="replace")
 
-    def stop(self, timeout_s: float = 10) -> int:
+    def stop(self, timeout_s: float = 60) -> int:
         """Stop in an orderly way; kill if that takes longer than the timeout. Returns the exit code."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)

@@ -143,21 +143,22 @@ def _run_confluent(
             consumer.unassign()
 
     consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+    owes = False  # a commit of what it has read
     while not _ended:
-        read = False
         for message in consumer.consume(_BATCH, _POLL_S):
             error = message.error()
             if error is None:
                 _tell("got", message.partition(), message.offset())
-                read = True
+                owes = True
             elif error.code() == KafkaError._FATAL:
                 raise RuntimeError(error.str())
-        if read:
-            _commit_confluent(consumer)
+        if owes:
+            owes = not _commit_confluent(consumer)
     consumer.close()
 
 
-def _commit_confluent(consumer: Any) -> None:
+def _commit_confluent(consumer: Any) -> bool:
+    """Whether nothing is left to commit."""
     from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
 
     passing = (
@@ -171,14 +172,17 @@ def _commit_confluent(consumer: Any) -> None:
         KafkaError._WAIT_COORD,
     )
     try:
-        for row in consumer.commit(asynchronous=False):
-            if row.error is None and row.offset >= 0:
-                _tell("committed", row.partition, row.offset)
+        rows = consumer.commit(asynchronous=False)
     except KafkaException as failure:
         error = failure.args[0]
         if error.code() not in passing and not error.retriable():
             raise
         _tell("uncommitted", error.name())
+        return bool(error.code() == KafkaError._NO_OFFSET)
+    for row in rows:
+        if row.error is None and row.offset >= 0:
+            _tell("committed", row.partition, row.offset)
+    return all(row.error is None for row in rows)
 
 
 def _aiokafka(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.support import java
+from tests.support.ports import free_port
 
 CLUSTER_ID = "bG9nZC1jb21wYXQtdGVzdA"
 SCRIPT_HEAP = "1G"
@@ -45,7 +45,7 @@ class KafkaInstallation:
         self.data_dir = directory / "data"
         self._heap = heap
         self._properties = directory / "server.properties"
-        port, controller_port = _free_ports(2)
+        port, controller_port = free_port(), free_port()
         self.bootstrap = f"{_HOST}:{port}"
         directory.mkdir(parents=True, exist_ok=True)
         settings = _settings(port, controller_port, self.data_dir) | dict(properties or {})
@@ -82,7 +82,7 @@ class KafkaBroker:
         *,
         heap: str = SCRIPT_HEAP,
         properties: Mapping[str, str] | None = None,
-        start_timeout_s: float = 60,
+        start_timeout_s: float = 110,
     ) -> None:
         installation = KafkaInstallation(directory, heap=heap, properties=properties)
         self.directory = directory
@@ -155,15 +155,3 @@ def _settings(port: int, controller_port: int, data_dir: Path) -> dict[str, str]
         "share.coordinator.state.topic.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago: Kafka needs its controller's port in its own configuration."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((_HOST, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

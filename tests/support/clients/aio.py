@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, for_code
 from tests.support.clients.aio_transactions import AioKafkaTransactions
 from tests.support.clients.port import (
     EARLIEST,
+    PATIENCE_S,
     Acks,
     At,
     ClientError,
@@ -91,7 +92,7 @@ class AioKafkaClient:
         partitions: Sequence[int] = (0,),
         isolation: Isolation = "read_uncommitted",
         reset: Reset = "none",
-        timeout_s: float = 15,
+        timeout_s: float = PATIENCE_S,
     ) -> list[Received]:
         assigned = [TopicPartition(topic, partition) for partition in partitions]
         settings = {"isolation_level": isolation, "auto_offset_reset": reset}

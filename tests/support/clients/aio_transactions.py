@@ -10,9 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from tests.support.clients.port import ClientError
+from tests.support.clients.port import PATIENCE_S, ClientError
 
-_TIMEOUT_S = 20
 _NAMES = {"ProducerFenced": "PRODUCER_FENCED", "InvalidProducerEpoch": "INVALID_PRODUCER_EPOCH"}
 
 
@@ -61,7 +60,7 @@ class AioKafkaTransactions:
 
     def _do(self, call: Coroutine[Any, Any, Any]) -> Any:
         try:
-            return self._runner.run(asyncio.wait_for(call, _TIMEOUT_S))
+            return self._runner.run(asyncio.wait_for(call, PATIENCE_S))
         except KafkaError as failure:
             kind = type(failure).__name__
             raise ClientError(_NAMES.get(kind, kind), str(failure)) from failure

@@ -13,6 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.support.clients.port import (
     EARLIEST,
+    PATIENCE_S,
     Acks,
     At,
     ClientError,
@@ -26,7 +27,6 @@ from tests.support.clients.port import (
     TopicView,
 )
 
-_TIMEOUT_S = 20
 _OFFSET_BEGINNING = -2
 _OFFSET_END = -1
 _OFFSET_STORED = -1000
@@ -77,7 +77,7 @@ class ConfluentClient:
                 headers=list(message.headers) or None,
                 on_delivery=on_delivery,
             )
-        left = producer.flush(_TIMEOUT_S)
+        left = producer.flush(PATIENCE_S)
         if errors:
             raise _error(errors[0])
         assert left == 0, f"{left} messages not delivered"
@@ -92,7 +92,7 @@ class ConfluentClient:
         partitions: Sequence[int] = (0,),
         isolation: Isolation = "read_uncommitted",
         reset: Reset = "none",
-        timeout_s: float = 15,
+        timeout_s: float = PATIENCE_S,
     ) -> list[Received]:
         consumer = self._consumer(
             **{
@@ -118,7 +118,7 @@ class ConfluentClient:
         consumer = self._consumer()
         try:
             low, high = consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_TIMEOUT_S, cached=False
+                TopicPartition(topic, partition), timeout=PATIENCE_S, cached=False
             )
             return low, high
         finally:
@@ -135,24 +135,24 @@ class ConfluentClient:
     def create_topic(self, topic: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> None:
         new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=dict(configs or {}))
         admin = self._admin()  # must outlive its futures
-        self._finish(admin.create_topics([new], request_timeout=_TIMEOUT_S)[topic])
+        self._finish(admin.create_topics([new], request_timeout=PATIENCE_S)[topic])
 
     def delete_topic(self, topic: str) -> None:
         admin = self._admin()
-        self._finish(admin.delete_topics([topic], request_timeout=_TIMEOUT_S)[topic])
+        self._finish(admin.delete_topics([topic], request_timeout=PATIENCE_S)[topic])
 
     def list_topics(self) -> set[str]:
-        return set(self._admin().list_topics(timeout=_TIMEOUT_S).topics)
+        return set(self._admin().list_topics(timeout=PATIENCE_S).topics)
 
     def describe_topic(self, topic: str) -> TopicView:
-        found = self._admin().list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+        found = self._admin().list_topics(topic, timeout=PATIENCE_S).topics[topic]
         if found.error is not None:
             raise _error(found.error)
         numbers = tuple(sorted(found.partitions))
         return TopicView(numbers, tuple(found.partitions[number].leader for number in numbers))
 
     def describe_cluster(self) -> ClusterView:
-        metadata = self._admin().list_topics(timeout=_TIMEOUT_S)
+        metadata = self._admin().list_topics(timeout=PATIENCE_S)
         nodes = tuple((node.id, str(node.host), node.port) for node in metadata.brokers.values())
         return ClusterView(metadata.cluster_id, nodes)
 
@@ -192,14 +192,14 @@ class ConfluentClient:
     @staticmethod
     def _offset_at(consumer: Consumer, topic: str, partition: int, timestamp_ms: int) -> int:
         (found,) = consumer.offsets_for_times(
-            [TopicPartition(topic, partition, timestamp_ms)], timeout=_TIMEOUT_S
+            [TopicPartition(topic, partition, timestamp_ms)], timeout=PATIENCE_S
         )
         return int(found.offset)
 
     @staticmethod
     def _finish(future: Any) -> None:
         try:
-            future.result(_TIMEOUT_S)
+            future.result(PATIENCE_S)
         except KafkaException as failure:
             raise _error(failure.args[0]) from failure
 
@@ -240,7 +240,7 @@ class ConfluentTransactions:
         self._bootstrap = settings["bootstrap.servers"]
 
     def init(self) -> None:
-        self._do(self._producer.init_transactions, _TIMEOUT_S)
+        self._do(self._producer.init_transactions, PATIENCE_S)
 
     def begin(self) -> None:
         self._do(self._producer.begin_transaction)
@@ -258,7 +258,7 @@ class ConfluentTransactions:
                     topic, partition=partition, value=value, on_delivery=on_delivery
                 )
             )
-        left = self._do(self._producer.flush, _TIMEOUT_S)
+        left = self._do(self._producer.flush, PATIENCE_S)
         if errors:
             raise _error(errors[0])
         assert left == 0, f"{left} messages not delivered"
@@ -270,16 +270,16 @@ class ConfluentTransactions:
                 self._producer.send_offsets_to_transaction,
                 [TopicPartition(topic, partition, offset)],
                 consumer.consumer_group_metadata(),
-                _TIMEOUT_S,
+                PATIENCE_S,
             )
         finally:
             consumer.close()
 
     def commit(self) -> None:
-        self._do(self._producer.commit_transaction, _TIMEOUT_S)
+        self._do(self._producer.commit_transaction, PATIENCE_S)
 
     def abort(self) -> None:
-        self._do(self._producer.abort_transaction, _TIMEOUT_S)
+        self._do(self._producer.abort_transaction, PATIENCE_S)
 
     def close(self) -> None:
         """librdkafka lets go of what is open when nobody holds the producer."""

@@ -19,9 +19,8 @@ from tests.support.clients.admin_port import (
     Setting,
     Source,
 )
-from tests.support.clients.port import ClientError
+from tests.support.clients.port import PATIENCE_S, ClientError
 
-_TIMEOUT_S = 20
 _kafka: Any = confluent_admin  # its stubs neither export what it offers nor allow None where it does
 _SPECS = {
     "earliest": _kafka.OffsetSpec.earliest(),
@@ -98,7 +97,7 @@ class ConfluentAdmin(Admin):
         asked = [TopicPartition(topic, partition) for partition in partitions]
         # Without a time-out: 2.16.1 fails on every keyword of this call.
         admin = _kafka.AdminClient(self._settings)
-        found = admin.elect_leaders(ElectionType.PREFERRED, asked).result(_TIMEOUT_S)
+        found = admin.elect_leaders(ElectionType.PREFERRED, asked).result(PATIENCE_S)
         return {
             at.partition: "NONE" if refused is None else ErrorCode(refused.code()).name
             for at, refused in found.items()
@@ -122,9 +121,9 @@ class ConfluentAdmin(Admin):
     def _call(self, call: str, *arguments: Any, of: Any = None) -> Any:
         """Wait for the future, or for that of `of` where the client returns one for each thing asked about."""
         admin = _kafka.AdminClient(self._settings)  # must outlive its futures
-        future = getattr(admin, call)(*arguments, request_timeout=_TIMEOUT_S)
+        future = getattr(admin, call)(*arguments, request_timeout=PATIENCE_S)
         try:
-            return (future if of is None else future[of]).result(_TIMEOUT_S)
+            return (future if of is None else future[of]).result(PATIENCE_S)
         except KafkaException as failure:
             error = failure.args[0]
             known = error.code() > 0

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote_plus
 from tests.support.clients.java_admin import JavaAdmin, offered_by
 from tests.support.clients.port import (
     EARLIEST,
+    PATIENCE_S,
     Acks,
     ClientError,
     ClusterView,
@@ -73,7 +74,7 @@ class JavaClient(JavaAdmin):
         partitions: Sequence[int] = (0,),
         isolation: Isolation = "read_uncommitted",
         reset: Reset = "none",
-        timeout_s: float = 15,
+        timeout_s: float = PATIENCE_S,
     ) -> list[Received]:
         arguments = {
             "topic": topic,

@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from tests.support.clients.kafka_python_transactions import KafkaPythonTransactions
 from tests.support.clients.port import (
     EARLIEST,
+    PATIENCE_S,
     Acks,
     At,
     ClientError,
@@ -26,7 +27,6 @@ from tests.support.clients.port import (
     TopicView,
 )
 
-_TIMEOUT_S = 20
 _ACKS: dict[Acks, Any] = {"0": 0, "1": 1, "all": "all"}
 
 
@@ -67,9 +67,9 @@ class KafkaPythonClient:
                 )
                 for message in messages
             ]
-            producer.flush(_TIMEOUT_S)
+            producer.flush(PATIENCE_S)
             try:
-                return [future.get(_TIMEOUT_S).offset for future in futures]
+                return [future.get(PATIENCE_S).offset for future in futures]
             except KafkaError as failure:
                 raise _error(failure) from failure
 
@@ -82,7 +82,7 @@ class KafkaPythonClient:
         partitions: Sequence[int] = (0,),
         isolation: Isolation = "read_uncommitted",
         reset: Reset = "none",
-        timeout_s: float = 15,
+        timeout_s: float = PATIENCE_S,
     ) -> list[Received]:
         received: list[Received] = []
         deadline = time.monotonic() + timeout_s

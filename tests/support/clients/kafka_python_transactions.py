@@ -9,9 +9,8 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
-from tests.support.clients.port import ClientError
+from tests.support.clients.port import PATIENCE_S, ClientError
 
-_TIMEOUT_S = 20
 _NAMES = {"ProducerFencedError": "PRODUCER_FENCED", "InvalidProducerEpochError": "INVALID_PRODUCER_EPOCH"}
 
 
@@ -34,9 +33,9 @@ class KafkaPythonTransactions:
 
     def send(self, topic: str, values: Sequence[bytes], partition: int = 0) -> None:
         sent = [_do(self._producer.send, topic, value=value, partition=partition) for value in values]
-        _do(self._producer.flush, _TIMEOUT_S)
+        _do(self._producer.flush, PATIENCE_S)
         for each in sent:
-            _do(each.get, _TIMEOUT_S)
+            _do(each.get, PATIENCE_S)
 
     def send_offset(self, group: str, topic: str, offset: int, partition: int = 0) -> None:
         offsets = {TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)}

@@ -19,6 +19,9 @@ Headers = tuple[tuple[str, bytes | None], ...]
 ACKS: tuple[Acks, ...] = ("0", "1", "all")
 CODECS: tuple[Codec, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
 
+PATIENCE_S = 60
+"""How long a call may wait for what comes at once where the machine is not busy: nobody waits longer than it takes."""
+
 
 class Ability(Enum):
     """What a client may be unable to do. A scenario that needs it runs with the clients that can."""
@@ -118,7 +121,7 @@ class Client(Protocol):
         partitions: Sequence[int] = (0,),
         isolation: Isolation = "read_uncommitted",
         reset: Reset = "none",
-        timeout_s: float = 15,
+        timeout_s: float = PATIENCE_S,
     ) -> list[Received]:
         """Assign, position every partition, read until `count` records came or the time is up."""
 

@@ -27,6 +27,7 @@ from tests.support.clients.admin_port import (
 )
 from tests.support.clients.port import (
     EARLIEST,
+    PATIENCE_S,
     Acks,
     ClientError,
     ClusterView,
@@ -79,7 +80,7 @@ class ProbeClient(Admin):
         partitions: Sequence[int] = (0,),
         isolation: Isolation = "read_uncommitted",
         reset: Reset = "none",
-        timeout_s: float = 15,
+        timeout_s: float = PATIENCE_S,
     ) -> list[Received]:
         found = self._call(
             "consume",
