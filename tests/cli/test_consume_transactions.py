@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 
 from tests.support.command_bytes import call, printed, written
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.producers import init_transactions
 
 pytestmark = pytest.mark.java
 
@@ -27,7 +28,7 @@ def test_transactions(kafka: str) -> None:
     where = ["-b", kafka]
     written(call("produce", "t", "--create", *where, stdin=b"plain\n"))
     producer = Producer({"bootstrap.servers": kafka, "transactional.id": "x"})
-    producer.init_transactions(60)
+    init_transactions(producer)
     for number in range(6):
         producer.begin_transaction()
         for part in "ab":

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tests.support.command_line import Command, assert_one_line, seen
 from tests.support.hanging_transactions import HOUR_MS, HangingTransaction, hanging_transaction
+from tests.support.producers import init_transactions
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def txn() -> str:
 
 def producer_of(bootstrap: str, txn: str, **settings: Any) -> Producer:
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": txn, **settings})
-    producer.init_transactions(60)
+    init_transactions(producer)
     return producer
 
 

@@ -33,7 +33,7 @@ from tests.support.clients.port import (
 
 T0 = (int(time.time()) // 86_400 - 1) * 86_400_000
 """Yesterday's midnight (UTC): younger than what a topic keeps by default. A broker looks for older records half a
-minute after its start and then every five minutes, and would take them from under the test that reads them."""
+minute after its start and then every five minutes, and may take them from under the test that reads them."""
 STEP_MS = 1_000
 
 

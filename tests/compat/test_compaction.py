@@ -39,6 +39,7 @@ from tests.support.compaction import clean_once
 from tests.support.dump_check import problems_in
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.logs import open_log
+from tests.support.producers import init_transactions
 
 pytestmark = [
     pytest.mark.java,
@@ -106,7 +107,7 @@ def _produce(producer: Any, choose: random.Random, table: dict[bytes, bytes | No
 
 
 def _transactions(producer: Any, choose: random.Random, table: dict[bytes, bytes | None]) -> None:
-    producer.init_transactions()
+    init_transactions(producer)
     for outcome in ("commit", "abort", "commit", "abort"):
         producer.begin_transaction()
         inside: dict[bytes, bytes | None] = {}

@@ -27,6 +27,7 @@ from logd.dump.verify_context import DirectoryState, VerifyOptions
 from storage.fs_real import RealFileSystem
 from tests.support import java
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.producers import init_transactions
 from tests.support.stopped_directory import write_stopped_directory
 
 pytestmark = [
@@ -175,7 +176,7 @@ def _write(bootstrap: str) -> None:
         future.result(30)
     plain = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0})
     transactional = Producer({"bootstrap.servers": bootstrap, "transactional.id": "t"})
-    transactional.init_transactions(30)
+    init_transactions(transactional)
     for number in range(40):
         for _ in range(40):
             plain.produce("plain", b"v" * 1500, key=b"%d" % number)

@@ -14,6 +14,7 @@ from tests.support import java
 from tests.support.clients.confluent import ConfluentClient
 from tests.support.hanging_transactions import hanging_transaction
 from tests.support.kafka_tools import KafkaTools
+from tests.support.producers import init_transactions
 
 pytestmark = [
     pytest.mark.java,
@@ -38,7 +39,7 @@ def txn(topic: str) -> str:
 def begun(bootstrap: str, txn: str, topic: str) -> Producer:
     """Return a producer whose transaction has a record in partition 0."""
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": txn})
-    producer.init_transactions(PATIENCE_S)
+    init_transactions(producer)
     producer.begin_transaction()
     producer.produce(topic, b"x", partition=0)
     assert producer.flush(PATIENCE_S) == 0

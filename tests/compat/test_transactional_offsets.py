@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.producers import init_transactions
+
 COUNT = 5
 PATIENCE_S = 60
 
@@ -49,7 +51,7 @@ def confluent(bootstrap: str, group: str, source: str, target: str) -> Step:
     from confluent_kafka import Consumer, Producer  # noqa: PLC0415 - one client in each test
 
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"id-of-{source}"})
-    producer.init_transactions(PATIENCE_S)
+    init_transactions(producer)
 
     def step(commit: bool) -> None:
         consumer = Consumer(
@@ -236,7 +238,7 @@ def test_a_member_that_its_group_went_on_without_is_fenced(
     zombie.close()
     successor = member()
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"id-of-{topic}"})
-    producer.init_transactions(PATIENCE_S)
+    init_transactions(producer)
     producer.begin_transaction()
     producer.produce(target_topic, b"twice")
     with pytest.raises(KafkaException) as refused:

@@ -2,7 +2,8 @@
 
     python -m tests.reliability.left_open BOOTSTRAP TOPIC ID TIMEOUT_MS
 
-It tells `open` once its record is acknowledged, and waits to be killed.
+It tells `open` once its record is acknowledged, or `late` where it is refused, as after the transaction was aborted for
+its age, and waits to be killed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 import sys
 
 from confluent_kafka import Producer
+
+from tests.support.producers import init_transactions
 
 
 def main() -> None:
@@ -22,11 +25,12 @@ def main() -> None:
             "transaction.timeout.ms": int(timeout_ms),
         }
     )
-    producer.init_transactions(60)
+    init_transactions(producer)
     producer.begin_transaction()
-    producer.produce(topic, b"left open")
+    errors: list[object] = []
+    producer.produce(topic, b"left open", on_delivery=lambda error, _: errors.append(error))
     assert producer.flush(60) == 0
-    print("open", flush=True)
+    print("late" if any(errors) else "open", flush=True)
     signal.pause()
 
 

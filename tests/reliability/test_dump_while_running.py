@@ -33,12 +33,12 @@ def test_a_log_that_grows_and_loses_segments_is_no_fault(tmp_path: Path) -> None
     properties = {"log.retention.check.interval.ms": "100"}
     with LogdBroker(tmp_path / "broker", properties=properties) as broker:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-        admin.create_topics([NewTopic("busy", 2, config=SMALL)])["busy"].result(10)
+        admin.create_topics([NewTopic("busy", 2, config=SMALL)])["busy"].result(60)
         stop = threading.Event()
         producing = threading.Thread(target=produce, args=(broker.bootstrap, stop))
         producing.start()
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             rounds = 0
             while rounds < ROUNDS and time.monotonic() < deadline:
                 # Before retention is at work there is little to be wrong about.

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.support.broker import LogdBroker
 from tests.support.command_line import call_logd
+from tests.support.producers import init_transactions
 
 TOPIC = "customers"
 SECRETS = (b"jane-doe-key", b"jane@example.org", b"jane-header")
@@ -35,7 +36,7 @@ def write(bootstrap: str, rows: dict[bytes, bytes | None], *, aborted: bool = Fa
         settings["transactional.id"] = "t"
     producer = Producer(settings)
     if aborted:
-        producer.init_transactions()
+        init_transactions(producer)
         producer.begin_transaction()
     errors: list[object] = []
     for key, value in rows.items():

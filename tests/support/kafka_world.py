@@ -41,6 +41,7 @@ from protocol.records import HEADER_SIZE, LOG_OVERHEAD, read_header
 from protocol.types import Buffer
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.logs import make_batch
+from tests.support.producers import init_transactions
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 COMPACTING = {"min.cleanable.dirty.ratio": "0.01", "segment.ms": "100", "delete.retention.ms": "86400000"}
@@ -207,7 +208,7 @@ def idempotent_batch(producer_id: int, base_sequence: int) -> bytearray:
 def _produce_transactions(bootstrap: str) -> None:
     """Some committed, every third one aborted."""
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": "tx", **_QUIET})
-    _init_transactions(producer)
+    init_transactions(producer)
     for number in range(6):
         producer.begin_transaction()
         for index in range(10):
@@ -223,24 +224,12 @@ def begin_transaction(bootstrap: str, *, timeout_ms: int = 900_000) -> Producer:
     """Leave a transaction open in the topic "undecided"."""
     settings = {"transactional.id": "undecided", "transaction.timeout.ms": timeout_ms, **_QUIET}
     producer = Producer({"bootstrap.servers": bootstrap, **settings})
-    _init_transactions(producer)
+    init_transactions(producer)
     producer.begin_transaction()
     for number in range(3):
         producer.produce("undecided", f"{number}")
     producer.flush()
     return producer
-
-
-def _init_transactions(producer: Producer) -> None:
-    """Wait for a coordinator that still loads: the client gives up on one that takes long after its start."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return producer.init_transactions()
-        except confluent_kafka.KafkaException as failure:
-            if not failure.args[0].retriable() or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 def _consume(bootstrap: str) -> None:
