@@ -19,10 +19,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from logd.cli.parser import addresses
 from logd.cluster_client import ClusterClient
-from protocol.errors import BrokerError, ErrorCode
 from protocol.record_builder import build_batch
 from protocol.records import Record
 from tests.support.command_line import Command, Done, assert_one_line, seen
+from tests.support.leaders import produce
 
 FIRST_MS = 1_700_000_000_000
 PROTOCOLS = ("classic", "consumer")
@@ -44,25 +44,10 @@ def records(logd: Command, bootstrap: str) -> str:
         async with await ClusterClient.connect(addresses(bootstrap)) as cluster:
             for partition, count in ((0, 10), (1, 4)):
                 rows = [Record(at, FIRST_MS + at * 1000, None, b"x", ()) for at in range(count)]
-                await _produce(cluster, topic, partition, build_batch(rows))
+                await produce(cluster, topic, partition, build_batch(rows))
 
     asyncio.run(main())
     return topic
-
-
-async def _produce(cluster: ClusterClient, topic: str, partition: int, batch: bytearray) -> None:
-    """To a topic that is new: Kafka's metadata may name a leader that does not know of it yet."""
-    for _ in range(200):
-        try:
-            leader = await cluster.leader(topic, partition)
-            await leader.produce(topic, partition, bytes(batch))
-        except BrokerError as error:
-            if error.code not in (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION):
-                raise
-            await asyncio.sleep(0.05)
-        else:
-            return
-    raise TimeoutError(f"{topic} got no leader")
 
 
 def _settings(bootstrap: str, group: str, protocol: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from logd.cluster_client import ClusterClient
 from protocol.record_builder import build_batch
 from protocol.records import Record
 from tests.support.command_line import Command, assert_one_line, seen
+from tests.support.leaders import produce
 
 
 def _name() -> str:
@@ -23,7 +24,7 @@ def _produce(bootstrap: str, topic: str, count: int) -> None:
     async def main() -> None:
         records = [Record(at, int(time.time() * 1000), None, b"x" * 100, ()) for at in range(count)]
         async with await ClusterClient.connect(addresses(bootstrap)) as cluster:
-            await cluster.on_leader(topic, 0, lambda leader: leader.produce(topic, 0, build_batch(records)))
+            await produce(cluster, topic, 0, build_batch(records))
 
     asyncio.run(main())
 

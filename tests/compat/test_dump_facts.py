@@ -11,6 +11,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ pytestmark = [
     pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
 ]
 
+KEYS = 5
+"""Of the compacted topic."""
+_COMES_AGAIN = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._WAIT_COORD,
+)
 Facts = dict[str, Any]
 _NUMBERS = re.compile(r"(\w+): (-?\d+|true|false|[A-Z]\w*)")
 # The name that Kafka's tool has for a field of a batch, and ours.
@@ -163,8 +172,21 @@ def kafka_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         findings, _, state = findings_in(kafka.data_dir)
         assert all(finding.severity is Severity.NOTE for finding in findings), findings
         assert state is DirectoryState.RUNNING
+        _wait_for_the_cleaner(kafka.data_dir)
         kafka.stop()
     yield kafka.data_dir
+
+
+def _wait_for_the_cleaner(data_dir: Path) -> None:
+    """Until it has been over more records than there are keys."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with suppress(FileNotFoundError):
+            rows = (data_dir / "cleaner-offset-checkpoint").read_text().splitlines()
+            if any(row.startswith("compacted 0 ") and int(row.split()[-1]) > 2 * KEYS for row in rows):
+                return
+        time.sleep(0.1)
+    raise TimeoutError("nothing was compacted")
 
 
 def _write(bootstrap: str) -> None:
@@ -181,7 +203,7 @@ def _write(bootstrap: str) -> None:
         for _ in range(40):
             plain.produce("plain", b"v" * 1500, key=b"%d" % number)
         plain.flush(30)
-        plain.produce("compacted", b"v%d" % number, key=b"%d" % (number % 5))
+        plain.produce("compacted", b"v%d" % number, key=b"%d" % (number % KEYS))
         plain.flush(30)
         if number % 8 == 0:
             transactional.begin_transaction()
@@ -201,7 +223,7 @@ def _commit(consumer: Consumer, position: TopicPartition) -> None:
         try:
             consumer.commit(offsets=[position], asynchronous=False)
         except KafkaException as failure:
-            if failure.args[0].code() != KafkaError.COORDINATOR_LOAD_IN_PROGRESS:
+            if not failure.args[0].retriable() and failure.args[0].code() not in _COMES_AGAIN:
                 raise
             time.sleep(0.1)
         else:

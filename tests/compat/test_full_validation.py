@@ -45,7 +45,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, written: list[Path]) -> It
 
 def run(address: tuple[str, int], talk: Talk) -> None:
     async def connected() -> None:
-        async with asyncio.timeout(30), await Client.connect(*address) as client:
+        async with asyncio.timeout(200), await Client.connect(*address) as client:
             await talk(client)
 
     asyncio.run(connected())
@@ -54,7 +54,7 @@ def run(address: tuple[str, int], talk: Talk) -> None:
 async def send(client: Client, topic: str, batch: Buffer) -> Any:
     data = ProduceRequest.PartitionProduceData(index=0, records=batch)
     topic_data = ProduceRequest.TopicProduceData(name=topic, partition_data=[data])
-    for _ in range(100):
+    for _ in range(1200):
         request = ProduceRequest(acks=-1, timeout_ms=10_000, topic_data=[topic_data])
         answer = (await client.call(request, version=9)).responses[0].partition_responses[0]
         if answer.error_code not in (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.NOT_LEADER_OR_FOLLOWER):

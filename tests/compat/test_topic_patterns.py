@@ -24,7 +24,7 @@ def test_patterns_are_resolved_by_the_broker(tmp_path: Path) -> None:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         topics = [NewTopic("orders", 2, 1), NewTopic("orders-eu", 1, 1), NewTopic("other", 1, 1)]
         for created in admin.create_topics(topics).values():
-            created.result(10)
+            created.result(60)
         patterns = ["orders.*", "other|nothing", ".*", "("]
         done = java.KAFKA.run("PatternProbe", broker.bootstrap, "uniform", *patterns)
         answers = dict(zip(patterns, done.stdout.splitlines(), strict=True))

@@ -39,7 +39,7 @@ def run(bootstrap: str) -> Callable[[Callable[[Client], Coroutine[Any, Any, T]]]
 
     def run(talk: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         async def connected() -> T:
-            async with asyncio.timeout(60), await Client.connect(host, int(port)) as client:
+            async with asyncio.timeout(200), await Client.connect(host, int(port)) as client:
                 return await talk(client)
 
         return asyncio.run(connected())
@@ -52,7 +52,7 @@ async def create(client: Client, topic: str, **configs: str) -> bytes:
     created = await client.create_topic(
         topic, configs={key.replace("_", "."): value for key, value in configs.items()}
     )
-    for _ in range(200):
+    for _ in range(1200):
         (row,) = (await client.metadata([topic])).topics
         if row.error_code == 0 and row.partitions[0].leader_id >= 0:
             try:

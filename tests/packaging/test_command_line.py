@@ -15,7 +15,8 @@ import pytest
 
 from logd import __version__
 from tests.support.broker import ROOT, LogdBroker, clean_environment
-from tests.support.command_line import Done, assert_one_line, run_logd
+from tests.support.command_line import Done, assert_one_line, call_logd, run_logd
+from tests.support.ports import free_port
 
 STOCK_FILES = ROOT / "tests" / "unit" / "logd" / "kafka_files"
 
@@ -41,14 +42,15 @@ def test_help_pages_end_quietly_with_their_reader() -> None:
 
 
 def test_a_broker_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "logd", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    port = str(free_port())
+    command = [sys.executable, "-m", "logd", "serve", "--port", port, "--data-dir", str(tmp_path / "data")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "data" / "meta.properties").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)
+    deadline = time.monotonic() + 60
+    answers = 0
+    while answers < 2 and time.monotonic() < deadline:  # what it has to say comes soon after it listens
+        answers += call_logd("cluster", "-b", f"127.0.0.1:{port}").returncode == 0
     assert process.poll() is None
     process.terminate()
     assert process.wait(20) == 0

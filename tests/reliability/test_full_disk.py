@@ -119,13 +119,25 @@ class MetadataChanges:
     async def check_all_usable(self) -> None:
         """Every topic takes records, also those for whose log there was no room at first."""
         assert await self._create() is ErrorCode.NONE
-        await asyncio.sleep(1.5)  # the next attempt to make logs
-        for name in self.created:
-            builder = RecordBatchBuilder()
-            builder.append(b"at last")
-            await self._client.produce(name, 0, bytes(builder.build()))
+        builder = RecordBatchBuilder()
+        builder.append(b"at last")
+        async with asyncio.timeout(60):
+            for name in self.created:
+                await self._produce(name, bytes(builder.build()))
         while self.created:
             assert await self._delete() is ErrorCode.NONE
+
+    async def _produce(self, name: str, batch: bytes) -> None:
+        """Write to a topic whose log may be made by the next attempt only."""
+        while True:
+            try:
+                await self._client.produce(name, 0, batch)
+            except BrokerError as error:
+                if error.code not in (ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.NOT_LEADER_OR_FOLLOWER):
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
 
     async def _create(self) -> ErrorCode:
         name = f"topic-{next(self._numbers)}"

@@ -67,7 +67,7 @@ async def stop_under_load(broker: KillableBroker, ledger: Ledger, seed: int) -> 
             code = await asyncio.to_thread(broker.stop)
             elapsed = time.monotonic() - started
             assert code == 0, broker.output()[-2000:]
-            answer = await asyncio.wait_for(parked, 5)
+            answer = await asyncio.wait_for(parked, 30)
             assert not answer.records and answer.high_watermark == 0
         assert (broker.data_dir / CLEAN_SHUTDOWN).exists()
         await asyncio.to_thread(broker.restart)

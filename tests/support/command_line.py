@@ -36,7 +36,7 @@ def run_logd(*arguments: str, interpreter: tuple[str, ...] = (), **environment: 
         env=clean_environment() | environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
@@ -52,8 +52,8 @@ def call_logd(*arguments: str) -> Done:
 
 
 def seen(look: Callable[[], T], expected: Callable[[T], bool]) -> T:
-    """What `look` returns once it is as expected, or after ten seconds: in Kafka, brokers learn of changes later."""
-    deadline = time.monotonic() + 10
+    """What `look` returns once it is as expected, or after a minute: in Kafka, brokers learn of changes later."""
+    deadline = time.monotonic() + 60
     while not expected(found := look()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found

@@ -89,7 +89,7 @@ class Talk:
 
     async def settled(self, kind: int, name: str, key: str, value: str | None) -> Row | None:
         """The setting once it has the value: Kafka's broker learns of a change after the one who made it."""
-        for _ in range(100):
+        for _ in range(1200):
             row = (await self.describe(kind, name, key))[1].get(key)
             if (None if row is None else row.value) == value:
                 break
@@ -106,7 +106,7 @@ class Talk:
             assert await self.alter(BROKER, name, *((key, DELETE, None) for key in keys)) is ErrorCode.NONE
             for key in keys:
                 row = (await self.describe(BROKER, "1", key))[1][key]
-                for _ in range(100):
+                for _ in range(1200):
                     if row.config_source in (FROM_START, DEFAULT):
                         break
                     await asyncio.sleep(0.05)

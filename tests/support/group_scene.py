@@ -26,7 +26,7 @@ class Scene:
         self.group = Group(lambda: broker.bootstrap, self.group_id, self.topic, partitions)
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         for created in admin.create_topics([NewTopic(self.topic, partitions, 1)]).values():
-            created.result(10)
+            created.result(60)
 
     def produce(self, each: int) -> list[tuple[int, int]]:
         """Add so many records to every partition; return partition and offset of all of them."""
@@ -35,7 +35,7 @@ class Scene:
             for partition in range(self.partitions):
                 producer.produce(self.topic, b"v", partition=partition)
             producer.poll(0)
-        assert producer.flush(20) == 0
+        assert producer.flush(60) == 0
         made = [
             (partition, end + number) for partition, end in enumerate(self.ends) for number in range(each)
         ]
@@ -47,7 +47,7 @@ class Scene:
         consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": self.group_id})
         try:
             wanted = [TopicPartition(self.topic, partition) for partition in range(self.partitions)]
-            found = consumer.committed(wanted, timeout=20)
+            found = consumer.committed(wanted, timeout=60)
             assert all(row.error is None for row in found)
             return [max(0, row.offset) for row in found]
         finally:

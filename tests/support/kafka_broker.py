@@ -106,7 +106,7 @@ class KafkaBroker:
     def output(self) -> str:
         return self.log_path.read_text(errors="replace")
 
-    def stop(self, timeout_s: float = 30) -> None:
+    def stop(self, timeout_s: float = 110) -> None:
         """Stop in an orderly way; kill if that takes longer than the timeout."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)

@@ -64,6 +64,7 @@ SEQUENCES = (0, 3, 6)
 
 _SET = AlterConfigOpType.SET
 _QUIET = {"log_level": 0}
+PATIENCE_S = 60
 _LAST_WITH_NAMES = 12  # of Fetch
 
 
@@ -137,7 +138,7 @@ def _make_topics(admin: AdminClient) -> None:
         )
     )
     _wait(admin.delete_topics(["gone", "again"], operation_timeout=10))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with suppress(confluent_kafka.KafkaException):
             _wait(admin.create_topics([NewTopic("again", 2, 1, config={"max.message.bytes": "2000000"})]))
@@ -189,7 +190,7 @@ def _produce(bootstrap: str) -> None:
 async def _produce_idempotent(bootstrap: str) -> int:
     async with await connect(bootstrap) as client:
         request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while (identity := await client.call(request)).error_code and time.monotonic() < deadline:
             await asyncio.sleep(0.1)  # the broker fetches its first block of ids
         assert identity.error_code == 0
@@ -238,25 +239,33 @@ def _consume(bootstrap: str) -> None:
         {"bootstrap.servers": bootstrap, "group.id": "g", "auto.offset.reset": "earliest", **_QUIET}
     )
     consumer.subscribe(["plain"])
-    assert consumer.consume(50, timeout=20)
+    read = 0
+    deadline = time.monotonic() + PATIENCE_S
+    while read < 50:
+        assert time.monotonic() < deadline, read
+        read += len(consumer.consume(50 - read, timeout=1))
     consumer.commit(asynchronous=False)
     consumer.close()
 
 
 def _compacted(log_dirs: Sequence[Path]) -> None:
     """Wait until the cleaner has been over the topics that are compacted, up to their active segments."""
-    deadline = time.monotonic() + 30
-    wanted = {"compacted 0", "compacted 1", "was-compacted 0"}
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    places = (("compacted", 0), ("compacted", 1), ("was-compacted", 0))
+    wanted = {
+        f"{topic} {index}": max(
+            int(path.stem) for each in log_dirs for path in (each / f"{topic}-{index}").glob("*.log")
+        )
+        for topic, index in places
+    }
     while time.monotonic() < deadline:
         lines = [
             line.rpartition(" ")
             for log_dir in log_dirs
             for line in (log_dir / "cleaner-offset-checkpoint").read_text().splitlines()[2:]
         ]
-        done = {
-            name for name, _, offset in lines if int(offset) >= (240 if name == "was-compacted 0" else 120)
-        }
-        if wanted <= done:
+        done = {name: int(offset) for name, _, offset in lines}
+        if all(done.get(name, -1) >= active for name, active in wanted.items()):
             return
         time.sleep(0.1)
     raise TimeoutError("nothing was compacted")
@@ -270,7 +279,7 @@ def _copy_running(source: Path, target: Path) -> None:
 
 def _wait(futures: dict[Any, Any]) -> None:
     for future in futures.values():
-        future.result(20)
+        future.result(PATIENCE_S)
 
 
 # -- what clients see --------------------------------------------------------------------------------------------

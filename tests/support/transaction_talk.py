@@ -18,11 +18,12 @@ from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
 from protocol.messages.end_txn import EndTxnRequest
 from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest
+from protocol.messages.list_transactions import ListTransactionsRequest
 from protocol.messages.produce import ProduceRequest
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_records
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 COMES_AGAIN = frozenset(
     {
@@ -76,7 +77,9 @@ class Producer:
     # -- identity --------------------------------------------------------------------------------------------
 
     async def find(self) -> None:
-        """Have the coordinator found, which makes the topic of transactions if there is none yet."""
+        """Have the coordinator found, which makes the topic of transactions if there is none yet, and wait until it has
+        loaded all of that.
+        """
         request = FindCoordinatorRequest(key_type=1, coordinator_keys=[self.transactional_id])
 
         async def ask() -> Any:
@@ -84,6 +87,10 @@ class Producer:
 
         found = await until_settled(ask, lambda row: ErrorCode(row.error_code))
         assert found.error_code == 0, ErrorCode(found.error_code)
+        await until_settled(self._list_transactions, ErrorCode)
+
+    async def _list_transactions(self) -> int:
+        return int((await self.client.call(ListTransactionsRequest(), version=0)).error_code)
 
     async def init(
         self, version: int = 5, *, timeout_ms: int = 60_000, current: Identity = NOBODY, keep: bool = True

@@ -56,7 +56,7 @@ async def create(client: Client, topic: str, partitions: int = 1, **configs: str
 
 
 async def settled(client: Client, topic: str, partitions: int) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         (row,) = (await client.metadata([topic])).topics
         if row.error_code == 0 and len(row.partitions) == partitions:
             try:

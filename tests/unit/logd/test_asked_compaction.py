@@ -195,8 +195,8 @@ def test_progress_of_a_pass_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert max(seen) > 0 and seen == sorted(seen)
         assert len(rows(node)) == 3
 
-    # 60 batches of some 80 bytes, read twice: two seconds.
-    play_on_disk(scenario, RealFileSystem(), tmp_path, "log.cleaner.io.max.bytes.per.second=5000")
+    # 60 batches of some 80 bytes, read twice: four seconds.
+    play_on_disk(scenario, RealFileSystem(), tmp_path, "log.cleaner.io.max.bytes.per.second=2500")
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ def test_silent_addresses_share_the_time() -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             addresses = [silent.getsockname(), ("127.0.0.1", node.port)]
             started = asyncio.get_running_loop().time()
-            async with await ClusterClient.connect(addresses, timeout_s=0.4) as cluster:
+            async with await ClusterClient.connect(addresses, timeout_s=3) as cluster:
                 assert cluster.address == addresses[1]
-            assert asyncio.get_running_loop().time() - started < 1
+            assert asyncio.get_running_loop().time() - started < 3
 
     play(scenario)
 

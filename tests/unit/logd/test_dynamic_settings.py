@@ -268,7 +268,7 @@ async def is_served(node: Node) -> bool:
 
 
 async def check_max_connections(node: Node, client: Client, change: Setter) -> None:
-    assert await is_served(node)
+    await eventually_served(node)
     await change("1")
     assert not await is_served(node)
     await change("2")
@@ -281,13 +281,13 @@ async def eventually_served(node: Node) -> None:
 
 
 async def check_max_connections_per_ip(node: Node, client: Client, change: Setter) -> None:
-    assert await is_served(node)
+    await eventually_served(node)
     await change("1")
     assert not await is_served(node)
 
 
 async def check_max_connections_per_ip_overrides(node: Node, client: Client, change: Setter) -> None:
-    assert await is_served(node)
+    await eventually_served(node)
     await change("127.0.0.1:1")
     assert not await is_served(node)
 

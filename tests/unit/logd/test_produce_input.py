@@ -45,13 +45,15 @@ def test_a_pipe_gives_what_it_has_and_does_not_hold_up_the_loop() -> None:
                     got.append(data)
 
         task = asyncio.create_task(read())
-        for piece in (b"one", b"two"):
-            await asyncio.sleep(0.02)
-            os.write(writing, piece)
-        await asyncio.sleep(0.02)
-        assert got == [b"one", b"two"]
-        os.close(writing)
-        await asyncio.wait_for(task, 5)
+        async with asyncio.timeout(60):
+            for count, piece in enumerate((b"one", b"two"), 1):
+                await asyncio.sleep(0.02)
+                os.write(writing, piece)
+                while len(got) < count:
+                    await asyncio.sleep(0.001)
+            assert got == [b"one", b"two"]
+            os.close(writing)
+            await task
         return got
 
     assert asyncio.run(conversation()) == [b"one", b"two"]

@@ -308,7 +308,7 @@ def test_an_idle_client_is_closed_and_a_waiting_one_is_not(play: Play) -> None:
         idle.close()
         waiting.close()
 
-    play(scenario, LIMITS._replace(idle_ms_max=200))
+    play(scenario, LIMITS._replace(idle_ms_max=1000))
 
 
 def test_connections_beyond_the_limit_wait_for_a_place(play: Play) -> None:

@@ -36,7 +36,7 @@ public final class PatternProbe {
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(properties)) {
             consumer.subscribe(new SubscriptionPattern(pattern));
             // A pattern may be resolved a heartbeat (5 s) after it was taken, as Kafka does.
-            long deadline = System.nanoTime() + Duration.ofSeconds(12).toNanos();
+            long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
             while (consumer.assignment().isEmpty() && System.nanoTime() < deadline) {
                 consumer.poll(Duration.ofMillis(50));
             }
