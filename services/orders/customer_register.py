@@ -1,26 +1,31 @@
 """The one writer of `customers`: knows what stands there, and refuses a change that was made on an older version.
 
-Whoever opens the register fences whoever had it before (they share a transactional id), and reads the topic after
-that: so of two that are open at once only one can write, and what it checks against is complete.
+Whoever opens the register fences whoever had it before (they share a transactional id): of two that are open at once
+only one can write. What stands there is read from the topic, to its end, before each answer. So an answer holds
+whatever anybody wrote before it was asked for, also one of a register that was taken over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
+from confluent_kafka import KafkaException
 from msgspec.structs import replace
 
 from services.orders import serde, topics
 from services.orders.rules.customers import conflict
 from services.orders.schemas import Customer
 from services.orders.settings import Settings
-from services.runtime.clients import insist, transactional_producer
+from services.runtime.clients import error_of, insist, transactional_producer
 from services.runtime.global_table import GlobalTable
 
 _APPLICATION = "customers"
 _CALL_S = 10
 _AT_ONCE = 1000
+_FETCH_WAIT_MS = (
+    5  # the end of the topic is met by a fetch that brings nothing; what waits for it is a request
+)
 
 
 class Stale(Exception):
@@ -28,42 +33,44 @@ class Stale(Exception):
 
 
 class CustomerRegister:
-    """Used by one thread. Every method raises KafkaException; when it is fatal, somebody else has the register."""
+    """Used by one thread. Every method raises KafkaException; it cannot be used after that: open it anew."""
 
     def __init__(self, settings: Settings) -> None:
         self._producer = transactional_producer(replace(settings, instance="register"), _APPLICATION)
         insist(lambda: self._producer.init_transactions(_CALL_S))
-        table = GlobalTable(settings, topics.CUSTOMERS, _read)
-        try:
-            table.load()
-            self._current = {key.decode(): customer for key, customer in table.values.items()}
-        finally:
-            table.close()
+        self._table = GlobalTable(settings, topics.CUSTOMERS, _read, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
+        self._table.load()
 
-    @property
-    def current(self) -> Mapping[str, Customer]:
-        return self._current
+    def __len__(self) -> int:
+        """As of the last question. Any thread."""
+        return len(self._table.values)
+
+    def get(self, customer_id: str) -> Customer | None:
+        self._table.catch_up()
+        return self._table.values.get(customer_id.encode())
 
     def write(self, updates: Sequence[Customer]) -> None:
         """All of them or, when one is stale, none. A failure of the log may come after some. Raises Stale."""
-        current = dict(self._current)
+        self._table.catch_up()
+        current = dict(self._table.values)
         for update in updates:
-            problem = conflict(update, current.get(update.id))
+            problem = conflict(update, current.get(update.id.encode()))
             if problem:
                 raise Stale(f"customer {update.id}: {problem}")
-            current[update.id] = update
+            current[update.id.encode()] = update
         records = [(update.id, serde.encode(topics.CUSTOMERS, update)) for update in updates]
         for start in range(0, len(records), _AT_ONCE):
             self._commit(records[start : start + _AT_ONCE])
-        self._current = current
 
     def forget(self, customer_id: str) -> bool:
         """Leave a tombstone: compaction removes what was written of the customer. False: there was none."""
-        if customer_id not in self._current:
+        if self.get(customer_id) is None:
             return False
         self._commit([(customer_id, None)])
-        del self._current[customer_id]
         return True
+
+    def close(self) -> None:
+        self._table.close()
 
     def _commit(self, records: Sequence[tuple[str, bytes | None]]) -> None:
         self._producer.begin_transaction()
@@ -71,8 +78,11 @@ class CustomerRegister:
             for key, value in records:
                 self._producer.produce(topics.CUSTOMERS, value, key.encode())
             insist(lambda: self._producer.commit_transaction(_CALL_S))
-        except Exception:
-            insist(lambda: self._producer.abort_transaction(_CALL_S))
+        except KafkaException as error:
+            # In any other case an abort would be refused, for as long as it is insisted on: the commit may still come
+            # to its end, or somebody else has the register. Who opens the register next ends what is left.
+            if error_of(error).txn_requires_abort():
+                insist(lambda: self._producer.abort_transaction(_CALL_S))
             raise
 
 

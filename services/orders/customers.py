@@ -4,42 +4,48 @@
     GET /customers/{id}      as it stands
     DELETE /customers/{id}   forgotten: the log keeps nothing of the customer once it has been compacted
 
-One instance. A second one takes over: the first is refused from then on, and ends.
+One instance. A second one takes over: the first answers what stands, whoever wrote it, and ends when it is to write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import msgspec
 from confluent_kafka import KafkaException
 from fastapi import FastAPI, Request, Response
+from prometheus_client import Gauge
 
 from services.orders import serde, topics
 from services.orders.customer_register import CustomerRegister, Stale
 from services.orders.process import collect_rarely, settings_for, stop_on_signals
-from services.orders.rest.answers import JSON, problem
+from services.orders.rest.answers import JSON, metrics_page, problem
+from services.orders.rest.body import TooLarge, read_body
 from services.orders.rest.serving import serve
 from services.orders.schemas import Customer
 from services.runtime.logs import log
 
-T = TypeVar("T")
+_CUSTOMERS = Gauge("orders_customers", "Customers in the register, as of its last question to the log")
+_WAITING = Gauge("orders_customers_waiting_requests", "Requests that wait for the register")
 
 
 class CustomersApi:
     """All work on the register is done by one thread beside the event loop. If the log fails, the process is to end."""
 
-    def __init__(self, register: CustomerRegister, on_failure: Callable[[], None]) -> None:
+    def __init__(self, register: CustomerRegister, patience_s: float, on_failure: Callable[[], None]) -> None:
+        """`patience_s`: how long a request waits for the register."""
         self._register = register
+        self._patience_s = patience_s
         self._on_failure = on_failure
         self._thread = ThreadPoolExecutor(1)
+        _CUSTOMERS.set_function(lambda: len(register))
 
     def application(self) -> FastAPI:
         app = FastAPI(title="Customers Service", description="Changes name the version that comes next.")
@@ -47,48 +53,64 @@ class CustomersApi:
         app.get("/customers/{customer_id}")(self.get)
         app.delete("/customers/{customer_id}", status_code=204)(self.delete)
         app.get("/health")(self.health)
+        app.get("/metrics")(metrics_page)
         return app
 
     async def put(self, customer_id: str, request: Request) -> Response:
         """201 for the first version, 200 for a later one, 409 when another version comes next."""
         try:
-            customer: Customer = serde.decode(topics.CUSTOMERS, await request.body())
+            customer: Customer = serde.decode(topics.CUSTOMERS, await read_body(request))
+        except TooLarge as error:
+            return problem(413, str(error))
         except serde.Unreadable as error:
             return problem(400, str(error))
         if customer.id != customer_id:
             return problem(400, "the id is not that of the path")
-        try:
-            await self._do(lambda: self._register.write([customer]))
-        except Stale as error:
-            return problem(409, str(error))
-        except KafkaException as error:
-            return self._failed(error)
-        return Response(msgspec.json.encode(customer), 201 if customer.version == 1 else 200, media_type=JSON)
+
+        def write() -> Response:
+            self._register.write([customer])
+            status = 201 if customer.version == 1 else 200
+            return Response(msgspec.json.encode(customer), status, media_type=JSON)
+
+        return await self._answer(write)
 
     async def get(self, customer_id: str) -> Response:
-        customer = self._register.current.get(customer_id)
-        if customer is None:
-            return problem(404, "no such customer")
-        return Response(msgspec.json.encode(customer), media_type=JSON)
+        """As it stands in the log."""
+
+        def look() -> Response:
+            customer = self._register.get(customer_id)
+            if customer is None:
+                return problem(404, "no such customer")
+            return Response(msgspec.json.encode(customer), media_type=JSON)
+
+        return await self._answer(look)
 
     async def delete(self, customer_id: str) -> Response:
         """Whatever the version: a right of the customer's."""
-        try:
-            known = await self._do(lambda: self._register.forget(customer_id))
-        except KafkaException as error:
-            return self._failed(error)
-        return Response(status_code=204) if known else problem(404, "no such customer")
+
+        def forget() -> Response:
+            known = self._register.forget(customer_id)
+            return Response(status_code=204) if known else problem(404, "no such customer")
+
+        return await self._answer(forget)
 
     async def health(self) -> dict[str, int]:
-        return {"customers": len(self._register.current)}
+        return {"customers": len(self._register)}
 
-    async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def _failed(self, error: KafkaException) -> Response:
-        log(__name__, "cannot go on", level=logging.ERROR, error=str(error))
-        self._on_failure()
-        return problem(504, "the outcome is not known; look, then try again")
+    async def _answer(self, work: Callable[[], Response]) -> Response:
+        with _WAITING.track_inprogress():
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            except Stale as error:
+                return problem(409, str(error))
+            except KafkaException as error:
+                log(__name__, "cannot go on", level=logging.ERROR, error=str(error))
+                self._on_failure()
+            except (TimeoutError, asyncio.CancelledError):
+                # Cancelled: the process is to stop, and the time to drain is over. Left alone this would be a 500.
+                pass
+            return problem(504, "the outcome is not known; look, then try again")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -110,9 +132,12 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     collect_rarely()
     log(__name__, "ready", url=f"http://{settings.http_host}:{listener.getsockname()[1]}")
-    asyncio.run(serve(CustomersApi(register, on_failure).application(), listener, stop))
+    api = CustomersApi(register, settings.get_timeout_ms / 1000, on_failure)
+    asyncio.run(serve(api.application(), listener, stop))
     return 1 if failed.is_set() else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # Not sys.exit: that waits for the register's thread, which may insist on a commit for a minute while the broker is
+    # away. What it leaves open is ended by whoever opens the register next.
+    os._exit(main(sys.argv[1:]))

@@ -9,6 +9,7 @@ the one that stands, nothing. Goods go to a command topic, into which anybody ma
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ from services.runtime.clients import plain_producer
 def feed_customers(settings: Settings, updates: Iterable[Customer]) -> int:
     """How many were written: all. Raises Stale, and then none was."""
     changes = list(updates)
-    CustomerRegister(settings).write(changes)
+    with contextlib.closing(CustomerRegister(settings)) as register:
+        register.write(changes)
     return len(changes)
 
 

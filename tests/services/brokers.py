@@ -27,6 +27,9 @@ class Broker(Protocol):
     bootstrap: str
     data_dir: Path
 
+    @property
+    def pid(self) -> int: ...
+
     def kill_and_restart(self) -> None: ...
 
     def stop(self) -> object: ...
@@ -55,6 +58,10 @@ class Kafka:
         self._directory = directory
         self._starts = 0
         self._start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def kill_and_restart(self) -> None:
         self._process.kill()

@@ -1,20 +1,25 @@
-"""The whole ecosystem under test: a broker, topics, customers, stock, and every service as a process of its own."""
+"""The ecosystem under test, or a part: a broker, topics, customers, stock, and services as processes of their own."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
+from services.orders.settings import Settings
 from services.orders.supervisor import ROOT, Supervisor
 from tests.services import brokers
+from tests.services.brokers import Broker
 
 PYTHON = ROOT / ".venv-services" / "bin" / "python"
 
@@ -32,6 +37,36 @@ def run_command(module: str, settings: Mapping[str, str], *arguments: str) -> st
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@contextmanager
+def without_services(directory: Path, **settings: str) -> Iterator[tuple[Broker, Supervisor]]:
+    """A broker with the topics, and a supervisor to start some services with."""
+    if not PYTHON.exists():
+        pytest.skip("no .venv-services: make services")
+    broker = brokers.start(directory / "broker")
+    try:
+        everywhere = {"bootstrap": broker.bootstrap, **settings}
+        run_command("create_topics", everywhere)
+        with Supervisor(directory, everywhere, python=str(PYTHON)) as services:
+            yield broker, services
+    finally:
+        broker.stop()
+
+
+def until_assigned(services: Supervisor, *names: str) -> None:
+    """Until the only instance of each has all partitions, of which there are as many as by default."""
+    deadline = time.monotonic() + 60
+    for name in names:
+        while len(_health(f"{services.url(name)}/health").get("partitions", ())) < Settings().partitions:
+            assert time.monotonic() < deadline, name
+            time.sleep(0.05)
+
+
+def _health(url: str) -> dict[str, Any]:
+    with urlopen(url, timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 class Ecosystem:

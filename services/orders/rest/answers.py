@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from fastapi import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 JSON = "application/json"
 
@@ -14,3 +17,8 @@ def problem(status: int, reason: str) -> Response:
 
 def stopping() -> Response:
     return problem(503, "this instance is about to stop; ask another")
+
+
+async def metrics_page() -> Response:
+    """For Prometheus."""
+    return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)

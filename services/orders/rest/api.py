@@ -19,10 +19,11 @@ import msgspec
 from confluent_kafka import KafkaException
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from prometheus_client import Gauge
 
 from services.orders import serde, topics
-from services.orders.rest.answers import JSON, problem, stopping
+from services.orders.rest.answers import JSON, metrics_page, problem, stopping
+from services.orders.rest.body import TooLarge, read_body
 from services.orders.rest.commands import CommandWriter
 from services.orders.rest.direct import DirectRoute
 from services.orders.rest.router import Router, Stopping, Until
@@ -70,6 +71,7 @@ class Api:
             201: {"description": "Accepted, now or by an earlier request with the same body"},
             400: {"description": "Not an order"},
             409: {"description": "Another order has this id"},
+            413: {"description": "Too large for an order"},
             504: {"description": "Outcome not known yet: send it again"},
         }
         app.get("/orders", responses=late)(self.scan)
@@ -82,15 +84,17 @@ class Api:
         app.post("/orders/{order_id}/shipment", responses=shipped)(self.ship)
         app.post("/view/rebuild", status_code=202)(self.rebuild)
         app.get("/health")(self.health)
-        app.get("/metrics")(self.metrics)
+        app.get("/metrics")(metrics_page)
         app.get("/internal/orders", include_in_schema=False)(self.scan_here)
         return app
 
     async def post(self, request: Request, timeout: int | None = None) -> Response:
         try:
-            wanted = serde.decode_request(await request.body())
+            wanted = serde.decode_request(await read_body(request))
         except serde.Unreadable as error:
             return problem(400, str(error))
+        except TooLarge as error:
+            return problem(413, str(error))
         try:
             async with asyncio.timeout(self._seconds(timeout)):
                 await self._commands.write(CreateOrder(int(time.time() * 1000), wanted))
@@ -150,9 +154,6 @@ class Api:
     async def health(self) -> Response:
         well, details = self._health()
         return Response(msgspec.json.encode(details), 200 if well else 503, media_type=JSON)
-
-    async def metrics(self) -> Response:
-        return Response(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)
 
     async def scan_here(self, limit: int, customer: str | None = None) -> Response:
         """For other instances: a line with the partitions served, then an order a line."""
