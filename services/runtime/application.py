@@ -35,7 +35,7 @@ _BATCH = 500
 _TICK_S = 1.0
 _POLL_S = 0.2
 _STALLED_S = 90.0
-_LEAVE_S = 5.0
+_LEAVE_S = 8.0  # longer than a session by default, for which a member that was killed can hold up a rebalance
 
 
 class CannotGoOn(Exception):
@@ -59,7 +59,7 @@ class Application:
         self._client_id = f"{topology.application}-{settings.instance}@{url}"
         self._on_owned = on_owned
         self._owned: frozenset[int] = frozenset()
-        self._is_assigned = False  # maybe of nothing
+        self._is_leaving = False
         self._stores: dict[int, StateStore] = {}
         self._committed: dict[tuple[str, int], int] = {}  # positions, of what is assigned
         self._progress = Progress(settings.commit_interval_ms / 1000, settings.idle_commit_interval_ms / 1000)
@@ -117,11 +117,17 @@ class Application:
         log(__name__, "started", application=name, bootstrap=self._settings.bootstrap)
 
     def _leave(self) -> None:
-        """Hand the partitions over now: a static member that only closes keeps them until its session ends."""
-        self._consumer.unsubscribe()
+        """Hand the partitions over now: a static member that only closes keeps them until its session ends.
+
+        It is no member any more when it has no member id. While a rebalance is under way, librdkafka puts off the end
+        of the subscription until that is over, with whatever callbacks belong to it. What is read meanwhile is for the
+        successor.
+        """
+        self._is_leaving = True
         deadline = time.monotonic() + _LEAVE_S
-        while self._is_assigned and time.monotonic() < deadline:
-            self._consumer.poll(0.05)  # what is read now is for the successor
+        self._consumer.unsubscribe()
+        while self._consumer.memberid() and time.monotonic() < deadline:
+            self._consumer.poll(0.05)
 
     def _handle_batch(self) -> None:
         """One record at a time: in between, any poll may bring a rebalance, which commits or drops what is done."""
@@ -218,6 +224,8 @@ class Application:
     # Partitions come and go. These are called from within poll.
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        if self._is_leaving:
+            return  # they are given back at once
         numbers = frozenset(partition.partition for partition in assigned)
         for topic in self._topology.handlers:
             held = {partition.partition for partition in assigned if partition.topic == topic}
@@ -226,7 +234,6 @@ class Application:
             self._take_over(consumer, assigned, sorted(numbers))
         except KafkaException as error:
             raise CannotGoOn(error_of(error).str()) from error
-        self._is_assigned = True
         self._own(numbers)
 
     def _take_over(self, consumer: Consumer, assigned: list[TopicPartition], numbers: list[int]) -> None:
@@ -259,7 +266,6 @@ class Application:
             store.close()
         self._stores = {}
         self._committed = {}
-        self._is_assigned = False
         self._own(frozenset())
 
     def _own(self, numbers: frozenset[int]) -> None:

@@ -1,0 +1,72 @@
+"""Goal: an instance that is stopped leaves its group, also amid a rebalance: nobody waits for its session to end.
+
+Method: the Order Details Service with a session that outlasts the test, and members of its group that hold a rebalance
+up for as long as they do not poll.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer
+
+from tests.services.ecosystem import without_services
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+TOPICS = ["orders", "details-retries"]
+PARTITIONS = 6  # of both
+
+
+def member(bootstrap: str) -> Consumer:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "details",
+            "partition.assignment.strategy": "range",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "log_level": 3,
+        }
+    )
+    consumer.subscribe(TOPICS)
+    return consumer
+
+
+def until(is_so: Callable[[], bool], *polled: Consumer) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        for consumer in polled:
+            consumer.poll(0.02)
+        time.sleep(0.02)
+
+
+def held(*members: Consumer) -> int:
+    return sum(len(consumer.assignment()) for consumer in members)
+
+
+@pytest.mark.timeout(120)
+def test_amid_a_rebalance(tmp_path: Path) -> None:
+    """It has given up what it had, and waits for the others."""
+    log = tmp_path / "logs" / "details-1.log"
+    with without_services(tmp_path, session_timeout_ms="120000") as (broker, services):
+        first = member(broker.bootstrap)
+        until(lambda: held(first) == PARTITIONS, first)
+        services.start("details")
+        until(lambda: 0 < held(first) < PARTITIONS and _revoked(log) == 0, first)
+        second = member(broker.bootstrap)
+        until(lambda: _revoked(log) == 1)
+        with ThreadPoolExecutor(1) as beside:
+            stopped = beside.submit(services.remove, "details")
+            time.sleep(1)  # as long as it would take to stop if it did not wait for the rebalance
+            until(lambda: held(first, second) == PARTITIONS and stopped.done(), first, second)
+        first.close()
+        second.close()
+
+
+def _revoked(log: Path) -> int:
+    return log.read_text().count('"numbers": []')
