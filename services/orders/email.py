@@ -2,7 +2,8 @@
 
 orders, payments by order → the two halves meet in the state, within the window → the customers table → outbox-emails.
 Each mail is in the outbox once; platinum-emails holds those of platinum customers as well. A pair whose customer is
-not known yet waits. mailer.py takes the outbox to SMTP.
+not known yet waits, for as long as a half would; a customer who was forgotten gets no mail. mailer.py takes the outbox
+to SMTP.
 
 How many mails went out, by customer level, is kept in the state and served as /stats.
 """
@@ -86,10 +87,11 @@ class EmailService:
         return True
 
     def _on_tick(self, context: Context) -> None:
-        for key, data in context.store.scan(_WAITING.encode()):
-            if self._send(serde.decode_state(data, Half), context):
-                context.store.put(key, None)
         oldest = context.now_ms - self._settings.unjoined_retention_ms
+        for key, data in context.store.scan(_WAITING.encode()):
+            pair = serde.decode_state(data, Half)
+            if self._send(pair, context) or pair.latest_at < oldest:
+                context.store.put(key, None)
         for key, data in context.store.scan(_HALF.encode()):
             if serde.decode_state(data, Half).latest_at < oldest:
                 context.store.put(key, None)
