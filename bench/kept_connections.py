@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import NamedTuple, TypeAlias
 
 _Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -29,10 +30,8 @@ class KeptConnections:
             kept = self._idle.setdefault((host, port), [])
             if kept:
                 connection = kept.pop()
-                try:
+                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                     return await self._exchange(connection, kept, data)
-                except (ConnectionError, asyncio.IncompleteReadError):
-                    connection[1].close()
             fresh = await asyncio.open_connection(host, port)
             try:
                 return await self._exchange(fresh, kept, data)
@@ -47,11 +46,16 @@ class KeptConnections:
 
     @staticmethod
     async def _exchange(connection: _Connection, kept: list[_Connection], data: bytes) -> Answer:
+        """Keeps the connection, unless the answer does not come whole: then nobody may have the rest of it."""
         reader, writer = connection
-        writer.write(data)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        status = int(head.split(" ", 2)[1])
-        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
-        body = await reader.readexactly(length)
+        try:
+            writer.write(data)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            status = int(head.split(" ", 2)[1])
+            length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+            body = await reader.readexactly(length)
+        except BaseException:
+            writer.close()
+            raise
         kept.append(connection)
         return Answer(status, body)
