@@ -18,9 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from typing import TypeVar
 
 from confluent_kafka import KafkaException
 
@@ -40,9 +42,15 @@ _RATE_MOST = 1000
 _START_S = 30
 _STOP_S = 20
 
+T = TypeVar("T")
+
 
 class StartFailed(Exception):
     """Says what did not start."""
+
+
+class Stopped(Exception):
+    """By a signal, before all was started."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,8 +63,10 @@ def main(arguments: Sequence[str]) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         bootstrap = options.bootstrap
         if not bootstrap:
-            broker, bootstrap = _start_broker(shlex.split(options.broker), directory)
+            broker, bootstrap = _start_broker(shlex.split(options.broker), directory, stop)
         _run(bootstrap, directory, options.rate, stop)
+        return 0
+    except Stopped:
         return 0
     except (StartFailed, NotReady, Stale, KafkaException, OSError) as error:
         _say(f"failed: {error}")
@@ -71,14 +81,11 @@ def main(arguments: Sequence[str]) -> int:
 def _run(bootstrap: str, directory: Path, rate: float, stop: Event) -> None:
     started = time.monotonic()
     settings = load(Settings, [f"bootstrap={bootstrap}"])
-    try:
-        created = create_topics.create(settings)
-    except KafkaException as error:
-        raise StartFailed(f"topics on the broker at {bootstrap}: {error_of(error).str()}") from error
+    created = _unless_stopped(lambda: _create_topics(settings), stop)
     _say(f"broker at {bootstrap}, {len(created)} topics created; logs in {directory / 'logs'}")
     if created:
-        feeds.feed_customers(settings, demo.customers())
-        feeds.feed_goods(settings, demo.first_deliveries())
+        _unless_stopped(lambda: feeds.feed_customers(settings, demo.customers()), stop)
+        _unless_stopped(lambda: feeds.feed_goods(settings, demo.first_deliveries()), stop)
     with Supervisor(directory, {"bootstrap": bootstrap}) as supervisor:
         supervisor.start_all(_INSTANCES, first_port=_FIRST_PORT)
         urls: list[str] = []
@@ -92,6 +99,32 @@ def _run(bootstrap: str, directory: Path, rate: float, stop: Event) -> None:
         _say(f"{title}\nservices started in {time.monotonic() - started:.1f} s")
         Grid(settings, title).run(stop)
         _say("stopping")
+
+
+def _create_topics(settings: Settings) -> list[str]:
+    try:
+        return create_topics.create(settings)
+    except KafkaException as error:
+        raise StartFailed(f"topics on the broker at {settings.bootstrap}: {error_of(error).str()}") from error
+
+
+def _unless_stopped(work: Callable[[], T], stop: Event) -> T:
+    """What the work comes to. It waits for a broker, and cannot be interrupted: when `stop` is set nobody waits for it,
+    and the process may end. Raises Stopped, and what the work raises.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=run, name="start", daemon=True).start()
+    while not wait([outcome], 0.1).done:
+        if stop.is_set():
+            raise Stopped
+    return outcome.result()
 
 
 def _url(supervisor: Supervisor, instance: str, stop: Event) -> str:
@@ -123,8 +156,8 @@ def _stop_broker(broker: subprocess.Popen[str]) -> None:
         broker.wait()
 
 
-def _start_broker(command: list[str], directory: Path) -> tuple[subprocess.Popen[str], str]:
-    """In a session of its own, so that Ctrl-C reaches this program alone."""
+def _start_broker(command: list[str], directory: Path, stop: Event) -> tuple[subprocess.Popen[str], str]:
+    """In a session of its own, so that Ctrl-C reaches this program alone. Raises StartFailed, Stopped."""
     output = directory / "broker.log"
     words = [*command, "--data-dir", str(directory / "broker"), "--port", "0"]
     with output.open("w") as log:
@@ -136,6 +169,9 @@ def _start_broker(command: list[str], directory: Path) -> tuple[subprocess.Popen
         ready = _READY.search(output.read_text())
         if ready:
             return broker, ready.group(1)
+        if stop.is_set():
+            _stop_broker(broker)
+            raise Stopped
         if broker.poll() is not None or time.monotonic() > deadline:
             broker.kill()
             raise StartFailed(f"the broker\n{output.read_text()[-2000:]}")
