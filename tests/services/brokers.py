@@ -6,7 +6,6 @@ Both keep their address over kill -9 and a restart, as services that were given 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Protocol
 
 from tests.support.broker import LogdBroker
 from tests.support.kafka_broker import KafkaInstallation
+from tests.support.ports import free_port
 
 AGAINST_KAFKA = os.environ.get("LOGD_TEST_TARGET", "logd") == "kafka"
 _KAFKA_PROPERTIES = {
@@ -41,9 +41,7 @@ def start(directory: Path) -> Broker:
 
 class Logd(LogdBroker):
     def __init__(self, directory: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        super().__init__(directory, arguments=["--port", str(port)])
+        super().__init__(directory, arguments=["--port", str(free_port())])
 
     def kill_and_restart(self) -> None:
         self.kill()
