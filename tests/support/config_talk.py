@@ -15,6 +15,8 @@ from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsR
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
 SET, DELETE, APPEND, SUBTRACT = range(4)
 FROM_TOPIC, FROM_NODE, FROM_CLUSTER, FROM_START, DEFAULT = 1, 2, 3, 4, 5
+_LOOKS = 1200
+"""Twenty looks a second: a minute."""
 
 Change = tuple[str, int, str | None]
 Row = DescribeConfigsResponse.DescribeConfigsResourceResult
@@ -89,7 +91,7 @@ class Talk:
 
     async def settled(self, kind: int, name: str, key: str, value: str | None) -> Row | None:
         """The setting once it has the value: Kafka's broker learns of a change after the one who made it."""
-        for _ in range(1200):
+        for _ in range(_LOOKS):
             row = (await self.describe(kind, name, key))[1].get(key)
             if (None if row is None else row.value) == value:
                 break
@@ -99,18 +101,20 @@ class Talk:
 
     @asynccontextmanager
     async def cleared(self, name: str, *keys: str) -> AsyncIterator[None]:
-        """Leave the broker's settings as they were."""
+        """Leave the broker's settings as they were: those of the node `name`, or of the cluster where it is empty."""
         try:
             yield
         finally:
             assert await self.alter(BROKER, name, *((key, DELETE, None) for key in keys)) is ErrorCode.NONE
+            source = FROM_NODE if name else FROM_CLUSTER
             for key in keys:
-                row = (await self.describe(BROKER, "1", key))[1][key]
-                for _ in range(1200):
-                    if row.config_source in (FROM_START, DEFAULT):
+                for _ in range(_LOOKS):
+                    row = (await self.describe(BROKER, name, key))[1].get(key)
+                    if row is None or row.config_source != source:
                         break
                     await asyncio.sleep(0.05)
-                    row = (await self.describe(BROKER, "1", key))[1][key]
+                else:
+                    raise AssertionError(f"{key} is still {source}")
 
 
 def synonyms_of(row: Row | None) -> list[tuple[str, str | None, int]]:
