@@ -48,6 +48,11 @@ def _refuse_no_end_sent_again(transaction: Any, request: Any) -> ErrorCode:
     return _refuse_tv2(transaction, request)
 
 
+def _repeats_by_the_epoch_alone(transaction: Any, request: Any) -> bool:
+    is_complete = transaction.state in (TransactionState.COMPLETE_COMMIT, TransactionState.COMPLETE_ABORT)
+    return is_complete and bool(transaction.producer_epoch == request.producer_epoch + 1)
+
+
 def _decide_in_the_old_epoch(transaction: Any, *, bump_epoch: bool, **named: Any) -> Any:
     return _decided(transaction, bump_epoch=False, **named)
 
@@ -146,6 +151,9 @@ BUGS: dict[str, tuple[_Patch, ...]] = {
     "end_sent_again_taken_for_new": (
         (coordinator.transactions.end_txn, "_refuse_tv2", _refuse_no_end_sent_again),
         (coordinator.transactions.end_txn, "_is_done", lambda *_, **__: False),
+    ),
+    "end_sent_again_known_by_the_epoch_alone": (
+        (coordinator.transactions.end_txn, "_is_repeat", _repeats_by_the_epoch_alone),
     ),
     "epoch_not_bumped": ((transitions, "decided", _decide_in_the_old_epoch),),
     "predecessor_not_fenced": ((transitions, "taken_over", _take_over_in_the_old_epoch),),

@@ -45,6 +45,8 @@ NAME = "transactions"
 FAULTS_MS = 30_000
 """How long things go wrong."""
 TIMEOUTS_MS = (3_000, 8_000, 15_000)
+LIBRARIES = ((True,), (True,), (False,), (True, False))
+"""Whether what the processes of a transactional id are built with knows transaction version 2: some are in between."""
 SWEEP_MS = 1_000
 HELD_MS_MAX = 60_000
 HIGH_WATERMARK_STALLS_MS = 3_000
@@ -185,11 +187,11 @@ class Simulation:
         """One after the other, or two that fence one another."""
         choose = self.choose
         timeout_ms = choose.choice(TIMEOUTS_MS)
-        knows_level_2 = choose.random() < 0.7
+        libraries = choose.choice(LIBRARIES)
 
         def make(name: str) -> Sender:
             return TransactionalWriter(
-                self, name, transactional_id, timeout_ms=timeout_ms, knows_level_2=knows_level_2
+                self, name, transactional_id, timeout_ms=timeout_ms, knows_level_2=choose.choice(libraries)
             )
 
         for number in range(instances):
@@ -197,7 +199,7 @@ class Simulation:
 
     def _add_copier(self, number: int, *, is_member: bool) -> None:
         timeout_ms = self.choose.choice(TIMEOUTS_MS)
-        knows_level_2 = self.choose.random() < 0.7
+        libraries = self.choose.choice(LIBRARIES)
         transactional_id = f"copier{number}" if is_member else "copier"
 
         def make(name: str) -> Sender:
@@ -206,7 +208,7 @@ class Simulation:
                 name,
                 transactional_id,
                 timeout_ms=timeout_ms,
-                knows_level_2=knows_level_2,
+                knows_level_2=self.choose.choice(libraries),
                 is_member=is_member,
             )
 
