@@ -22,6 +22,7 @@ from logd.cluster_client import ClusterClient
 from protocol.record_builder import build_batch
 from protocol.records import Record
 from tests.support.command_line import Command, Done, assert_one_line, seen
+from tests.support.commits import commit
 from tests.support.leaders import produce
 
 FIRST_MS = 1_700_000_000_000
@@ -80,8 +81,7 @@ def _commit(bootstrap: str, group: str, topic: str, *offsets: int) -> None:
     """Commit an offset for each partition, as a group without members."""
     consumer = Consumer(_settings(bootstrap, group, "classic"))
     rows = [TopicPartition(topic, at, offset) for at, offset in enumerate(offsets)]
-    for row in consumer.commit(offsets=rows, asynchronous=False):
-        assert row.error is None
+    commit(consumer, rows)
     consumer.close()
 
 

@@ -56,7 +56,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.java
 @pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools()))
 @pytest.mark.skipif(AGAINST_KAFKA, reason="the other test asks Kafka already")
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_kafka_answers_the_same(kafka: str, question: str, topic: str) -> None:
     assert put(kafka, question, topic) == QUESTIONS[question].answer

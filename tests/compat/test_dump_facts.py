@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from logd.dump.file_rows import file_rows
@@ -27,6 +27,7 @@ from logd.dump.verify import verify
 from logd.dump.verify_context import DirectoryState, VerifyOptions
 from storage.fs_real import RealFileSystem
 from tests.support import java
+from tests.support.commits import commit
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.producers import init_transactions
 from tests.support.stopped_directory import write_stopped_directory
@@ -38,12 +39,6 @@ pytestmark = [
 
 KEYS = 5
 """Of the compacted topic."""
-_COMES_AGAIN = (
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError._WAIT_COORD,
-)
 Facts = dict[str, Any]
 _NUMBERS = re.compile(r"(\w+): (-?\d+|true|false|[A-Z]\w*)")
 # The name that Kafka's tool has for a field of a batch, and ours.
@@ -213,21 +208,8 @@ def _write(bootstrap: str) -> None:
             end(30)
             time.sleep(0.4)  # for segments to age and be cleaned
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "g", "enable.auto.commit": False})
-    _commit(consumer, TopicPartition("plain", 0, 7))
+    commit(consumer, [TopicPartition("plain", 0, 7)])
     consumer.close()
-
-
-def _commit(consumer: Consumer, position: TopicPartition) -> None:
-    """Commit as soon as the coordinator has loaded its new log: librdkafka leaves that wait to its caller."""
-    while True:
-        try:
-            consumer.commit(offsets=[position], asynchronous=False)
-        except KafkaException as failure:
-            if not failure.args[0].retriable() and failure.args[0].code() not in _COMES_AGAIN:
-                raise
-            time.sleep(0.1)
-        else:
-            return
 
 
 @pytest.mark.parametrize("partition", ["plain-0", "compacted-0", "__cluster_metadata-0"])

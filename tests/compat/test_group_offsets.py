@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import java
+from tests.support import commits, java
 from tests.support.broker import LogdBroker
 
 TOPIC = "orders"
@@ -71,10 +71,9 @@ def confluent(bootstrap: str, group: str, commit: Offsets) -> Offsets:
     try:
         if commit:
             rows = [TopicPartition(TOPIC, i, o, metadata=m) for i, (o, m) in commit.items()]
-            for row in consumer.commit(offsets=rows, asynchronous=False):
-                assert row.error is None
+            commits.commit(consumer, rows)
         wanted = [TopicPartition(TOPIC, index) for index in range(PARTITIONS)]
-        found = consumer.committed(wanted, timeout=20)
+        found = consumer.committed(wanted, timeout=60)
         return {row.partition: (row.offset, "") for row in found if row.offset >= 0}
     finally:
         consumer.close()
@@ -137,14 +136,14 @@ def test_a_consumer_goes_on_where_the_last_one_ended(broker: LogdBroker) -> None
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for number in range(30):
         producer.produce(topic, value=str(number), partition=number % PARTITIONS)
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
     seen: list[int] = []
     for share in (10, 20):
         settings = {"bootstrap.servers": broker.bootstrap, "group.id": "one after another"}
         consumer = Consumer({**settings, "auto.offset.reset": "earliest", "enable.auto.commit": False})
         consumer.subscribe([topic])
         for _ in range(share):
-            message = consumer.poll(20)
+            message = consumer.poll(60)
             assert message is not None
             assert message.error() is None
             seen.append(int(message.value() or b""))
@@ -186,7 +185,7 @@ def group(broker: LogdBroker, request: pytest.FixtureRequest) -> str:
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for number in range(3 * PARTITIONS):
         producer.produce(TOPIC, value=b"x", partition=number % PARTITIONS)
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
     name = str(request.node.name)
     confluent(broker.bootstrap, name, {0: (1, ""), 1: (2, "two")})
     return name

@@ -23,6 +23,7 @@ from tests.support import java
 from tests.support.broker import ROOT, LogdBroker, clean_environment
 from tests.support.command_line import call_logd
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.producers import init_transactions
 
 VERSIONED, LATEST = "customers.versioned", "customers.latest"
 PARTITIONS = 2
@@ -136,6 +137,10 @@ def test_the_recipe(bootstrap: str, request: pytest.FixtureRequest) -> None:
             bootstrap,
         )
         assert made.returncode == 0, made
+    # The recipe takes it that there is a coordinator.
+    init_transactions(
+        Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{VERSIONED}-to-{LATEST}"})
+    )
     choose = random.Random(2)
     history: list[list[Version]] = [[] for _ in range(PARTITIONS)]
     producer = Producer({"bootstrap.servers": bootstrap})

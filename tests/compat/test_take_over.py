@@ -36,6 +36,7 @@ from tests.support.kafka_world import (
 from tests.support.transaction_talk import committed
 
 pytestmark = [
+    pytest.mark.timeout(600),
     pytest.mark.java,
     pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
 ]
@@ -241,12 +242,12 @@ def test_a_group_goes_on_where_it_was(taken: LogdBroker) -> None:
     settings = {"bootstrap.servers": taken.bootstrap, "group.id": "g", "enable.auto.commit": False}
     consumer = Consumer(settings)
     found = consumer.list_topics("plain").topics["plain"].partitions
-    committed = consumer.committed([TopicPartition("plain", index) for index in found], timeout=20)
+    committed = consumer.committed([TopicPartition("plain", index) for index in found], timeout=60)
     assert sum(max(each.offset, 0) for each in committed) == 50
     furthest = max(committed, key=lambda each: each.offset)
     further = [TopicPartition("plain", furthest.partition, furthest.offset + 1)]
     consumer.commit(offsets=further, asynchronous=False)
-    assert consumer.committed(further, timeout=20)[0].offset == furthest.offset + 1
+    assert consumer.committed(further, timeout=60)[0].offset == furthest.offset + 1
     consumer.close()
 
 

@@ -13,7 +13,7 @@ from logd.broker import Broker
 from logd.config import load_config
 from storage.fs_real import RealFileSystem
 
-_START_S = 30
+_START_S = 90
 
 
 class InnerBroker:

@@ -154,7 +154,7 @@ def test_the_loop_serves_others_while_the_disk_is_slow(
 
 
 def test_latency_of_others_during_cold_reads(tmp_path: Path, ledger: Ledger) -> None:
-    """A figure to look at, with a bound that only a blocked loop can break."""
+    """A figure to look at, with a bound that only a blocked loop can break, on a machine as busy as before or after."""
 
     async def produce_steadily(client: Client, stop: asyncio.Event) -> list[float]:
         times: list[float] = []
@@ -174,7 +174,7 @@ def test_latency_of_others_during_cold_reads(tmp_path: Path, ledger: Ledger) -> 
                 assert isinstance(answer.records, memoryview)
                 offset += max(len(answer.records) // BATCH_BYTES, 1)
 
-    async def run() -> tuple[list[float], list[float]]:
+    async def run() -> tuple[list[float], list[float], list[float]]:
         async with (
             await Client.connect(*broker.address) as reader,
             await Client.connect(*broker.address) as other,
@@ -186,12 +186,12 @@ def test_latency_of_others_during_cold_reads(tmp_path: Path, ledger: Ledger) -> 
             during = asyncio.create_task(produce_steadily(other, stop))
             await replay(reader, 5)
             stop.set()
-            return idle, await during
+            return idle, await during, await produce_steadily(other, stop)
 
     with InnerBroker(tmp_path) as broker:
-        idle, during = asyncio.run(run())
+        idle, during, afterwards = asyncio.run(run())
     print(
         f"produce median: idle {median(idle) * 1e3:.2f} ms, during cold reads {median(during) * 1e3:.2f} ms, "
         f"max {max(during) * 1e3:.1f} ms of {len(during)}"
     )
-    assert median(during) < 50 * median(idle)
+    assert median(during) < 50 * max(median(idle), median(afterwards))

@@ -40,7 +40,7 @@ class Marker(NamedTuple):
     "timeout_ms",
     [1_000, pytest.param(15_000, marks=pytest.mark.full), pytest.param(40_000, marks=pytest.mark.full)],
 )
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_an_open_transaction_of_a_dead_client(tmp_path: Path, timeout_ms: int, broker_dies: bool) -> None:
     with KillableBroker(tmp_path, free_port()) as broker:
         topic = leave_open(broker, timeout_ms)

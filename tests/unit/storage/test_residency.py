@@ -44,7 +44,7 @@ def drop(descriptor: int, position: int, size: int) -> None:
 
 def until(condition: Callable[[], bool], act: Callable[[], object]) -> None:
     """Do it until the condition holds: the kernel passes over pages that it has in its hands, and may take others."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     act()
     while not condition():
         assert time.monotonic() < deadline
