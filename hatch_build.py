@@ -39,13 +39,13 @@ class CompilingHook(BuildHookInterface[WheelBuilderConfig]):
         if version == "editable" or not _is_wanted():
             return
         self._built = tempfile.TemporaryDirectory(prefix="logd-mypyc-")
-        directory = Path(self._built.name)
-        for package in ("protocol", "storage"):
-            shutil.copytree(Path(self.root, package), directory / package)
-        for module in _COMPILED:
-            _compile(directory, module)
-        for binary in sorted(directory.glob("*/*.so")):
-            name = binary.relative_to(directory).as_posix()
+        try:
+            binaries = _compile_all(Path(self.root), Path(self._built.name))
+        except BaseException:
+            self._built.cleanup()
+            raise
+        for binary in binaries:
+            name = binary.relative_to(self._built.name).as_posix()
             build_data["force_include"][str(binary)] = f"logd/_lib/{name}"
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
@@ -58,6 +58,15 @@ class CompilingHook(BuildHookInterface[WheelBuilderConfig]):
 
 def _is_wanted() -> bool:
     return os.environ.get("LOGD_MYPYC") == "1"
+
+
+def _compile_all(root: Path, directory: Path) -> list[Path]:
+    """The compiled modules, in a copy of their packages in `directory`."""
+    for package in ("protocol", "storage"):
+        shutil.copytree(root / package, directory / package, ignore=shutil.ignore_patterns("*.so"))
+    for module in _COMPILED:
+        _compile(directory, module)
+    return sorted(directory.glob("*/*.so"))
 
 
 def _compile(directory: Path, module: str) -> None:

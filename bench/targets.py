@@ -18,7 +18,7 @@ from typing import Protocol
 
 from tests.support.broker import LogdBroker
 from tests.support.kafka_broker import KafkaBroker
-from tests.support.wheel import build_wheel, unpacked_command
+from tests.support.wheel import build_wheel, missing_compiler, unpacked_command
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("logd", "compiled")
@@ -75,6 +75,11 @@ class Targets:
         self._logd_command = logd_command
         self._logd_properties = logd_properties
         self._started = 0
+
+    @staticmethod
+    def missing(name: str) -> str | None:
+        """Why this target cannot be made here; None when it can, or will tell by itself."""
+        return missing_compiler() if name == "compiled" else None
 
     def start(self, name: str, properties: Mapping[str, str] | None = None) -> Running:
         """A fresh one each time. `properties` are for the brokers only."""

@@ -64,7 +64,11 @@ class Scenario(ABC):
         return {}
 
     def run(self) -> list[Sample]:
-        names = [name for name in self.targets if not self.options.only or name in self.options.only]
+        wanted = [name for name in self.targets if not self.options.only or name in self.options.only]
+        missing = {name: reason for name in wanted if (reason := self._targets.missing(name))}
+        for name, reason in missing.items():
+            print(f"  without {name}: {reason}")
+        names = [name for name in wanted if name not in missing]
         running: dict[str, Running] = {}
         self._fill_memory()
         try:

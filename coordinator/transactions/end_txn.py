@@ -13,12 +13,12 @@ What is told where no transaction is ONGOING, ITS for INVALID_TXN_STATE:
     COMPLETE_COMMIT   ITS         NONE          ITS          NONE            aborts      ITS
     PREPARE_*         CONCURRENT_TRANSACTIONS, before the identity is looked at from version 5 on
 
-Any other epoch is fenced. In PREPARE_* an EndTxn that asks for the opposite is told so once the markers are written.
+"One before" holds only where the last transaction was ended under TV2, for only that end gives its producer the next
+epoch. Elsewhere, and in any other epoch, the producer is fenced: an older client has taken the id over since, or the
+epoch is only there to fence with. Kafka looks at the epochs alone, and has who is fenced go on as the current producer:
+what one of the two writes then passes for a repeat of what the other wrote, and is acknowledged and lost.
 
-One before is fenced, too, where the last transaction was not ended under TV2: that end gave its epoch to nobody. Either
-another producer, of before, has taken the id over and ended its own transaction, or the epoch is only there to fence
-with. Kafka looks at the epochs alone and has who is fenced go on as the current producer: what one of the two writes
-then passes for a repeat of what the other wrote, and is acknowledged and lost.
+In PREPARE_* an EndTxn that asks for the opposite is told so once the markers are written.
 Source: KIP-98, KIP-890; Kafka TransactionCoordinator.scala (endTransaction, endTransactionWithTV1).
 """
 

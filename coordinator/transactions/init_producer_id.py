@@ -112,11 +112,10 @@ def _first(
 
 
 def _may_be(transaction: Transaction, claimed: Identity) -> bool:
-    """Whether who claims to be somebody may be the current producer; without an open transaction the epoch is looked at
-    later.
+    """Whether who claims to be somebody may be the current producer. `_next` looks at its epoch.
 
-    The producer id before counts with its last epochs: the answer that told of the new one may have been lost. Who has
-    begun a transaction has had its answer.
+    The producer id before counts with its last epochs: the answer that told of the new one may have been lost. Not so
+    in a transaction: who has begun it has had its answer.
     """
     if transaction.state is TransactionState.ONGOING:
         return claimed == transaction.identity

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation
-from logd.handlers.compacted import CompactionInquiry
+from logd.handlers.compacted import rows_by_topic
 from protocol.messages.compact_partitions import CompactPartitionsRequest, CompactPartitionsResponse
 
 if TYPE_CHECKING:
@@ -31,7 +31,5 @@ async def handle(
     def ask(partition: LocalPartition, row: _Partition) -> None:
         row.ticket = broker.cleaner.ask(partition)
 
-    asked = CompactionInquiry(broker, context, Operation.ALTER).rows(request.topics, _Partition, ask)
-    return CompactPartitionsResponse(
-        topics=[_Topic(name=name, partitions=rows) async for name, rows in asked]
-    )
+    found = await rows_by_topic(broker, context, Operation.ALTER, request.topics, _Partition, ask)
+    return CompactPartitionsResponse(topics=[_Topic(name=name, partitions=found[name]) for name in found])

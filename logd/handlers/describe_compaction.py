@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from logd.authorisation import Operation
-from logd.handlers.compacted import CompactionInquiry
+from logd.handlers.compacted import rows_by_topic
 from protocol.compaction_state import CompactionState
 from protocol.messages.describe_compaction import DescribeCompactionRequest, DescribeCompactionResponse
 
@@ -41,8 +41,5 @@ async def handle(
             row.state = CompactionState.WAITING
         row.ended_ticket, row.ended_error, row.bytes_before, row.bytes_after = facts.asked
 
-    described = CompactionInquiry(broker, context, Operation.DESCRIBE).rows(
-        request.topics, _Partition, describe
-    )
-    topics = [_Topic(name=name, partitions=rows) async for name, rows in described]
-    return DescribeCompactionResponse(topics=topics)
+    found = await rows_by_topic(broker, context, Operation.DESCRIBE, request.topics, _Partition, describe)
+    return DescribeCompactionResponse(topics=[_Topic(name=name, partitions=found[name]) for name in found])

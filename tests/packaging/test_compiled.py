@@ -79,6 +79,9 @@ def test_compiled_modules_pass_the_tests_of_their_sources(compiled_checkout: Pat
 
 def test_a_broker_from_the_wheel_compacts(compiled_wheel: Path, tmp_path: Path) -> None:
     command = unpacked_command(compiled_wheel, tmp_path / "unpacked")
+    private = tmp_path / "unpacked" / "logd" / "_lib"
+    for module in MODULES:  # where the compiled one is found first, nobody reads this
+        (private / f"{module.replace('.', '/')}.py").write_text("not Python")
     with LogdBroker(tmp_path / "broker", command=command) as broker:
         settings = {"cleanup.policy": "compact", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "1"}
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
@@ -87,15 +90,23 @@ def test_a_broker_from_the_wheel_compacts(compiled_wheel: Path, tmp_path: Path) 
         for number in range(3_000):
             producer.produce("table", bytes(1_000), b"key %d" % (number % 10), partition=0)
         assert producer.flush(PATIENCE_S) == 0
-        done = subprocess.run(
-            [*command, "topic", "compact", "table", "-b", broker.bootstrap],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        done = _compact(command, broker.bootstrap)
         assert done.returncode == 0, done.stderr
         assert len(_offsets(broker.bootstrap)) < 1_500
+        for binary in (private / "protocol").glob("record_keys*.so"):
+            binary.unlink()
+        done = _compact(command, broker.bootstrap)
+        assert done.returncode != 0, "the worker did not use what was taken away"
+
+
+def _compact(command: list[str], bootstrap: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*command, "topic", "compact", "table", "-b", bootstrap],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
 
 
 def _offsets(bootstrap: str) -> list[int]:

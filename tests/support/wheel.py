@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.support.toolchain import missing_tools, run_checked
 
 def missing_compiler() -> str | None:
     """Why a compiled wheel cannot be made here; None when it can."""
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "not found: Python.h, of Python's development files"
     return missing_tools("cc")
 
 
@@ -35,7 +38,15 @@ def build_wheel(directory: Path, *, compiled: bool = False) -> Path:
 
 
 def unpacked_command(wheel: Path, directory: Path) -> list[str]:
-    """Unpack the wheel into `directory`; return what starts logd from there, on the libraries installed here."""
+    """Unpack the wheel into `directory`; return what starts logd from there, on the libraries installed here.
+
+    The directory goes before an editable install, for the broker's worker processes, too.
+    """
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(directory)
-    return [sys.executable, str(directory / "logd" / "__main__.py")]
+    return [
+        "/usr/bin/env",
+        f"PYTHONPATH={directory}",
+        sys.executable,
+        str(directory / "logd" / "__main__.py"),
+    ]
