@@ -3,8 +3,8 @@
     python -m services.orders.run --broker 'logd serve'                a fresh broker, gone with its data at the end
     python -m services.orders.run --bootstrap HOST:PORT                a broker that is there, topics and all
 
-Ctrl-C stops it all in an orderly way, at any time; what does not end within some seconds is killed. --rate says how
-many orders a second, --directory where logs and state stay.
+Ctrl-C stops it all in an orderly way, at any time, and so does a terminal that is closed; what does not end within
+some seconds is killed. --rate says how many orders a second, --directory where logs and state stay.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from services.runtime.clients import error_of
 from services.runtime.settings import load
 
 _READY = re.compile(r"bootstrap\.servers=(\S+)")
+_BROKER_LOG = "broker.log"
 _INSTANCES = 3
 _FIRST_PORT = 8081
 _RATE_MOST = 1000
@@ -45,8 +46,8 @@ _STOP_S = 20
 T = TypeVar("T")
 
 
-class StartFailed(Exception):
-    """Says what did not start."""
+class Failed(Exception):
+    """Says what did not start, or ended by itself."""
 
 
 class Stopped(Exception):
@@ -57,18 +58,22 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     logs.set_up("ERROR", service="run")
     stop = _stop_on_signals()
-    directory = Path(options.directory or tempfile.mkdtemp(prefix="orders-"))
+    directory = Path(options.directory or tempfile.mkdtemp(prefix="orders-")).resolve()
     broker = None
     try:
         directory.mkdir(parents=True, exist_ok=True)
         bootstrap = options.bootstrap
         if not bootstrap:
-            broker, bootstrap = _start_broker(shlex.split(options.broker), directory, stop)
-        _run(bootstrap, directory, options.rate, stop)
+            broker, bootstrap = _start_broker(options.broker, directory, stop)
+            Thread(target=_stop_with, args=(broker, stop), name="broker", daemon=True).start()
+        try:
+            _run(bootstrap, directory, options.rate, stop)
+        finally:
+            _check(broker, directory)
         return 0
     except Stopped:
         return 0
-    except (StartFailed, NotReady, Stale, KafkaException, OSError) as error:
+    except (Failed, NotReady, Stale, KafkaException, OSError) as error:
         _say(f"failed: {error}")
         return 1
     finally:
@@ -105,7 +110,7 @@ def _create_topics(settings: Settings) -> list[str]:
     try:
         return create_topics.create(settings)
     except KafkaException as error:
-        raise StartFailed(f"topics on the broker at {settings.bootstrap}: {error_of(error).str()}") from error
+        raise Failed(f"topics on the broker at {settings.bootstrap}: {error_of(error).str()}") from error
 
 
 def _unless_stopped(work: Callable[[], T], stop: Event) -> T:
@@ -140,11 +145,30 @@ def _url(supervisor: Supervisor, instance: str, stop: Event) -> str:
 
 
 def _stop_on_signals() -> Event:
-    """Set by SIGINT and SIGTERM. More of them change nothing: what was started has to be stopped by somebody."""
+    """Set by SIGINT, SIGTERM, and SIGHUP unless that is ignored (nohup). More of them change nothing: what was started
+    has to be stopped by somebody.
+    """
     stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: stop.set())
     return stop
+
+
+def _stop_with(broker: subprocess.Popen[str], stop: Event) -> None:
+    """Without its broker there is nothing to be seen."""
+    broker.wait()
+    stop.set()
+
+
+def _check(broker: subprocess.Popen[str] | None, directory: Path) -> None:
+    """Raises Failed when the broker has ended, which nobody has asked it to."""
+    if broker is not None and broker.poll() is not None:
+        raise Failed(f"the broker ended\n{_end_of(directory / _BROKER_LOG)}")
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
 
 
 def _stop_broker(broker: subprocess.Popen[str]) -> None:
@@ -157,8 +181,8 @@ def _stop_broker(broker: subprocess.Popen[str]) -> None:
 
 
 def _start_broker(command: list[str], directory: Path, stop: Event) -> tuple[subprocess.Popen[str], str]:
-    """In a session of its own, so that Ctrl-C reaches this program alone. Raises StartFailed, Stopped."""
-    output = directory / "broker.log"
+    """In a session of its own, so that Ctrl-C reaches this program alone. Raises Failed, Stopped."""
+    output = directory / _BROKER_LOG
     words = [*command, "--data-dir", str(directory / "broker"), "--port", "0"]
     with output.open("w") as log:
         broker = subprocess.Popen(
@@ -174,7 +198,8 @@ def _start_broker(command: list[str], directory: Path, stop: Event) -> tuple[sub
             raise Stopped
         if broker.poll() is not None or time.monotonic() > deadline:
             broker.kill()
-            raise StartFailed(f"the broker\n{output.read_text()[-2000:]}")
+            broker.wait()
+            raise Failed(f"the broker did not start\n{_end_of(output)}")
         time.sleep(0.02)
 
 
@@ -183,14 +208,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="services.orders.run", description=(__doc__ or "").split("\n", 1)[0]
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--broker", help="command that starts a broker; it is given --data-dir and --port")
-    where.add_argument("--bootstrap", help="a broker that runs")
+    where.add_argument(
+        "--broker", type=_command, help="command that starts a broker; it is given --data-dir and --port"
+    )
+    where.add_argument("--bootstrap", type=_address, metavar="HOST:PORT", help="a broker that runs")
     parser.add_argument("--rate", type=_rate, default=5, help="orders a second, default 5")
     parser.add_argument("--directory", help="keep logs and state there")
-    options = parser.parse_args(arguments)
-    if options.broker is not None and not shlex.split(options.broker):
-        parser.error("--broker is a command")
-    return options
+    return parser.parse_args(arguments)
+
+
+def _command(text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a command: {error}") from None
+    if not words:
+        raise argparse.ArgumentTypeError("a command is needed")
+    return words
+
+
+def _address(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an address is needed")
+    return text
 
 
 def _rate(text: str) -> float:

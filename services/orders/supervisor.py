@@ -23,6 +23,7 @@ SERVICES = ("details", "fraud", "inventory", "payment", "email", "card_fraud")
 _POLL_S = 0.05
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MOST_S = 5.0
+_STOP_S = 10.0
 _STEADY_S = 10.0  # a process that ran for so long is not in a crash loop
 
 
@@ -87,7 +88,9 @@ class Supervisor:
         """Stop it for good."""
         with self._lock:
             service = self._services.pop((name, instance))
-        service.stop(0 if kill else 10)
+        if not kill:
+            service.ask_to_stop()
+        service.wait(0 if kill else _STOP_S)
 
     def url(self, name: str, instance: str = "1", timeout_s: float = 30) -> str:
         """Where the running process listens. Raises NotReady."""
@@ -107,13 +110,15 @@ class Supervisor:
         return {f"{name}-{instance}": service.starts - 1 for (name, instance), service in self._all()}
 
     def stop(self) -> None:
-        """All of them, in an orderly way; what does not end within 10 s is killed."""
+        """All of them at once, in an orderly way; what does not end within 10 s is killed."""
         self._stopping.set()
         self._thread.join()
-        for _, service in self._all():
+        services = [service for _, service in self._all()]
+        for service in services:
             service.ask_to_stop()
-        for _, service in self._all():
-            service.stop(10)
+        deadline = time.monotonic() + _STOP_S
+        for service in services:
+            service.wait(deadline - time.monotonic())
 
     def __enter__(self) -> Supervisor:
         return self
@@ -186,15 +191,15 @@ class _Service:
                     yield json.loads(line)
 
     def ask_to_stop(self) -> None:
+        """Once: a service that is asked again ends at once."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)  # a stopped process hears nothing else
             self.process.send_signal(signal.SIGTERM)
 
-    def stop(self, timeout_s: float) -> None:
-        if timeout_s:
-            self.ask_to_stop()
+    def wait(self, timeout_s: float) -> None:
+        """Until it has ended; after that time it is killed."""
         try:
-            self.process.wait(timeout_s or 0.001)
+            self.process.wait(max(timeout_s, 0.001))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -37,11 +37,14 @@ class Run:
             assert self._process.poll() is None and time.monotonic() < deadline, self._output.read_text()
             time.sleep(0.02)
 
-    def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        self._process.send_signal(number)
 
     def ends_well(self, timeout_s: float = 60) -> bool:
         return self._process.wait(timeout_s) == 0
+
+    def written(self) -> str:
+        return self._output.read_text()
 
 
 @contextmanager
@@ -87,6 +90,27 @@ def test_an_impatient_stop(tmp_path: Path) -> None:
             run.interrupt()
             time.sleep(0.1)
         assert run.ends_well()
+
+
+@pytest.mark.timeout(180)
+@ON_LOGD
+def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
+    with running(tmp_path, *WITH_LOGD) as run:
+        run.until(lambda written: "services started" in written)
+        run.interrupt(signal.SIGHUP)
+        assert run.ends_well()
+
+
+@pytest.mark.timeout(180)
+@ON_LOGD
+def test_a_broker_that_ends(tmp_path: Path) -> None:
+    """Nothing goes on without it, and why is said."""
+    with running(tmp_path, *WITH_LOGD) as run:
+        run.until(lambda written: "services started" in written)
+        (broker,) = processes_below(tmp_path, "--data-dir")
+        os.kill(broker, signal.SIGKILL)
+        assert not run.ends_well()
+        assert "failed: the broker ended" in run.written()
 
 
 @pytest.mark.timeout(120)
