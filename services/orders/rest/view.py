@@ -38,9 +38,12 @@ class OrdersView:
     def __init__(self, settings: Settings, announce: Callable[[list[Order]], None]) -> None:
         self._settings = settings
         self._announce = announce
-        self._wanted: frozenset[int] = frozenset()
+        self._wish = _Wish(frozenset())
+        self._caught_up: tuple[_Wish, frozenset[int]] = (
+            self._wish,
+            frozenset(),
+        )  # what of a wish is fulfilled
         self._ends: dict[int, int] = {}  # of partitions that are still being caught up with
-        self.serving: frozenset[int] = frozenset()
         self._rebuild_asked = threading.Event()
         self.rebuilt = 0  # how often
         directory = Path(settings.state_dir) / f"orders-{settings.instance}"
@@ -49,10 +52,17 @@ class OrdersView:
         self.table = OrdersTable(_newest(self._paths), self._identity)
         self._positions = self.table.positions()
 
+    @property
+    def serving(self) -> frozenset[int]:
+        """Any thread."""
+        wish, numbers = self._caught_up
+        return numbers if wish is self._wish else frozenset()
+
     def want(self, partitions: frozenset[int]) -> None:
-        """Serve these and no others. Any thread; what is given up is not served from this call on."""
-        self._wanted = partitions
-        self.serving &= partitions
+        """Serve these and no others. Any thread. From this call on nothing is served until it was caught up with anew,
+        what is wanted again included: somebody else may have had it in between.
+        """
+        self._wish = _Wish(partitions)
 
     def ask_rebuild(self) -> None:
         self._rebuild_asked.set()
@@ -60,21 +70,23 @@ class OrdersView:
     def run(self, stop: Event) -> None:
         consumer = self._reader()
         assigned: frozenset[int] = frozenset()
+        fulfilled: _Wish | None = None
         builder: _Builder | None = None
         while not stop.is_set():
-            wanted = self._wanted
-            if wanted != assigned:
-                self._assign(consumer, wanted)
-                assigned = wanted
+            wish = self._wish
+            if wish is not fulfilled:
+                assigned = wish.partitions
+                self._assign(consumer, assigned)
+                fulfilled = wish
             self._take_in(read_batch(consumer, 1000, _WAIT_S) if assigned else _pause())
-            self.serving = (assigned - set(self._ends)) & self._wanted
+            self._caught_up = (wish, assigned - set(self._ends))
             if self._rebuild_asked.is_set() and builder is None:
                 self._rebuild_asked.clear()
                 builder = _Builder(self, assigned)
             if builder is not None and not builder.is_alive():
                 self._switch(builder, assigned)
                 builder = None
-                assigned = frozenset()
+                fulfilled = None  # to be read on in the other table
         consumer.close()
 
     def _assign(self, consumer: Consumer, wanted: frozenset[int]) -> None:
@@ -132,6 +144,13 @@ class OrdersView:
         ends = log_ends(self._settings, topics.ORDERS, sorted(partitions))
         read_into(self._reader(), table, positions, ends)
         return table, positions
+
+
+class _Wish:
+    """What is to be served, once. The same partitions wanted again are another wish."""
+
+    def __init__(self, partitions: frozenset[int]) -> None:
+        self.partitions = partitions
 
 
 class _Builder(threading.Thread):
