@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from msgspec.structs import replace
+
 from services.orders import serde, topics
 from services.orders.handling import publish, topology
 from services.orders.process import main
@@ -67,6 +69,7 @@ class EmailService:
         self._join(joined, payment.order_id, context)
 
     def _join(self, half: Half, order_id: str, context: Context) -> None:
+        half = replace(half, waits_since=context.now_ms)
         whole = half.is_whole
         context.store.put(f"{_HALF}{order_id}".encode(), None if whole else serde.encode_state(half))
         if whole and not self._send(half, context):
@@ -87,13 +90,13 @@ class EmailService:
         return True
 
     def _on_tick(self, context: Context) -> None:
-        oldest = context.now_ms - self._settings.unjoined_retention_ms
+        now_ms, most_ms = context.now_ms, self._settings.unjoined_retention_ms
         for key, data in context.store.scan(_WAITING.encode()):
             pair = serde.decode_state(data, Half)
-            if self._send(pair, context) or pair.latest_at < oldest:
+            if self._send(pair, context) or pair.has_waited(now_ms, most_ms):
                 context.store.put(key, None)
         for key, data in context.store.scan(_HALF.encode()):
-            if serde.decode_state(data, Half).latest_at < oldest:
+            if serde.decode_state(data, Half).has_waited(now_ms, most_ms):
                 context.store.put(key, None)
         sent = context.store.scan(_SENT.encode())
         self._statistics[context.partition] = {

@@ -22,14 +22,14 @@ class Half(Struct, frozen=True, rename="camel"):
     ordered_at: int = 0
     payment: Payment | None = None
     paid_at: int = 0
+    waits_since: int = 0  # by the clock: what is read late has not waited yet
 
     @property
     def is_whole(self) -> bool:
         return self.order is not None and self.payment is not None
 
-    @property
-    def latest_at(self) -> int:
-        return max(self.ordered_at, self.paid_at)
+    def has_waited(self, now_ms: int, most_ms: int) -> bool:
+        return max(self.ordered_at, self.paid_at, self.waits_since) < now_ms - most_ms
 
 
 def is_wanted(order: Order) -> bool:

@@ -45,6 +45,13 @@ def test_a_half_waits() -> None:
     assert not email_join.with_payment(None, PAYMENT, 0, HOUR).is_whole
 
 
+def test_it_waits_by_the_clock() -> None:
+    """A record that is read late has not waited before: its other half may be read next."""
+    half = replace(email_join.with_order(None, ORDER, 0, HOUR), waits_since=9 * HOUR)
+    assert not half.has_waited(10 * HOUR, HOUR)
+    assert half.has_waited(10 * HOUR + 1, HOUR)
+
+
 @pytest.mark.parametrize("state", OrderState)
 def test_confirmed_orders_are_wanted(state: OrderState) -> None:
     order = replace(ORDER, state=state)
