@@ -49,6 +49,14 @@ class Smtp:
                     if not all(code >= 500 for code, _reason in refusal.recipients.values()):
                         raise
                     log(__name__, "no such mailbox", level=logging.ERROR, id=mail["Message-ID"])
+                except smtplib.SMTPNotSupportedError as refusal:  # an address beyond ASCII
+                    log(
+                        __name__,
+                        "not for this server",
+                        level=logging.ERROR,
+                        id=mail["Message-ID"],
+                        reason=str(refusal),
+                    )
 
 
 def message_of(mail: Mail) -> EmailMessage:
@@ -70,7 +78,7 @@ def run(settings: Settings, transport: Transport, stop: Event, url: str) -> None
     try:
         while not stop.is_set():
             records = [message for message in consumer.consume(_BATCH, 0.5) if message.error() is None]
-            mails = [message_of(mail) for mail in map(_read, records) if mail is not None]
+            mails = [mail for mail in map(_read, records) if mail is not None]
             while mails and not stop.is_set() and not _sent(transport, mails):
                 stop.wait(_RETRY_S)
             if records and not stop.is_set():
@@ -88,10 +96,11 @@ def _sent(transport: Transport, mails: Sequence[EmailMessage]) -> bool:
     return True
 
 
-def _read(message: Message) -> Mail | None:
+def _read(message: Message) -> EmailMessage | None:
+    """None, and an error in the log, for what can never be sent: it holds nobody else's mail up."""
     try:
-        return cast(Mail, serde.decode(topics.OUTBOX_EMAILS, message.value()))
-    except serde.Unreadable as error:
+        return message_of(cast(Mail, serde.decode(topics.OUTBOX_EMAILS, message.value())))
+    except Exception as error:  # the library's reader of addresses fails in many ways
         log(__name__, "not a mail", level=logging.ERROR, offset=message.offset(), reason=str(error))
         return None
 
