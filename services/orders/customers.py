@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -22,11 +21,12 @@ import msgspec
 from confluent_kafka import KafkaException
 from fastapi import FastAPI, Request, Response
 from prometheus_client import Gauge
+from starlette.requests import ClientDisconnect
 
 from services.orders import serde, topics
 from services.orders.customer_register import CustomerRegister, Stale
-from services.orders.process import collect_rarely, settings_for, stop_on_signals
-from services.orders.rest.answers import JSON, metrics_page, problem
+from services.orders.process import collect_rarely, listen, settings_for, stop_on_signals
+from services.orders.rest.answers import JSON, answer_nobody, metrics_page, problem
 from services.orders.rest.body import TooLarge, read_body
 from services.orders.rest.serving import serve
 from services.orders.schemas import Customer
@@ -49,6 +49,7 @@ class CustomersApi:
 
     def application(self) -> FastAPI:
         app = FastAPI(title="Customers Service", description="Changes name the version that comes next.")
+        app.add_exception_handler(ClientDisconnect, answer_nobody)
         app.put("/customers/{customer_id}")(self.put)
         app.get("/customers/{customer_id}")(self.get)
         app.delete("/customers/{customer_id}", status_code=204)(self.delete)
@@ -124,7 +125,9 @@ def main(arguments: Sequence[str]) -> int:
         failed.set()
         stop.set()
 
-    listener = socket.create_server((settings.http_host, settings.http_port))
+    listener = listen(settings)
+    if listener is None:
+        return 1
     try:
         register = CustomerRegister(settings)
     except KafkaException as error:

@@ -20,7 +20,7 @@ import uvloop
 from confluent_kafka import KafkaException
 
 from services.orders import aggregator, topics
-from services.orders.process import collect_rarely, settings_for, stop_on_signals
+from services.orders.process import collect_rarely, listen, settings_for, stop_on_signals
 from services.orders.rest.api import Api
 from services.orders.rest.commands import CommandWriter
 from services.orders.rest.direct import InternalFirst
@@ -43,7 +43,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     stop = stop_on_signals()
     _raise_descriptor_limit()
-    listener = socket.create_server((settings.http_host, settings.http_port), backlog=4096)
+    listener = listen(settings)
+    if listener is None:
+        return 1
     url = settings.advertised_url or f"http://{settings.http_host}:{listener.getsockname()[1]}"
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event
@@ -42,7 +43,11 @@ def main(
     def health() -> tuple[bool, object]:
         return applications[0].health() if applications else (True, {"starting": True})
 
-    server = HealthServer(settings.http_host, settings.http_port, health, pages or {})
+    try:
+        server = HealthServer(settings.http_host, settings.http_port, health, pages or {})
+    except OSError as error:
+        log(__name__, "cannot go on", level=logging.ERROR, error=str(error))
+        return 1
     collect_rarely()
     try:
         applications.append(Application(build(settings), settings, url=server.url))
@@ -60,6 +65,15 @@ def collect_rarely() -> None:
     """What is loaded by now stays for good, and what a request or a batch leaves behind in cycles is little."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def listen(settings: Settings) -> socket.socket | None:
+    """For HTTP. None, and a line in the log, when the address is not to be had."""
+    try:
+        return socket.create_server((settings.http_host, settings.http_port), backlog=4096)
+    except OSError as error:
+        log(__name__, "cannot go on", level=logging.ERROR, error=str(error))
+        return None
 
 
 def settings_for(name: str, arguments: Sequence[str]) -> Settings | None:

@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -34,7 +34,9 @@ class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     state_dir: str = "./orders-state"
     http_host: str = "127.0.0.1"
-    http_port: int = 0  # of health, metrics and API; 0 takes a free one
+    http_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = (
+        0  # of health, metrics and API; 0 takes a free one
+    )
     commit_interval_ms: int = 50  # least time from commit to commit, and most that a result waits for one
     idle_commit_interval_ms: int = 1000  # for offsets of records that led to nothing
     leave_on_stop: bool = True  # so that others go on at once; false: keep the partitions for a quick restart

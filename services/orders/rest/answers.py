@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from fastapi import Response
+from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 JSON = "application/json"
@@ -17,6 +17,11 @@ def problem(status: int, reason: str) -> Response:
 
 def stopping() -> Response:
     return problem(503, "this instance is about to stop; ask another")
+
+
+async def answer_nobody(_request: Request, _error: Exception) -> Response:
+    """The client went away in the middle of its request: no error of ours."""
+    return Response(status_code=400)
 
 
 async def metrics_page() -> Response:

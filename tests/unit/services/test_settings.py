@@ -20,7 +20,9 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert load(Settings, [], {}) == Settings()
 
 
-@pytest.mark.parametrize("argument", ["partition=5", "partitions=many", "partitions=0", "nonsense"])
+@pytest.mark.parametrize(
+    "argument", ["partition=5", "partitions=many", "partitions=0", "http_port=65536", "nonsense"]
+)
 def test_wrong_arguments(argument: str) -> None:
     with pytest.raises(BadSettings):
         load(Settings, [argument], {})
