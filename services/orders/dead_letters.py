@@ -5,7 +5,8 @@
 
 Reprocessing sends each letter back to its service, through that service's retries topic, exactly once: what was sent
 and how far the dead letters were read is one transaction. What cannot be read this time either becomes a new dead
-letter. Letters of other services than the one named stay where they are, for a later run.
+letter. Letters of other services than the one named stay where they are, for a later run. What was too large to be
+kept is not sent back: `list` says where it lies.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def reprocess(settings: Settings, service: str) -> int:
         producer.begin_transaction()
         count = 0
         for _partition, letter in letters(settings, consumer, starts):
-            if letter.service == service:
+            if letter.service == service and letter.is_whole:
                 topic, partition, headers = retry_of(letter)
                 producer.produce(topic, letter.value, letter.key, partition, headers=headers)
                 count += 1
@@ -82,7 +83,8 @@ def _list(settings: Settings) -> None:
     starts = dict.fromkeys(_positions(settings, consumer), 0)
     for _partition, letter in letters(settings, consumer, starts):
         place = f"{letter.topic}-{letter.partition} offset {letter.offset}"
-        sys.stdout.write(f"{letter.service}: {place}: {letter.reason}\n  {(letter.value or b'')[:200]!r}\n")
+        value = repr((letter.value or b"")[:200]) if letter.is_whole else "too large to be kept here"
+        sys.stdout.write(f"{letter.service}: {place}: {letter.reason}\n  {value}\n")
     consumer.close()
 
 

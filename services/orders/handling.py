@@ -1,8 +1,9 @@
 """What the services share in handling records: values in, values out, and what happens to the unreadable.
 
-A dead letter keeps the record's bytes, headers and place. Told to try again (dead_letters.py), it comes back through
-the application's own retries topic, in the partition where it was, and is handled as if it had come from its topic:
-so no topic gets a second writer, and state and record meet in the same instance.
+A dead letter keeps the record's bytes, headers and place; of a record that is too large for that, the place. Told to
+try again (dead_letters.py), it comes back through the application's own retries topic, in the partition where it was,
+and is handled as if it had come from its topic: so no topic gets a second writer, and state and record meet in the same
+instance.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from msgspec.structs import replace
+
 from services.orders import serde, topics
 from services.orders.schemas import DeadLetter, Event
-from services.runtime.records import Record
+from services.runtime.records import RECORD_MOST, Record
 from services.runtime.topology import Context, Handler, Topology
 
 ValueHandler: TypeAlias = Callable[[Any, Record, Context], None]
@@ -87,6 +90,9 @@ def _setting_aside(application: str) -> Callable[[Record, str, Context], None]:
             headers=record.headers,
         )
         data = serde.encode(topics.DEAD_LETTERS, letter)
+        if len(data) > RECORD_MOST:
+            place_alone = replace(letter, key=None, value=None, headers=(), is_whole=False)
+            data = serde.encode(topics.DEAD_LETTERS, place_alone)
         context.emit(topics.DEAD_LETTERS, None, data, partition=context.partition)
 
     return set_aside

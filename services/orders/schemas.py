@@ -14,7 +14,11 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
-Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._~-]+$")]
+# Part of a path: `.` and `..` would be taken for folders. In Python `$` holds before a line's end, too.
+Id: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=128, pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._~-]+$(?!\n)")
+]
+Text: TypeAlias = Annotated[str, Meta(max_length=16_384)]  # so that all of a customer fits into a mail
 Timestamp: TypeAlias = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]  # ms since 1970, to the year 9999
 Count: TypeAlias = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 
@@ -105,13 +109,13 @@ class Payment(Event, frozen=True):
 
 class Customer(Event, frozen=True):
     id: Id
-    source: str
+    source: Text
     version: Annotated[int, Meta(ge=1)]
-    first_name: str
-    last_name: str
-    email: str
-    address: str
-    level: str  # PLATINUM, GOLD, SILVER, BRONZE; a level that nobody knows yet is no error
+    first_name: Text
+    last_name: Text
+    email: Text
+    address: Text
+    level: Text  # PLATINUM, GOLD, SILVER, BRONZE; a level that nobody knows yet is no error
 
 
 class StockCount(Event, frozen=True):
@@ -174,7 +178,10 @@ class InstanceClaim(Event, frozen=True):
 
 
 class DeadLetter(Event, frozen=True):
-    """What a service could not read, byte for byte, where it was, and why."""
+    """What a service could not read, byte for byte, where it was, and why.
+
+    Of what is too large for that the place alone is kept (`is_whole` is false): it can be read there.
+    """
 
     service: str
     topic: str
@@ -185,3 +192,4 @@ class DeadLetter(Event, frozen=True):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    is_whole: bool = True

@@ -18,7 +18,8 @@ from services.runtime.records import Unprocessable
 
 T = TypeVar("T")
 
-_MONEY_MAX = Decimal(10) ** 12
+_MONEY_DIGITS = {"price": 12, "amount": 22}  # before the point: an amount is a price times a count
+_PLACES_MOST = 20  # those beyond two are zeros
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -94,19 +95,20 @@ def _checked(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
 
 
 def _check_money(value: schemas.Event) -> None:
-    """Two places, and a size that arithmetic stays exact with."""
-    for name in ("price", "amount"):
-        money = getattr(value, name, None)
-        if isinstance(money, Decimal) and not _is_money(money):
+    """Two places, and a size that arithmetic stays exact with. Of what is written, not of what follows from it."""
+    for name, digits in _MONEY_DIGITS.items():
+        money = getattr(value, name) if name in value.__struct_fields__ else None
+        if isinstance(money, Decimal) and not _is_money(money, digits):
             raise Unreadable(f"{name} is not an amount with at most two decimal places: {str(money)[:40]}")
     if isinstance(value, schemas.CreateOrder | schemas.OrderedProduct):
         _check_money(value.order)
 
 
-def _is_money(amount: Decimal) -> bool:
+def _is_money(amount: Decimal, digits: int) -> bool:
     # The exponent is looked at first: 1e999999999 must not be written out to be compared.
     return (
         amount.is_finite()
-        and amount.adjusted() < 12
-        and (amount.as_tuple().exponent >= -2 or amount == amount.quantize(Decimal("0.01")))  # type: ignore[operator]
+        and amount.adjusted() < digits
+        and amount.as_tuple().exponent >= -_PLACES_MOST  # type: ignore[operator]
+        and amount == amount.quantize(Decimal("0.01"))
     )

@@ -35,6 +35,7 @@ _BATCH = 500
 _TICK_S = 1.0
 _POLL_S = 0.2
 _STALLED_S = 90.0
+_REASON_MOST = 1000  # characters: a reason may quote what was sent
 _LEAVE_S = 8.0  # longer than a session by default, for which a member that was killed can hold up a rebalance
 
 
@@ -152,10 +153,11 @@ class Application:
             self._topology.handlers[record.topic](record, turn)
         except Unprocessable as refusal:
             turn.undo()
-            self._topology.dead_letter(record, str(refusal), turn)
+            reason = str(refusal)[:_REASON_MOST]
+            self._topology.dead_letter(record, reason, turn)
             turn.after_commit(metrics.DEAD_LETTERS.labels(record.topic).inc)
             where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log(__name__, "dead letter", level=logging.WARNING, reason=str(refusal), **where)
+            log(__name__, "dead letter", level=logging.WARNING, reason=reason, **where)
         self._progress.add(turn, record)
         self._emit(turn)
 

@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from services.runtime.records import check_size
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value);
@@ -58,7 +60,8 @@ class StateStore:
         return None if row is None else row[0]
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """None removes."""
+        """None removes. Raises Unprocessable when it is too large for the changelog."""
+        check_size("the changelog", key, value)
         self._before_turn.setdefault(key, (key in self._changes, self._changes.get(key)))
         self._changes[key] = value
 

@@ -29,7 +29,7 @@ class Context(Protocol):
         headers: Headers = (),
         partition: int | None = None,
     ) -> None:
-        """`timestamp_ms` None: now. `partition` None: that of the key."""
+        """`timestamp_ms` None: now. `partition` None: that of the key. Raises Unprocessable: too large."""
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """To run once all this is committed; never if it is not. For counters."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from services.runtime.records import Headers
+from services.runtime.records import Headers, check_size
 from services.runtime.store import StateStore
 
 
@@ -50,6 +50,7 @@ class Turn:
         headers: Headers = (),
         partition: int | None = None,
     ) -> None:
+        check_size(topic, key, value, headers)
         self.emitted.append(Emitted(topic, key, value, timestamp_ms, headers, partition))
 
     def after_commit(self, action: Callable[[], None]) -> None:

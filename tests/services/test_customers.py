@@ -87,7 +87,8 @@ async def too_large(url: str) -> None:
     """Refused, before it is refused by the log: the service lives on."""
     for size in (100_000, 2_000_000):
         assert await put(url, customer(4, address="x" * size)) == 413
-    assert await put(url, customer(4, address="x" * 50_000)) == 200
+    assert await put(url, customer(4, address="x" * 50_000)) == 400
+    assert await put(url, customer(4, address="x" * 16_000)) == 200
 
 
 def feed_beside(directory: Path, broker: Broker, services: Supervisor) -> None:

@@ -20,13 +20,14 @@ from confluent_kafka import KafkaException
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from prometheus_client import Gauge
+from starlette.requests import ClientDisconnect
 
 from services.orders import serde, topics
-from services.orders.rest.answers import JSON, metrics_page, problem, stopping
+from services.orders.rest.answers import JSON, answer_nobody, metrics_page, problem, stopping
 from services.orders.rest.body import TooLarge, read_body
 from services.orders.rest.commands import CommandWriter
 from services.orders.rest.direct import DirectRoute
-from services.orders.rest.router import Router, Stopping, Until
+from services.orders.rest.router import TIMEOUT_MOST_MS, Router, Stopping, Until
 from services.orders.rest.view import OrdersView
 from services.orders.rest.waiters import Waiters
 from services.orders.rules.lifecycle import is_same_request
@@ -35,7 +36,6 @@ from services.orders.settings import Settings
 
 _Responses: TypeAlias = dict[int | str, dict[str, Any]]
 _LIMIT_MOST = 1000
-_TIMEOUT_MOST_MS = 600_000
 _WAITING = Gauge("orders_waiting_requests", "Blocking GETs that wait")
 
 
@@ -63,6 +63,7 @@ class Api:
             title="Orders Service",
             description="Submit orders, and read them back: a GET waits until what it asks for is there.",
         )
+        app.add_exception_handler(ClientDisconnect, answer_nobody)
         body = _schema(OrderRequest)
         order: _Responses = {200: _described("The order", Order)}
         late: _Responses = {504: {"description": "Not there in time"}}
@@ -172,7 +173,7 @@ class Api:
 
     def _seconds(self, timeout_ms: int | None) -> float:
         chosen = self._settings.get_timeout_ms if timeout_ms is None else timeout_ms
-        return min(max(chosen, 0), _TIMEOUT_MOST_MS) / 1000
+        return min(max(chosen, 0), TIMEOUT_MOST_MS) / 1000
 
 
 def _described(text: str, kind: type) -> dict[str, Any]:

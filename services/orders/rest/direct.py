@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from services.orders.rest.answers import JSON, problem, stopping
-from services.orders.rest.router import NotOwner, Router, Until
+from services.orders.rest.router import TIMEOUT_MOST_MS, NotOwner, Router, Until
 
 _INTERNAL = "/internal/orders/"
 
@@ -74,7 +74,7 @@ class InternalFirst:
         except (KeyError, ValueError):
             return problem(400, "until and timeout are needed")
         try:
-            value = await self._router.get_here(order_id, until, timeout_ms / 1000)
+            value = await self._router.get_here(order_id, until, min(timeout_ms, TIMEOUT_MOST_MS) / 1000)
         except NotOwner:
             return problem(421, "not the owner")
         except TimeoutError:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from enum import Enum
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from services.orders import serde, topics
 from services.orders.rest.owners import Owners
@@ -20,6 +22,7 @@ from services.orders.rest.waiters import Moved, Waiters
 from services.orders.schemas import Order, OrderState
 from services.runtime.murmur2 import partition_of
 
+TIMEOUT_MOST_MS = 600_000
 _RETRY_S = 0.02
 _GRACE_S = 0.5  # for another instance to say itself that the time is over
 
@@ -126,11 +129,12 @@ class Router:
         await asyncio.sleep(min(_RETRY_S, left_s))
 
     async def _get_there(self, url: str, order_id: str, until: Until, timeout_s: float) -> bytes:
-        if timeout_s <= 0:
-            raise TimeoutError
+        timeout_s = max(timeout_s, 0)  # without any time to wait: as it is there now
         parameters = {"until": until.value, "timeout": str(int(timeout_s * 1000))}
+        # What comes in a path may be no order's id. It must not be read as another path.
+        there = URL(f"{url}/internal/orders/{quote(order_id, safe='')}", encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s + _GRACE_S, sock_connect=2)
-        request = self._client().get(f"{url}/internal/orders/{order_id}", params=parameters, timeout=timeout)
+        request = self._client().get(there, params=parameters, timeout=timeout)
         async with request as answer:
             if answer.status == 504:
                 raise TimeoutError
@@ -142,7 +146,7 @@ class Router:
         self, url: str, customer: str | None, limit: int, timeout_s: float
     ) -> tuple[list[int], list[bytes]]:
         parameters = {"limit": str(limit)} | ({} if customer is None else {"customer": customer})
-        timeout = aiohttp.ClientTimeout(total=max(timeout_s, 0.001), sock_connect=2)
+        timeout = aiohttp.ClientTimeout(total=max(timeout_s, 0) + _GRACE_S, sock_connect=2)
         try:
             request = self._client().get(f"{url}/internal/orders", params=parameters, timeout=timeout)
             async with request as answer:

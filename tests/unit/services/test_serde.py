@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.orders import handling, serde, topics
+from services.orders.rules import lifecycle
 from services.orders.schemas import (
     CheckType,
     CreateOrder,
@@ -19,11 +21,14 @@ from services.orders.schemas import (
     OrderRequest,
     OrderState,
     OrderValidation,
+    Payment,
     ReceivedProduct,
     Result,
     ShipOrder,
 )
-from services.runtime.records import Record
+from services.runtime.records import Record, Unprocessable
+from services.runtime.store import StateStore
+from services.runtime.turn import Turn
 
 ORDER = Order("1", "ann", OrderState.FAILED, "pen", 2, Decimal("1.50"), 1000, 2, ("FRAUD_CHECK: much",))
 REQUEST = OrderRequest("1", "ann", "pen", 2, Decimal("1.50"))
@@ -58,6 +63,17 @@ def test_fields_of_later_writers_are_passed_over_in_events() -> None:
     assert serde.decode(topics.ORDERS, data) == ORDER
 
 
+def test_whatever_is_accepted_can_be_read_as_an_order() -> None:
+    """Each field is in its bounds, and so is what follows from them."""
+    request = serde.decode_request(
+        b'{"id":"...","customerId":"ann","product":"pen","quantity":2147483647,"price":999999999999.99}'
+    )
+    order = lifecycle.created_order(CreateOrder(5, request))
+    assert serde.decode(topics.ORDERS, serde.encode(topics.ORDERS, order)) == order
+    payment = Payment("pay", order.id, "EUR", order.amount)
+    assert serde.decode(topics.PAYMENTS, serde.encode(topics.PAYMENTS, payment)) == payment
+
+
 BODY = b'{"id":"1","customerId":"ann","product":"pen","quantity":2,"price":1.5}'
 
 
@@ -77,7 +93,11 @@ def test_a_request() -> None:
         (b'"price":1.5', b'"price":1e999999999'),
         (b'"price":1.5', b'"price":1000000000000'),
         (b'"id":"1"', b'"id":""'),
+        (b'"price":1.5', b'"price":1.500000000000000000000'),
         (b'"id":"1"', b'"id":"a/b"'),
+        (b'"id":"1"', b'"id":"."'),
+        (b'"id":"1"', b'"id":".."'),
+        (b'"id":"1"', b'"id":"1\\n"'),
         (b'"id":"1"', b'"id":1'),
         (b'"product"', b'"produkt"'),
         (b"}", b""),
@@ -111,6 +131,29 @@ def test_a_dead_letter_finds_its_place_again() -> None:
     encoded = tuple((name, value.encode() if isinstance(value, str) else value) for name, value in headers)
     again = Record(topic, partition, 0, 1234, letter.key, letter.value, encoded)
     assert handling.original(again) == record
+
+
+@pytest.mark.parametrize("size", [600_000, 700_000])
+def test_of_a_dead_letter_that_is_too_large_the_place_is_kept(size: int) -> None:
+    record = Record("orders", 3, 17, 99, b"k", b"\xff" * size, (("trace", b"1"),))
+    turn = Turn(3, None)
+    handling.topology("fraud", {}).dead_letter(record, "not json", turn)
+    (emitted,) = turn.emitted
+    letter = serde.decode(topics.DEAD_LETTERS, emitted.value)
+    assert letter.is_whole == (size == 600_000)
+    assert letter.value == (record.value if letter.is_whole else None)
+    assert (letter.topic, letter.partition, letter.offset) == ("orders", 3, 17)
+
+
+def test_a_record_that_no_topic_takes_is_refused(tmp_path: Path) -> None:
+    """When it is put or emitted, and not when it is committed: it would be tried for ever."""
+    turn = Turn(0, StateStore(tmp_path / "0.sqlite", "topic"))
+    turn.emit("out", b"k" * 100_000, b"v" * 800_000)
+    turn.store.put(b"k" * 100_000, b"v" * 800_000)
+    with pytest.raises(Unprocessable):
+        turn.emit("out", b"k" * 100_000, b"v" * 800_000, headers=(("h", None),))
+    with pytest.raises(Unprocessable):
+        turn.store.put(b"k" * 100_000, b"v" * 800_001)
 
 
 def test_every_topic_that_is_read_or_written_has_a_schema() -> None:
