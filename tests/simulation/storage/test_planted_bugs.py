@@ -10,7 +10,8 @@ from tests.simulation.storage.disk_faults import fail_sync_everywhere, fill_disk
 SEEDS = range(1, 30)
 FINDS_IT = {
     "cut_not_synced": 3,
-    "former_life_believed": 4,
+    "directory_not_synced": 4,
+    "former_life_believed": 9,
     "half_a_deletion_believed": 4,
     "marker_not_removed_durably": 6,
     "removed_before_renamed": 4,
