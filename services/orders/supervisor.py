@@ -56,7 +56,7 @@ class Supervisor:
             service.spawn()
 
     def start_all(self, instances_of_orders: int = 3, *, first_port: int = 0) -> None:
-        """`first_port`: of the first instance of the Orders Service, where it is free; 0 for any."""
+        """`first_port`: of the first instance of the Orders Service, where it is free; else, or for 0, any."""
         for number in range(instances_of_orders):
             port = first_port + number if first_port and _is_free(first_port + number) else 0
             self.start("orders", str(number + 1), http_port=str(port))
@@ -148,6 +148,7 @@ class _Service:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         self.starts = 0
+        self._was_ready = False
         self._pause_s = _PAUSE_FIRST_S
         self._ended_at: float | None = None
 
@@ -174,10 +175,17 @@ class _Service:
         now = time.monotonic()
         if self._ended_at is None:
             self._ended_at = now
+            self._was_ready = self._was_ready or self.url() is not None
             was_steady = now - self._started_at > _STEADY_S
             self._pause_s = _PAUSE_FIRST_S if was_steady else min(self._pause_s * 2, _PAUSE_MOST_S)
         if now - self._ended_at >= self._pause_s:
+            if not self._was_ready:
+                self._take_any_port()
             self.spawn()
+
+    def _take_any_port(self) -> None:
+        """Somebody else may have taken the one that was free. Nobody knows the address before the service is ready."""
+        self._command = ["http_port=0" if word.startswith("http_port=") else word for word in self._command]
 
     def url(self) -> str | None:
         return next((str(line["url"]) for line in self.lines() if line.get("event") == "ready"), None)
