@@ -10,6 +10,7 @@ some seconds is killed. --rate says how many orders a second, --directory where 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import shlex
 import shutil
@@ -40,6 +41,7 @@ _BROKER_LOG = "broker.log"
 _INSTANCES = 3
 _FIRST_PORT = 8081
 _RATE_MOST = 1000
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _START_S = 30
 _STOP_S = 20
 
@@ -73,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     except Stopped:
         return 0
-    except (Failed, NotReady, Stale, KafkaException, OSError) as error:
+    except (Failed, NotReady, KafkaException, OSError) as error:
         _say(f"failed: {error}")
         return 1
     finally:
@@ -81,6 +83,8 @@ def main(arguments: Sequence[str]) -> int:
             _stop_broker(broker)
         if not options.directory:
             shutil.rmtree(directory, ignore_errors=True)
+        for number in _SIGNALS:  # there is nothing left to stop, and the exit code is decided
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _run(bootstrap: str, directory: Path, rate: float, stop: Event) -> None:
@@ -88,9 +92,7 @@ def _run(bootstrap: str, directory: Path, rate: float, stop: Event) -> None:
     settings = load(Settings, [f"bootstrap={bootstrap}"])
     created = _unless_stopped(lambda: _create_topics(settings), stop)
     _say(f"broker at {bootstrap}, {len(created)} topics created; logs in {directory / 'logs'}")
-    if created:
-        _unless_stopped(lambda: feeds.feed_customers(settings, demo.customers()), stop)
-        _unless_stopped(lambda: feeds.feed_goods(settings, demo.first_deliveries()), stop)
+    _unless_stopped(lambda: _feed(settings), stop)
     with Supervisor(directory, {"bootstrap": bootstrap}) as supervisor:
         supervisor.start_all(_INSTANCES, first_port=_FIRST_PORT)
         urls: list[str] = []
@@ -111,6 +113,13 @@ def _create_topics(settings: Settings) -> list[str]:
         return create_topics.create(settings)
     except KafkaException as error:
         raise Failed(f"topics on the broker at {settings.bootstrap}: {error_of(error).str()}") from error
+
+
+def _feed(settings: Settings) -> None:
+    """Again at each start: the last one may have ended before. Deliveries count once, customers that are there stay."""
+    with contextlib.suppress(Stale):
+        feeds.feed_customers(settings, demo.customers())
+    feeds.feed_goods(settings, demo.first_deliveries())
 
 
 def _unless_stopped(work: Callable[[], T], stop: Event) -> T:
@@ -149,7 +158,7 @@ def _stop_on_signals() -> Event:
     has to be stopped by somebody.
     """
     stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: stop.set())
     return stop

@@ -122,10 +122,16 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{__doc__}\n")
         return 2
     traffic = Traffic(settings, own["url"].split(","), float(own.get("rate", "5")))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(traffic.run())
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+        asyncio.run(_until_stopped(traffic))
     return 0
+
+
+async def _until_stopped(traffic: Traffic) -> None:
+    """By SIGTERM; SIGINT has its way of its own."""
+    running = asyncio.ensure_future(traffic.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    await running
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pytest
 
 from services.orders.supervisor import ROOT
 from tests.services import brokers
-from tests.services.ecosystem import PYTHON
+from tests.services.ecosystem import PYTHON, without_services
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 ON_LOGD = pytest.mark.skipif(brokers.AGAINST_KAFKA, reason="it starts logd")
@@ -111,6 +111,20 @@ def test_a_broker_that_ends(tmp_path: Path) -> None:
         os.kill(broker, signal.SIGKILL)
         assert not run.ends_well()
         assert "failed: the broker ended" in run.written()
+
+
+@pytest.mark.timeout(180)
+def test_a_broker_with_topics_and_nothing_in_them(tmp_path: Path) -> None:
+    """As a run leaves it that ended halfway: customers and stock are brought."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    with (
+        without_services(tmp_path) as (broker, _services),
+        running(directory, "--bootstrap", broker.bootstrap) as run,
+    ):
+        run.until(lambda written: any(int(mails) for _, mails in _MAILS.findall(written)))
+        run.interrupt()
+        assert run.ends_well()
 
 
 @pytest.mark.timeout(120)
