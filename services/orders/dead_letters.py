@@ -11,10 +11,11 @@ kept is not sent back: `list` says where it lies.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from services.orders import serde, topics
 from services.orders.handling import retry_of
@@ -24,6 +25,7 @@ from services.orders.settings import Settings
 from services.runtime.catch_up import log_ends, read_to
 from services.runtime.clients import admin, ask, insist, reader, transactional_producer
 from services.runtime.describe import partition_count
+from services.runtime.logs import log
 
 _GROUP = "dead-letters-"
 
@@ -35,15 +37,20 @@ def letters(
     ends = log_ends(settings, topics.DEAD_LETTERS, sorted(starts))
     found: list[tuple[int, DeadLetter]] = []
 
-    def collect(messages: list[object]) -> None:
+    def collect(messages: list[Message]) -> None:
         for message in messages:
-            letter = serde.decode(topics.DEAD_LETTERS, message.value())  # type: ignore[attr-defined]
-            found.append((message.partition(), letter))  # type: ignore[attr-defined]
+            try:
+                letter = serde.decode(topics.DEAD_LETTERS, message.value())
+            except serde.Unreadable as error:
+                place = {"partition": message.partition(), "offset": message.offset()}
+                log(__name__, "not a dead letter", level=logging.WARNING, reason=str(error), **place)
+                continue
+            found.append((message.partition() or 0, letter))
 
     def reached(number: int, end: int) -> None:
         starts[number] = max(end, starts[number])
 
-    read_to(consumer, ends, dict(starts), topics.DEAD_LETTERS, collect, reached)  # type: ignore[arg-type]
+    read_to(consumer, ends, dict(starts), topics.DEAD_LETTERS, collect, reached)
     yield from found
 
 
@@ -55,10 +62,11 @@ def reprocess(settings: Settings, service: str) -> int:
     consumer = reader(settings, group, **{"group.id": group})
     try:
         starts = _positions(settings, consumer)
+        partitions = partition_count(admin(settings), topics.retries(service))  # a letter may be forged
         producer.begin_transaction()
         count = 0
         for _partition, letter in letters(settings, consumer, starts):
-            if letter.service == service and letter.is_whole:
+            if letter.service == service and letter.is_whole and letter.partition < partitions:
                 topic, partition, headers = retry_of(letter)
                 producer.produce(topic, letter.value, letter.key, partition, headers=headers)
                 count += 1

@@ -52,9 +52,12 @@ def original(record: Record) -> Record:
     topic, partition, offset, timestamp = (place[name].decode(errors="replace") for name in _PLACE)
     headers = tuple((name, value) for name, value in record.headers if name not in _PLACE)
     try:
-        return Record(topic, int(partition), int(offset), int(timestamp), record.key, record.value, headers)
+        numbers = int(partition), int(offset), int(timestamp)
     except ValueError:
         raise serde.Unreadable("the place of the dead letter is not readable") from None
+    if numbers[0] != record.partition or max(numbers) >= 2**63:
+        raise serde.Unreadable("the place of the dead letter is another than this")
+    return Record(topic, *numbers, record.key, record.value, headers)
 
 
 def _decoding(topic: str, handler: ValueHandler) -> Handler:

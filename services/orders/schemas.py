@@ -185,7 +185,7 @@ class DeadLetter(Event, frozen=True):
 
     service: str
     topic: str
-    partition: int
+    partition: Annotated[int, Meta(ge=0, lt=2**31)]
     offset: int
     timestamp: int
     reason: str

@@ -30,6 +30,7 @@ def test_odd_input(tmp_path: Path) -> None:
         asyncio.run(large_sums(ecosystem))
         asyncio.run(who_goes_away(ecosystem))
         mails(ecosystem)
+        write_what_is_no_dead_letter(ecosystem)
         letters = ecosystem.run("dead_letters", "list")
         assert letters.count("too large to be kept here") == 3
         assert "orders: 0 sent back" in ecosystem.run("dead_letters", "reprocess", "service=orders")
@@ -52,6 +53,15 @@ def write_large_commands(ecosystem: Ecosystem) -> None:
     for number, value in enumerate((b"x" * 900_000, long_price, b"x" * 5_000_000)):
         bomb.produce("order-commands", value, b"long", number)
         assert bomb.flush(30) == 0
+
+
+def write_what_is_no_dead_letter(ecosystem: Ecosystem) -> None:
+    producer = Producer({"bootstrap.servers": ecosystem.broker.bootstrap, "log_level": 3})
+    place = {"service": "orders", "topic": "orders", "offset": 1, "timestamp": 1, "reason": "forged"}
+    for value in ({}, {**place, "partition": 10**23}, {**place, "partition": 10**6}):
+        value |= {"key": None, "value": None}
+        producer.produce("dead-letters", json.dumps(value).encode(), partition=0)
+    assert producer.flush(30) == 0
 
 
 async def ids(ecosystem: Ecosystem) -> None:

@@ -131,6 +131,8 @@ def test_a_dead_letter_finds_its_place_again() -> None:
     encoded = tuple((name, value.encode() if isinstance(value, str) else value) for name, value in headers)
     again = Record(topic, partition, 0, 1234, letter.key, letter.value, encoded)
     assert handling.original(again) == record
+    with pytest.raises(serde.Unreadable):  # it would be set aside, and sent back, somewhere else
+        handling.original(again._replace(partition=2))
 
 
 @pytest.mark.parametrize("size", [600_000, 700_000])
