@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.scenarios import STEP_MS, T0, eventually, messages, plain, read_as
+from tests.compat.scenarios import STEP_MS, T0, messages, plain, read_as
 from tests.support.clients.admin_port import Admin, Resource, Setting, Source
 from tests.support.clients.port import Client, ClientError
+from tests.support.patience import wait_until
 
 DEFAULT_SEGMENT_BYTES = "1073741824"
 DEFAULT_RETENTION_MS = "604800000"
@@ -78,11 +79,11 @@ def change_broker_configs(client: Client, admin: Admin, topic: str) -> None:
 
     admin.change_configs(resource, {"log.retention.ms": "86400001"})
     try:
-        eventually(lambda: shows(resource, "log.retention.ms", "86400001", Source.BROKER))
-        eventually(lambda: shows(Resource("topic", topic), "retention.ms", "86400001", Source.BROKER))
+        wait_until(lambda: shows(resource, "log.retention.ms", "86400001", Source.BROKER))
+        wait_until(lambda: shows(Resource("topic", topic), "retention.ms", "86400001", Source.BROKER))
     finally:
         admin.change_configs(resource, {}, ("log.retention.ms",))
-    eventually(lambda: shows(Resource("topic", topic), "retention.ms", DEFAULT_RETENTION_MS, Source.DEFAULT))
+    wait_until(lambda: shows(Resource("topic", topic), "retention.ms", DEFAULT_RETENTION_MS, Source.DEFAULT))
 
 
 def change_broker_configs_wrongly(client: Client, admin: Admin, topic: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -18,7 +18,6 @@ from tests.support.clients.port import (
     BY_RESET,
     EARLIEST,
     LATEST,
-    PATIENCE_S,
     Acks,
     Client,
     ClientError,
@@ -30,6 +29,7 @@ from tests.support.clients.port import (
     from_offset,
     from_timestamp,
 )
+from tests.support.patience import PATIENCE_S, wait_until
 
 T0 = (int(time.time()) // 86_400 - 1) * 86_400_000
 """Yesterday's midnight (UTC): younger than what a topic keeps by default. A broker looks for older records half a
@@ -163,8 +163,8 @@ def read_committed_sees_plain_records(client: Client, topic: str, isolation: Iso
     assert client.consume(topic, 10, isolation=isolation) == read_as(sent)
 
 
-def long_poll_wakes_on_append(client: Client, topic: str, *, writer: Client | None = None) -> None:
-    """A consumer that waits at the end gets a record long before its poll interval is over."""
+def who_waits_at_the_end_gets_what_comes(client: Client, topic: str, *, writer: Client | None = None) -> None:
+    """Woken, or asking again, as clients do twice a second; test_wire_answers.py tells the one from the other."""
     _ten_records(client, topic, messages(10))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.consume, topic, 1, start=from_offset(10), timeout_s=PATIENCE_S)
@@ -238,7 +238,7 @@ def topic_life(client: Client, topic: str) -> None:
         client.create_topic(topic)
     assert refused.value.name == "TOPIC_ALREADY_EXISTS"
     client.delete_topic(topic)
-    eventually(lambda: topic not in client.list_topics())
+    wait_until(lambda: topic not in client.list_topics())
     with pytest.raises(ClientError) as refused:
         client.delete_topic(topic)
     assert refused.value.name == "UNKNOWN_TOPIC_OR_PARTITION"
@@ -249,7 +249,7 @@ def recreated_topic_is_empty(client: Client, topic: str) -> None:
     client.create_topic(topic)
     client.produce(topic, plain([b"old"] * 5))
     client.delete_topic(topic)
-    eventually(lambda: topic not in client.list_topics())
+    wait_until(lambda: topic not in client.list_topics())
     client.create_topic(topic)
     sent = plain([b"new", b"newer"])
     assert client.produce(topic, sent) == [0, 1]
@@ -295,10 +295,3 @@ def _trickle(client: Client, topic: str) -> Iterator[threading.Event]:
     finally:
         stop.set()
         thread.join()
-
-
-def eventually(holds: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "still not so"
-        time.sleep(0.1)

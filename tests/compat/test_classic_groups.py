@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.broker import LogdBroker
 from tests.support.group_clients import COOPERATIVE, GROUP_CLIENTS, parameters, together
-from tests.support.group_members import Member, wait_until
+from tests.support.group_members import Member
 from tests.support.group_scene import Scene
+from tests.support.patience import wait_until
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)

@@ -98,8 +98,8 @@ def test_reset_to_new_records_only(client: Client, topic: str, writer: Client, s
 
 
 @clients()
-def test_long_poll_wakes_on_append(client: Client, topic: str, writer: Client) -> None:
-    scenarios.long_poll_wakes_on_append(client, topic, writer=writer)
+def test_who_waits_at_the_end_gets_what_comes(client: Client, topic: str, writer: Client) -> None:
+    scenarios.who_waits_at_the_end_gets_what_comes(client, topic, writer=writer)
 
 
 @clients(Ability.RESET_POLICY)

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from tests.compat.conftest import start_target
-from tests.compat.scenarios import T0, eventually
+from tests.compat.scenarios import T0
 from tests.support import java
 from tests.support.clients.confluent import ConfluentClient
 from tests.support.clients.port import Message
 from tests.support.kafka_tools import KafkaTools
+from tests.support.patience import wait_until
 
 pytestmark = [
     pytest.mark.java,
@@ -69,10 +70,10 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory, written: list[Path]) -> P
         client.create_topic(DELETED, partitions=30)
         client.delete_topic(DELETED)
         client.create_topic(TOPIC, partitions=30, configs={"index.interval.bytes": "1000"})
-        eventually(lambda: len(metadata_snapshots(metadata)) > 0)
+        wait_until(lambda: len(metadata_snapshots(metadata)) > 0)
         before = metadata_snapshots(metadata)
         client.create_topic(f"{TOPIC}.2", partitions=30)
-        eventually(lambda: metadata_snapshots(metadata) != before)
+        wait_until(lambda: metadata_snapshots(metadata) != before)
         # As it is now: before it lets a broker stop, Kafka takes its leaders from it.
         copied = Path(shutil.copy(metadata_snapshots(metadata)[-1], directory))
     written.append(running.data_dir)

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.compat.conftest import AGAINST_KAFKA
-from tests.compat.scenarios import T0, eventually, plain
+from tests.compat.scenarios import T0, plain
 from tests.support import java
 from tests.support.clients.confluent import ConfluentClient
 from tests.support.kafka_tools import KafkaTools
+from tests.support.patience import wait_until
 
 pytestmark = [
     pytest.mark.java,
@@ -217,13 +218,13 @@ class TestBrokerConfigs:
         altered = tool("kafka-configs", "--alter", *broker, "--add-config", "log.retention.ms=7777777")
         assert altered.lines == [f"Completed updating config for broker {NODE}."]
         try:
-            eventually(lambda: settings(tool, *broker).get("log.retention.ms", ("", ""))[0] == "7777777")
+            wait_until(lambda: settings(tool, *broker).get("log.retention.ms", ("", ""))[0] == "7777777")
             assert settings(tool, *broker)["log.retention.ms"][1] == (
                 "DYNAMIC_BROKER_CONFIG:log.retention.ms=7777777, DEFAULT_CONFIG:log.retention.hours=168"
             )
         finally:
             tool("kafka-configs", "--alter", *broker, "--delete-config", "log.retention.ms")
-        eventually(lambda: "log.retention.ms" not in settings(tool, *broker))
+        wait_until(lambda: "log.retention.ms" not in settings(tool, *broker))
 
     def test_all_brokers(self, tool: KafkaTools, topic: str) -> None:
         """The default of the cluster is every topic's, unless it has a value of its own."""
@@ -233,15 +234,15 @@ class TestBrokerConfigs:
         assert altered.lines == ["Completed updating default config for brokers in the cluster."]
         try:
             wanted = ("7654321", "DYNAMIC_DEFAULT_BROKER_CONFIG:log.flush.interval.ms=7654321")
-            eventually(lambda: settings(tool, *defaults).get("log.flush.interval.ms") == wanted)
-            eventually(lambda: settings(tool, "--topic", topic, "--all")["flush.ms"][0] == wanted[0])
+            wait_until(lambda: settings(tool, *defaults).get("log.flush.interval.ms") == wanted)
+            wait_until(lambda: settings(tool, "--topic", topic, "--all")["flush.ms"][0] == wanted[0])
             assert settings(tool, "--topic", topic, "--all")["flush.ms"][1].startswith(wanted[1])
             everything = tool("kafka-configs", "--describe", "--entity-type", "brokers").lines
             assert "Default configs for brokers in the cluster are:" in everything
             assert any(line.startswith("  log.flush.interval.ms=7654321 ") for line in everything)
         finally:
             tool("kafka-configs", "--alter", *defaults, "--delete-config", "log.flush.interval.ms")
-        eventually(lambda: settings(tool, "--topic", topic, "--all")["flush.ms"][0] == "9223372036854775807")
+        wait_until(lambda: settings(tool, "--topic", topic, "--all")["flush.ms"][0] == "9223372036854775807")
 
     def test_everything_of_a_broker(self, tool: KafkaTools, data_dir: Path) -> None:
         found = settings(tool, "--broker", NODE, "--all")

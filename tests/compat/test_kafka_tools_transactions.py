@@ -14,14 +14,13 @@ from tests.support import java
 from tests.support.clients.confluent import ConfluentClient
 from tests.support.hanging_transactions import hanging_transaction
 from tests.support.kafka_tools import KafkaTools
+from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.producers import init_transactions
 
 pytestmark = [
     pytest.mark.java,
     pytest.mark.skipif(java.missing_tools() is not None, reason=str(java.missing_tools())),
 ]
-
-PATIENCE_S = 30
 
 
 @pytest.fixture
@@ -79,9 +78,7 @@ def test_a_transaction_is_listed_and_described(
     (state,) = table(tool, "describe-producers", "--topic", filled, "--partition", "0")
     assert (state["ProducerId"], state["CurrentTransactionStartOffset"]) == (listed["ProducerId"], "0")
     producer.commit_transaction(PATIENCE_S)
-    deadline = time.monotonic() + PATIENCE_S
-    while row_of(tool, txn)["TransactionState"] != "CompleteCommit":
-        assert time.monotonic() < deadline
+    wait_until(lambda: row_of(tool, txn)["TransactionState"] == "CompleteCommit")
     (described,) = table(tool, "describe", "--transactional-id", txn)
     assert described["TransactionState"] == "CompleteCommit"
     unknown = tool("kafka-transactions", "describe", "--transactional-id", "no-such", exit_code=1)

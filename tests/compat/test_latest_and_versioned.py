@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from tests.support import java
 from tests.support.broker import ROOT, LogdBroker, clean_environment
 from tests.support.command_line import call_logd
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.producers import init_transactions
 
 VERSIONED, LATEST = "customers.versioned", "customers.latest"
 PARTITIONS = 2
 KEYS = [b"customer %d" % number for number in range(40)]
 VERSIONS = 3000
-PATIENCE_S = 120
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 KAFKA = pytest.param(
@@ -110,13 +110,6 @@ def copies(bootstrap: str, partition: int) -> list[Version]:
     return found
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def table(versions: list[Version]) -> dict[bytes, bytes]:
     rows = {key: value for _, key, value in versions}
     return {key: value for key, value in rows.items() if value is not None}
@@ -148,10 +141,10 @@ def test_the_recipe(bootstrap: str, request: pytest.FixtureRequest) -> None:
         with copying(bootstrap):
             before = len(copies(bootstrap, 0))
             write(producer, choose, VERSIONS // 3, history)
-            eventually(lambda: len(copies(bootstrap, 0)) > before)  # noqa: B023 - called at once
+            wait_until(lambda: len(copies(bootstrap, 0)) > before)  # noqa: B023 - called at once
             time.sleep(choose.random() / 10)
     with copying(bootstrap):
-        eventually(
+        wait_until(
             lambda: all(len(copies(bootstrap, each)) == len(history[each]) for each in range(PARTITIONS))
         )
     for partition, written in enumerate(history):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
 from tests.support import java
 from tests.support.broker import LogdBroker
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.patience import PATIENCE_S, wait_until
 
 PROPERTIES = {
     "log.retention.check.interval.ms": "500",
@@ -33,7 +34,6 @@ PROPERTIES = {
 }
 SEGMENT = {"segment.bytes": "1048576"}
 SEGMENT_BYTES = 1 << 20
-PATIENCE_S = 120
 HOUR_MS = 3_600_000
 HALF_AN_HOUR_MS = "1800000"
 A_WHILE_S = 2.5
@@ -100,13 +100,6 @@ class Topic:
         return found
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_time_counts_by_the_records_timestamps(broker: LogdBroker) -> None:
     old, mixed = (Topic(broker.bootstrap) for _ in range(2))
     old.write(10, age_ms=HOUR_MS)
@@ -114,7 +107,7 @@ def test_time_counts_by_the_records_timestamps(broker: LogdBroker) -> None:
     mixed.write(1)
     for topic in (mixed, old):  # not before: the old records of `mixed` were due until the new one was there
         topic.alter("retention.ms", HALF_AN_HOUR_MS)
-    eventually(lambda: old.ends() == (10, 10))
+    wait_until(lambda: old.ends() == (10, 10))
     time.sleep(A_WHILE_S)
     assert mixed.ends() == (0, 11), "a segment is as old as its youngest record"
     old.write(1)
@@ -139,7 +132,7 @@ def test_size_keeps_at_least_what_is_asked_for(broker: LogdBroker) -> None:
         low, high = topic.ends()
         return size(high - low)
 
-    eventually(lambda: kept() < 3 * SEGMENT_BYTES + 100_000)
+    wait_until(lambda: kept() < 3 * SEGMENT_BYTES + 100_000)
     time.sleep(A_WHILE_S)
     offsets = topic.offsets()
     assert offsets == list(range(offsets[0], 60))
@@ -166,10 +159,10 @@ def test_a_compacted_topic_keeps_what_is_old_and_one_with_both_policies_does_not
         topic.write(1, age_ms=HOUR_MS, key=b"other")
         topic.write(15, size=100_000)
         topic.write(15, size=100_000)
-    eventually(lambda: len(kept.offsets()) < 25)
-    eventually(lambda: both.ends()[0] > 0)
+    wait_until(lambda: len(kept.offsets()) < 25)
+    wait_until(lambda: both.ends()[0] > 0)
     both.alter("min.compaction.lag.ms", "0")
-    eventually(lambda: len(both.offsets()) < 25)
+    wait_until(lambda: len(both.offsets()) < 25)
     assert 30 in kept.offsets() and kept.ends() == (0, 61)
     assert 60 in both.offsets() and both.ends()[1] == 61
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.broker import LogdBroker
 from tests.support.group_clients import parameters
-from tests.support.group_members import wait_until
 from tests.support.group_scene import Scene
+from tests.support.patience import wait_until
 
 CLIENTS = parameters("consumer", static=True)
 pytestmark = pytest.mark.timeout(600)

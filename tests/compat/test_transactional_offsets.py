@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tests.support.producers import init_transactions
 
 COUNT = 5
-PATIENCE_S = 60
 
 Step = Callable[[bool], None]
 """Goes through one transaction, which commits or aborts."""

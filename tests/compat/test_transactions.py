@@ -14,9 +14,10 @@ from tests.compat.conftest import AGAINST_KAFKA, start_target
 from tests.reliability.killable import KillableBroker
 from tests.support.broker import LogdBroker
 from tests.support.clients import registry
-from tests.support.clients.port import PATIENCE_S, Client
+from tests.support.clients.port import Client
 from tests.support.clients.transactional import GIVE_UP, TRANSACTIONAL
 from tests.support.kafka_broker import KafkaBroker
+from tests.support.patience import PATIENCE_S
 from tests.support.ports import free_port
 
 READER = registry.BY_NAME["confluent-kafka"]

@@ -17,8 +17,9 @@ import pytest
 
 from tests.reliability.killable import KillableBroker
 from tests.reliability.seeds import seed_of_run
-from tests.support.group_members import Member, wait_until
+from tests.support.group_members import Member
 from tests.support.group_scene import Scene
+from tests.support.patience import wait_until
 from tests.support.ports import free_port
 
 PARTITIONS = 6
@@ -31,7 +32,6 @@ PROPERTIES = {
     "group.consumer.heartbeat.interval.ms": "300",
     "offsets.topic.num.partitions": "4",
 }
-PATIENCE_S = 100
 
 
 @pytest.mark.parametrize("rounds", [4, pytest.param(25, marks=pytest.mark.full)], ids=["", "full"])
@@ -43,7 +43,7 @@ def test_groups_go_on_where_they_were(tmp_path: Path, client: str, rounds: int) 
         with scene.group as group:
             options: dict[str, str | int] = {} if client == "confluent-consumer" else {"session": 3_000}
             members = [group.join(client, **options) for _ in range(MEMBERS)]
-            wait_until(lambda: group.settled(*members), PATIENCE_S)
+            wait_until(lambda: group.settled(*members))
             for number in range(rounds):
                 wanted = scene.produce(chance.randrange(20, 200))
                 place = chance.randrange(MEMBERS)
@@ -59,13 +59,13 @@ def test_groups_go_on_where_they_were(tmp_path: Path, client: str, rounds: int) 
                 assert all(low <= offset for low, offset in pairs), pairs
                 wait_until(lambda offsets=committed: _have_processed(group.members, offsets))  # type: ignore[misc]
                 everything = set(wanted)
-                wait_until(lambda wanted=everything: wanted <= group.got, PATIENCE_S)  # type: ignore[misc]
-                wait_until(lambda: group.settled(*members), PATIENCE_S)
+                wait_until(lambda wanted=everything: wanted <= group.got)  # type: ignore[misc]
+                wait_until(lambda: group.settled(*members))
             # A commit that a rebalance overtakes comes later.
-            wait_until(lambda: scene.committed() == scene.ends, PATIENCE_S)
+            wait_until(lambda: scene.committed() == scene.ends)
             for member in members:
                 member.leave()
-            wait_until(lambda: all(member.left for member in members), PATIENCE_S)
+            wait_until(lambda: all(member.left for member in members))
             assert scene.committed() == scene.ends
             assert any(_acknowledged(group.members))  # it was no empty promise
 

@@ -29,7 +29,8 @@ from protocol.records import iter_batches, iter_records, read_header
 from tests.reliability.late_requests import LateRequests
 from tests.reliability.seeds import seed_of_run
 from tests.support.broker import LogdBroker
-from tests.support.transaction_talk import Producer, committed, topic_made, until_settled
+from tests.support.patience import until_settled
+from tests.support.transaction_talk import Producer, committed, topic_made
 
 TOPIC = "t"
 PARTITIONS = 6

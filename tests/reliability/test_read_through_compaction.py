@@ -29,6 +29,7 @@ from kafka import TopicPartition as KafkaPythonPlace
 from logd.cli.parser import addresses
 from logd.cluster_client import ClusterClient
 from tests.support.broker import LogdBroker
+from tests.support.patience import PATIENCE_S
 
 TOPIC = "table"
 CONFIGS = {
@@ -42,7 +43,6 @@ CONFIGS = {
 HOT = [b"hot %d" % number for number in range(8)]
 COLD = [b"cold %d" % number for number in range(150)]
 FETCH_BYTES = 1500
-PATIENCE_S = 60
 _SWAPPED = re.compile(r"compacted topic=table .* segments=(\d+)")
 
 Read = list[tuple[int, bytes, bytes]]

@@ -19,8 +19,9 @@ from confluent_kafka import Producer
 
 from tests.support.broker import LogdBroker
 from tests.support.group_clients import BY_NAME, COOPERATIVE, RANGE
-from tests.support.group_members import Member, wait_until
+from tests.support.group_members import Member
 from tests.support.group_scene import Scene
+from tests.support.patience import wait_until
 
 PROPERTIES = {
     "group.min.session.timeout.ms": "1000",
@@ -123,7 +124,7 @@ def test_every_member_is_replaced_while_records_flow(
         scene = Scene(broker, size.partitions)
         with scene.group as group:
             members = [group.join(client, **options) for _ in range(size.members)]
-            wait_until(lambda: group.settled(*members), PATIENCE_S)
+            wait_until(lambda: group.settled(*members), patience_s=PATIENCE_S)
             slowest_s = 0.0
             with Flow(scene, size.records, duration_s=1.5 * size.members) as flow:
                 for place in range(size.members):
@@ -132,12 +133,12 @@ def test_every_member_is_replaced_while_records_flow(
                     slowest_s = max(slowest_s, time.monotonic() - began)
                 sent_meanwhile = flow.sent
             wanted = {(partition, at) for partition, end in enumerate(scene.ends) for at in range(end)}
-            wait_until(lambda: wanted <= group.got, PATIENCE_S)
+            wait_until(lambda: wanted <= group.got, patience_s=PATIENCE_S)
             assert group.got == wanted and len(wanted) == size.records
-            wait_until(lambda: scene.committed() == scene.ends, PATIENCE_S)
+            wait_until(lambda: scene.committed() == scene.ends, patience_s=PATIENCE_S)
             for member in members:
                 member.leave()
-            wait_until(lambda: all(member.left for member in members), PATIENCE_S)
+            wait_until(lambda: all(member.left for member in members), patience_s=PATIENCE_S)
             assert scene.committed() == scene.ends
             assert not any(member.failure for member in group.members)
             _report(group.members, sent_meanwhile, slowest_s)
@@ -147,9 +148,9 @@ def _replace(scene: Scene, members: list[Member], place: int, client: str, optio
     """Have one member leave and another come, and wait until the group has settled."""
     old = members[place]
     old.leave()
-    wait_until(lambda: old.left, PATIENCE_S)
+    wait_until(lambda: old.left, patience_s=PATIENCE_S)
     members[place] = scene.group.join(client, **options)
-    wait_until(lambda: scene.group.settled(*members), PATIENCE_S)
+    wait_until(lambda: scene.group.settled(*members), patience_s=PATIENCE_S)
 
 
 def _report(members: list[Member], sent_meanwhile: int, slowest_s: float) -> None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 
 from tests.support.broker import ROOT
 from tests.support.group_clients import BY_NAME
-
-PATIENCE_S = 100
-"""Of each wait. What takes longest is a JVM that starts where others keep the CPUs busy; groups settle in a second.
-Sessions that must not end meanwhile are longer."""
+from tests.support.patience import wait_until
 
 
 class Member:
@@ -161,10 +157,3 @@ class Group:
         """Wait until all of these were processed by somebody."""
         wanted = set(records)
         wait_until(lambda: wanted <= self.got)
-
-
-def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)

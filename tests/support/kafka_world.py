@@ -6,7 +6,6 @@ has to keep: topics and ids, every batch byte for byte, what committed readers g
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import confluent_kafka
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -35,12 +33,14 @@ from confluent_kafka.admin import (
 )
 
 from logd.client import Client
+from protocol.errors import ErrorCode
 from protocol.messages.describe_configs import DescribeConfigsRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest
 from protocol.records import HEADER_SIZE, LOG_OVERHEAD, read_header
 from protocol.types import Buffer
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.logs import make_batch
+from tests.support.patience import PATIENCE_S, insist, is_retriable, until_settled, wait_until
 from tests.support.producers import init_transactions
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -64,7 +64,6 @@ SEQUENCES = (0, 3, 6)
 
 _SET = AlterConfigOpType.SET
 _QUIET = {"log_level": 0}
-PATIENCE_S = 60
 _LAST_WITH_NAMES = 12  # of Fetch
 
 
@@ -138,13 +137,15 @@ def _make_topics(admin: AdminClient) -> None:
         )
     )
     _wait(admin.delete_topics(["gone", "again"], operation_timeout=10))
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        with suppress(confluent_kafka.KafkaException):
-            _wait(admin.create_topics([NewTopic("again", 2, 1, config={"max.message.bytes": "2000000"})]))
-            return
-        time.sleep(0.1)
-    raise TimeoutError("the topic could not be made again")
+    again = NewTopic("again", 2, 1, config={"max.message.bytes": "2000000"})
+    insist(lambda: _wait(admin.create_topics([again])), _is_still_there)
+
+
+def _is_still_there(failure: Exception) -> bool:
+    """A topic that is being deleted."""
+    if not isinstance(failure, KafkaException):
+        return False
+    return is_retriable(failure) or failure.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
 
 
 def _come_and_go(admin: AdminClient) -> None:
@@ -190,9 +191,10 @@ def _produce(bootstrap: str) -> None:
 async def _produce_idempotent(bootstrap: str) -> int:
     async with await connect(bootstrap) as client:
         request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
-        deadline = time.monotonic() + PATIENCE_S
-        while (identity := await client.call(request)).error_code and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)  # the broker fetches its first block of ids
+        # The broker fetches its first block of ids.
+        identity = await until_settled(
+            lambda: client.call(request), lambda answer: ErrorCode(answer.error_code)
+        )
         assert identity.error_code == 0
         for base_sequence in SEQUENCES:
             await client.produce("idempotent", 0, idempotent_batch(identity.producer_id, base_sequence))
@@ -250,7 +252,6 @@ def _consume(bootstrap: str) -> None:
 
 def _compacted(log_dirs: Sequence[Path]) -> None:
     """Wait until the cleaner has been over the topics that are compacted, up to their active segments."""
-    deadline = time.monotonic() + 2 * PATIENCE_S
     places = (("compacted", 0), ("compacted", 1), ("was-compacted", 0))
     wanted = {
         f"{topic} {index}": max(
@@ -258,17 +259,17 @@ def _compacted(log_dirs: Sequence[Path]) -> None:
         )
         for topic, index in places
     }
-    while time.monotonic() < deadline:
+
+    def done() -> bool:
         lines = [
             line.rpartition(" ")
             for log_dir in log_dirs
             for line in (log_dir / "cleaner-offset-checkpoint").read_text().splitlines()[2:]
         ]
-        done = {name: int(offset) for name, _, offset in lines}
-        if all(done.get(name, -1) >= active for name, active in wanted.items()):
-            return
-        time.sleep(0.1)
-    raise TimeoutError("nothing was compacted")
+        reached = {name: int(offset) for name, _, offset in lines}
+        return all(reached.get(name, -1) >= active for name, active in wanted.items())
+
+    wait_until(done, lambda: "nothing was compacted", 2 * PATIENCE_S)
 
 
 def _copy_running(source: Path, target: Path) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from logd.client import Client
-from protocol.errors import BrokerError, ErrorCode
+from protocol.errors import ErrorCode
 from protocol.fetched import readable_batches
 from protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest
@@ -22,22 +22,11 @@ from protocol.messages.list_transactions import ListTransactionsRequest
 from protocol.messages.produce import ProduceRequest
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_records
-
-PATIENCE_S = 60
-
-COMES_AGAIN = frozenset(
-    {
-        ErrorCode.CONCURRENT_TRANSACTIONS,
-        ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
-        ErrorCode.COORDINATOR_NOT_AVAILABLE,
-        ErrorCode.NOT_COORDINATOR,
-    }
-)
-"""On these a client asks again."""
+from tests.support.leaders import NOT_YET
+from tests.support.patience import PATIENCE_S, insist_async, until_settled
 
 Partition = tuple[str, int]
 Added = dict[Partition, ErrorCode]
-T = TypeVar("T")
 
 
 class Identity(NamedTuple):
@@ -53,16 +42,6 @@ class Told(NamedTuple):
 
     code: ErrorCode
     identity: Identity
-
-
-async def until_settled(ask: Callable[[], Awaitable[T]], code_of: Callable[[T], ErrorCode]) -> T:
-    """Ask until the answer is none of `COMES_AGAIN`."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            answer = await ask()
-            if code_of(answer) not in COMES_AGAIN:
-                return answer
-            await asyncio.sleep(0.02)
 
 
 class Producer:
@@ -239,15 +218,8 @@ async def all_committed(client: Client, topic: str, expected: Sequence[bytes], i
 async def topic_made(client: Client, topic: str, partitions: int = 1) -> None:
     """Create a topic and wait until all of it can be used."""
     await client.create_topic(topic, partitions=partitions)
-    async with asyncio.timeout(PATIENCE_S):
-        for index in range(partitions):
-            while True:
-                try:
-                    await client.list_offset(topic, index)
-                except BrokerError:
-                    await asyncio.sleep(0.02)
-                else:
-                    break
+    for index in range(partitions):
+        await insist_async(lambda index=index: client.list_offset(topic, index), NOT_YET)  # type: ignore[misc]
 
 
 def _code(told: Told) -> ErrorCode:

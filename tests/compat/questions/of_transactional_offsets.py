@@ -16,7 +16,8 @@ from protocol.messages.offset_fetch import OffsetFetchRequest
 from protocol.messages.sync_group import SyncGroupRequest
 from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
 from tests.compat.questions.asking import answered
-from tests.support.transaction_talk import Identity, Producer, topic_made, until_settled
+from tests.support.patience import until_settled
+from tests.support.transaction_talk import Identity, Producer, topic_made
 
 E = ErrorCode
 Row = tuple[str, int, int]

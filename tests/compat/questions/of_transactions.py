@@ -16,6 +16,7 @@ from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest
 from protocol.messages.list_transactions import ListTransactionsRequest
 from tests.compat.questions.asking import answered
+from tests.support.patience import until_settled
 from tests.support.transaction_talk import (
     Identity,
     Producer,
@@ -23,7 +24,6 @@ from tests.support.transaction_talk import (
     all_committed,
     committed,
     topic_made,
-    until_settled,
 )
 
 E = ErrorCode

@@ -15,7 +15,6 @@ from aiokafka.errors import KafkaError, for_code
 from tests.support.clients.aio_transactions import AioKafkaTransactions
 from tests.support.clients.port import (
     EARLIEST,
-    PATIENCE_S,
     Acks,
     At,
     ClientError,
@@ -28,6 +27,7 @@ from tests.support.clients.port import (
     Start,
     TopicView,
 )
+from tests.support.patience import PATIENCE_S
 
 _ACKS: dict[Acks, Any] = {"0": 0, "1": 1, "all": "all"}
 

@@ -10,7 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from tests.support.clients.port import PATIENCE_S, ClientError
+from tests.support.clients.port import ClientError
+from tests.support.patience import PATIENCE_S
 
 _NAMES = {"ProducerFenced": "PRODUCER_FENCED", "InvalidProducerEpoch": "INVALID_PRODUCER_EPOCH"}
 

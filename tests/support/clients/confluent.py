@@ -13,7 +13,6 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.support.clients.port import (
     EARLIEST,
-    PATIENCE_S,
     Acks,
     At,
     ClientError,
@@ -26,6 +25,7 @@ from tests.support.clients.port import (
     Start,
     TopicView,
 )
+from tests.support.patience import PATIENCE_S
 
 _OFFSET_BEGINNING = -2
 _OFFSET_END = -1

@@ -19,7 +19,8 @@ from tests.support.clients.admin_port import (
     Setting,
     Source,
 )
-from tests.support.clients.port import PATIENCE_S, ClientError
+from tests.support.clients.port import ClientError
+from tests.support.patience import PATIENCE_S
 
 _kafka: Any = confluent_admin  # its stubs neither export what it offers nor allow None where it does
 _SPECS = {

@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote_plus
 from tests.support.clients.java_admin import JavaAdmin, offered_by
 from tests.support.clients.port import (
     EARLIEST,
-    PATIENCE_S,
     Acks,
     ClientError,
     ClusterView,
@@ -28,6 +27,7 @@ from tests.support.clients.port import (
     TopicView,
 )
 from tests.support.java import Kit
+from tests.support.patience import PATIENCE_S
 
 _ERRORS = {  # the consumer's own, which have no number on the wire
     "OffsetOutOfRangeException": "OFFSET_OUT_OF_RANGE",

@@ -13,7 +13,6 @@ from kafka.errors import KafkaError
 from tests.support.clients.kafka_python_transactions import KafkaPythonTransactions
 from tests.support.clients.port import (
     EARLIEST,
-    PATIENCE_S,
     Acks,
     At,
     ClientError,
@@ -26,6 +25,7 @@ from tests.support.clients.port import (
     Start,
     TopicView,
 )
+from tests.support.patience import PATIENCE_S
 
 _ACKS: dict[Acks, Any] = {"0": 0, "1": 1, "all": "all"}
 

@@ -9,7 +9,8 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
-from tests.support.clients.port import PATIENCE_S, ClientError
+from tests.support.clients.port import ClientError
+from tests.support.patience import PATIENCE_S
 
 _NAMES = {"ProducerFencedError": "PRODUCER_FENCED", "InvalidProducerEpochError": "INVALID_PRODUCER_EPOCH"}
 

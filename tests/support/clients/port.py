@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
+from tests.support.patience import PATIENCE_S
+
 Acks = Literal["0", "1", "all"]
 Codec = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 Isolation = Literal["read_uncommitted", "read_committed"]
@@ -18,9 +20,6 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 ACKS: tuple[Acks, ...] = ("0", "1", "all")
 CODECS: tuple[Codec, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
-
-PATIENCE_S = 60
-"""How long a call may wait for what comes at once where the machine is not busy: nobody waits longer than it takes."""
 
 
 class Ability(Enum):

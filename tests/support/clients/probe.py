@@ -27,7 +27,6 @@ from tests.support.clients.admin_port import (
 )
 from tests.support.clients.port import (
     EARLIEST,
-    PATIENCE_S,
     Acks,
     ClientError,
     ClusterView,
@@ -39,6 +38,7 @@ from tests.support.clients.port import (
     Start,
     TopicView,
 )
+from tests.support.patience import PATIENCE_S
 
 
 class ProbeClient(Admin):

@@ -31,7 +31,8 @@ from replication.topic_names import GROUP_TOPIC, TRANSACTION_TOPIC
 from storage.fs_faulty import Kind, Loss
 from tests.support.node import DATA_DIR, Disk, Node, a_while, eventually, play
 from tests.support.node_talk import delete_topic
-from tests.support.transaction_talk import Identity, Producer, topic_made, until_settled
+from tests.support.patience import until_settled
+from tests.support.transaction_talk import Identity, Producer, topic_made
 
 E = ErrorCode
 FEW = "transaction.state.log.num.partitions=3"

@@ -23,9 +23,9 @@ from storage.fs_real import RealFileSystem
 from storage.leftovers import CLEANED_SUFFIX
 from tests.support.compaction import CONFIG
 from tests.support.logs import NOW_MS, append, flush, make_batch, open_log
+from tests.support.patience import PATIENCE_S
 
 NO_LIMIT = 1e300
-PATIENCE_S = 60
 
 
 def dirty_job(directory: Path) -> CleaningJob:
