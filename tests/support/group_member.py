@@ -153,36 +153,20 @@ def _run_confluent(
             elif error.code() == KafkaError._FATAL:
                 raise RuntimeError(error.str())
         if owes:
-            owes = not _commit_confluent(consumer)
+            owes = _commit_confluent(consumer)
     consumer.close()
 
 
 def _commit_confluent(consumer: Any) -> bool:
-    """Whether nothing is left to commit."""
-    from confluent_kafka import KafkaError, KafkaException  # noqa: PLC0415
+    """Whether something is left to commit."""
+    from tests.support.commits import commit_what_was_read  # noqa: PLC0415
 
-    passing = (
-        KafkaError.REBALANCE_IN_PROGRESS,
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.STALE_MEMBER_EPOCH,
-        KafkaError._NO_OFFSET,  # the partitions were given away between the poll and this
-        KafkaError._TRANSPORT,
-        KafkaError._TIMED_OUT,
-        KafkaError._WAIT_COORD,
-    )
-    try:
-        rows = consumer.commit(asynchronous=False)
-    except KafkaException as failure:
-        error = failure.args[0]
-        if error.code() not in passing and not error.retriable():
-            raise
-        _tell("uncommitted", error.name())
-        return bool(error.code() == KafkaError._NO_OFFSET)
-    for row in rows:
-        if row.error is None and row.offset >= 0:
-            _tell("committed", row.partition, row.offset)
-    return all(row.error is None for row in rows)
+    made = commit_what_was_read(consumer)
+    for committed in made.offsets.items():
+        _tell("committed", *committed)
+    if made.refused:
+        _tell("uncommitted", made.refused)
+    return made.owes
 
 
 def _aiokafka(bootstrap: str, group: str, topic: str, options: Mapping[str, str]) -> None:
