@@ -350,6 +350,31 @@ def test_ends_of_epochs(run: Any, topic: str, version: int) -> None:
     run(talk)
 
 
+# -- Fetch that waits ----------------------------------------------------------------------------------------
+
+
+LONG_MS = 600_000
+"""Longer than a conversation may last: what is answered in time was woken."""
+
+
+def test_who_waits_at_the_end_is_woken_by_an_append(
+    run: Callable[[Callable[[Client], Coroutine[Any, Any, None]]], None], bootstrap: str, topic: str
+) -> None:
+    host, _, port = bootstrap.rpartition(":")
+
+    async def talk(writer: Client) -> None:
+        await create(writer, topic)
+        for offset in range(3):
+            async with await Client.connect(host, int(port)) as reader:
+                waiting = asyncio.create_task(reader.fetch(topic, 0, offset, max_wait_ms=LONG_MS))
+                await asyncio.sleep(0.3)
+                assert not waiting.done()
+                await writer.produce(topic, 0, build_batch(records(1)))
+                assert read_header(batch_of(await waiting)).base_offset == offset
+
+    run(talk)
+
+
 # -- Fetch sessions ----------------------------------------------------------------------------------------
 
 
