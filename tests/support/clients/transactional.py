@@ -11,6 +11,10 @@ from typing import Any, Protocol
 FENCED = frozenset({"PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH", "_FENCED"})
 """What clients call it when somebody else has taken over their transactional id."""
 
+TOO_LATE = FENCED | {"_MSG_TIMED_OUT"}
+"""What they call it when the transaction was over before its record came: who has left it open for too long is fenced,
+and librdkafka gives a record as much time as the transaction."""
+
 
 class Transactional(Protocol):
     """One transactional producer. Calls raise ClientError when the client gives up."""
