@@ -25,10 +25,12 @@ from tests.reliability.killable import KillableBroker
 from tests.reliability.ledger import Ledger
 from tests.reliability.producers import SteadyProducer
 from tests.reliability.seeds import seed_of_run
+from tests.support.patience import PATIENCE_S
 from tests.support.ports import free_port
 
 PLAIN, FLUSHED, QUIET = "plain", "flushed", "quiet"
-LONG_MS = 30_000
+LONG_MS = 600_000
+"""Longer than anybody waits for a broker to stop: who stops in time has not waited for this."""
 
 
 async def set_up(address: tuple[str, int]) -> None:
@@ -67,7 +69,7 @@ async def stop_under_load(broker: KillableBroker, ledger: Ledger, seed: int) -> 
             code = await asyncio.to_thread(broker.stop)
             elapsed = time.monotonic() - started
             assert code == 0, broker.output()[-2000:]
-            answer = await asyncio.wait_for(parked, 30)
+            answer = await asyncio.wait_for(parked, PATIENCE_S)
             assert not answer.records and answer.high_watermark == 0
         assert (broker.data_dir / CLEAN_SHUTDOWN).exists()
         await asyncio.to_thread(broker.restart)
@@ -108,7 +110,7 @@ def test_what_waits_for_its_flush_is_answered_before_the_end(
 
     def held_up(plan: FlushPlan) -> None:
         flushing.set()
-        assert may_flush.wait(30)
+        assert may_flush.wait(PATIENCE_S)
         flush(plan)
 
     async def run() -> None:
@@ -118,7 +120,7 @@ def test_what_waits_for_its_flush_is_answered_before_the_end(
             builder = RecordBatchBuilder()
             builder.append(b"in hand")
             parked = asyncio.create_task(client.produce(FLUSHED, 0, bytes(builder.build())))
-            await asyncio.to_thread(flushing.wait, 30)
+            await asyncio.to_thread(flushing.wait, PATIENCE_S)
             broker.stop_soon()
             with pytest.raises(OSError):
                 while True:  # until it refuses new clients: then it is stopping
@@ -141,7 +143,7 @@ def test_what_cannot_be_flushed_in_time_is_not_acknowledged(
     flush = FlushPlan.run
 
     def held_up(plan: FlushPlan) -> None:
-        assert may_flush.wait(30)
+        assert may_flush.wait(PATIENCE_S)
         flush(plan)
 
     async def run() -> None:
