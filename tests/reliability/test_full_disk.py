@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.reliability.producers import new_producer_id
 from tests.reliability.small_disk import MountRefused, SmallDisk
 from tests.reliability.topic_churn import delete_topic
 from tests.support.broker import LogdBroker, StartFailed
+from tests.support.patience import insist_async, refused_with
 
 pytestmark = pytest.mark.mount
 
@@ -29,6 +31,9 @@ TOPIC = "much"
 PARTITIONS = [TopicPartition(TOPIC, index) for index in range(3)]
 #: Of what a producer needs to carry on: as many attempts after the disk is full as a second of retries makes.
 REFUSALS = 60
+#: Logs for which there was no room are made by the next attempt, and there is one every half a second.
+ATTEMPT_S = 2.0
+NOT_MADE_YET = refused_with(ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.NOT_LEADER_OR_FOLLOWER)
 
 
 class Filler:
@@ -121,23 +126,29 @@ class MetadataChanges:
         assert await self._create() is ErrorCode.NONE
         builder = RecordBatchBuilder()
         builder.append(b"at last")
-        async with asyncio.timeout(60):
-            for name in self.created:
-                await self._produce(name, bytes(builder.build()))
+        due = time.monotonic() + ATTEMPT_S
+        for name in self.created:
+            await self._produce(name, bytes(builder.build()), due)
         while self.created:
             assert await self._delete() is ErrorCode.NONE
 
-    async def _produce(self, name: str, batch: bytes) -> None:
-        """Write to a topic whose log may be made by the next attempt only."""
-        while True:
-            try:
-                await self._client.produce(name, 0, batch)
-            except BrokerError as error:
-                if error.code not in (ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.NOT_LEADER_OR_FOLLOWER):
-                    raise
-                await asyncio.sleep(0.1)
-            else:
-                return
+    async def _produce(self, name: str, batch: bytes, due: float) -> None:
+        """Write to a topic whose log may be made by the next attempt only, which is `due` then.
+
+        How busy the machine is does not count: a broker that answers what was asked later than that has had its
+        attempt, or has it before it answers for the second time.
+        """
+        overdue = 0
+
+        def may_come(failure: Exception) -> bool:
+            return overdue < 3 and NOT_MADE_YET(failure)
+
+        async def write() -> None:
+            nonlocal overdue
+            overdue += time.monotonic() > due
+            await self._client.produce(name, 0, batch)
+
+        await insist_async(write, may_come)
 
     async def _create(self) -> ErrorCode:
         name = f"topic-{next(self._numbers)}"
