@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from bench.kept_connections import KeptConnections
+from tests.support.patience import PATIENCE_S
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -31,16 +32,20 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
         self.open += 1
-        while await reader.read(1000):
-            answer = self._answers.pop(0)
-            if answer is not None:
-                writer.write(answer)
-            self.answered.set()
-        self.open -= 1
-        writer.close()
+        try:
+            while await reader.read(1000):
+                answer = self._answers.pop(0)
+                if answer is not None:
+                    writer.write(answer)
+                self.answered.set()
+        except ConnectionResetError:
+            pass  # closed as well
+        finally:
+            self.open -= 1
+            writer.close()
 
     async def until_open(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while self.open != count:
                 await asyncio.sleep(0.01)
 
