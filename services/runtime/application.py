@@ -36,7 +36,7 @@ _TICK_S = 1.0
 _POLL_S = 0.2
 _STALLED_S = 90.0
 _REASON_MOST = 1000  # characters: a reason may quote what was sent
-_LEAVE_S = 8.0  # longer than a session by default, for which a member that was killed can hold up a rebalance
+_LEAVE_MOST_S = 25.0  # who stops a process kills it after half a minute, or sooner
 
 
 class CannotGoOn(Exception):
@@ -120,12 +120,16 @@ class Application:
     def _leave(self) -> None:
         """Hand the partitions over now: a static member that only closes keeps them until its session ends.
 
-        It is no member any more when it has no member id. While a rebalance is under way, librdkafka puts off the end
-        of the subscription until that is over, with whatever callbacks belong to it. What is read meanwhile is for the
-        successor.
+        It has a member id from the first answer of the group on, without which it cannot leave, and until it has left.
+        While a rebalance is under way, librdkafka puts off the end of the subscription until that is over, with
+        whatever callbacks belong to it. What is read meanwhile is for the successor. Who is killed can hold up a
+        rebalance for a session: it is waited for that long, and a little longer.
         """
+        log(__name__, "leaving", application=self._topology.application)
         self._is_leaving = True
-        deadline = time.monotonic() + _LEAVE_S
+        deadline = time.monotonic() + min(self._settings.session_timeout_ms / 1000 + 2, _LEAVE_MOST_S)
+        while not self._consumer.memberid() and time.monotonic() < deadline:
+            self._consumer.poll(0.05)
         self._consumer.unsubscribe()
         while self._consumer.memberid() and time.monotonic() < deadline:
             self._consumer.poll(0.05)

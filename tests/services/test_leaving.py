@@ -1,4 +1,5 @@
-"""Goal: an instance that is stopped leaves its group, also amid a rebalance: nobody waits for its session to end.
+"""Goal: an instance that is stopped leaves its group, also amid a rebalance or before it was let in: nobody waits for
+its session to end.
 
 Method: the Order Details Service with a session that outlasts the test, and members of its group that hold a rebalance
 up for as long as they do not poll.
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
 
+from services.orders.supervisor import Supervisor
 from tests.services.ecosystem import without_services
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -27,6 +30,7 @@ def member(bootstrap: str) -> Consumer:
             "bootstrap.servers": bootstrap,
             "group.id": "details",
             "partition.assignment.strategy": "range",
+            "heartbeat.interval.ms": 500,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "log_level": 3,
@@ -60,12 +64,36 @@ def test_amid_a_rebalance(tmp_path: Path) -> None:
         until(lambda: 0 < held(first) < PARTITIONS and _revoked(log) == 0, first)
         second = member(broker.bootstrap)
         until(lambda: _revoked(log) == 1)
-        with ThreadPoolExecutor(1) as beside:
-            stopped = beside.submit(services.remove, "details")
-            time.sleep(1)  # as long as it would take to stop if it did not wait for the rebalance
-            until(lambda: held(first, second) == PARTITIONS and stopped.done(), first, second)
-        first.close()
-        second.close()
+        stop(services, broker.bootstrap, log, first, second)
+
+
+@pytest.mark.timeout(120)
+def test_amid_its_first_rebalance(tmp_path: Path) -> None:
+    """The group knows it, and it was not told yet as whom."""
+    log = tmp_path / "logs" / "details-1.log"
+    with without_services(tmp_path, session_timeout_ms="120000") as (broker, services):
+        first = member(broker.bootstrap)
+        until(lambda: held(first) == PARTITIONS, first)
+        services.start("details")
+        until(lambda: is_member(broker.bootstrap))
+        stop(services, broker.bootstrap, log, first)
+
+
+def stop(services: Supervisor, bootstrap: str, log: Path, *others: Consumer) -> None:
+    """While the others let the group wait. They get everything when they go on."""
+    with ThreadPoolExecutor(1) as beside:
+        stopped = beside.submit(services.remove, "details")
+        until(lambda: '"leaving"' in log.read_text())
+        until(lambda: stopped.done() and not is_member(bootstrap), *others)
+    until(lambda: held(*others) == PARTITIONS, *others)
+    for consumer in others:
+        consumer.close()
+
+
+def is_member(bootstrap: str) -> bool:
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    described = client.describe_consumer_groups(["details"])["details"].result(30)
+    return "details-1" in [member.group_instance_id for member in described.members]
 
 
 def _revoked(log: Path) -> int:
