@@ -2,14 +2,15 @@
 
 orders, payments by order → the two halves meet in the state, within the window → the customers table → outbox-emails.
 Each mail is in the outbox once; platinum-emails holds those of platinum customers as well. A pair whose customer is
-not known yet waits, for as long as a half would; a customer who was forgotten gets no mail. mailer.py takes the outbox
-to SMTP.
+not known yet waits, as a half does for the other, for a while: then the mail is given up, with a warning. A customer
+who was forgotten gets no mail. mailer.py takes the outbox to SMTP.
 
 How many mails went out, by customer level, is kept in the state and served as /stats.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -23,7 +24,9 @@ from services.orders.rules import email_join
 from services.orders.rules.email_join import Half
 from services.orders.schemas import Customer, Order, Payment
 from services.orders.settings import Settings
+from services.runtime import metrics
 from services.runtime.global_table import GlobalTable
+from services.runtime.logs import log
 from services.runtime.records import Record
 from services.runtime.topology import Context, Topology
 
@@ -93,15 +96,25 @@ class EmailService:
         now_ms, most_ms = context.now_ms, self._settings.unjoined_retention_ms
         for key, data in context.store.scan(_WAITING.encode()):
             pair = serde.decode_state(data, Half)
-            if self._send(pair, context) or pair.has_waited(now_ms, most_ms):
+            if self._send(pair, context):
                 context.store.put(key, None)
+            elif pair.has_waited(now_ms, most_ms):
+                _give_up(key, "customer", context)
         for key, data in context.store.scan(_HALF.encode()):
-            if serde.decode_state(data, Half).has_waited(now_ms, most_ms):
-                context.store.put(key, None)
+            half = serde.decode_state(data, Half)
+            if half.has_waited(now_ms, most_ms):
+                _give_up(key, "payment" if half.payment is None else "order", context)
         sent = context.store.scan(_SENT.encode())
         self._statistics[context.partition] = {
             key.decode().removeprefix(_SENT): int(value) for key, value in sent
         }
+
+
+def _give_up(key: bytes, missing: str, context: Context) -> None:
+    context.store.put(key, None)
+    fields = {"order": key.decode().partition("|")[2], "missing": missing}
+    context.after_commit(lambda: log(__name__, "mail given up", level=logging.WARNING, **fields))
+    context.after_commit(metrics.EVENTS.labels("mail_given_up").inc)
 
 
 def _half(context: Context, order_id: str) -> Half | None:

@@ -22,9 +22,8 @@ class Settings(RuntimeSettings, frozen=True, forbid_unknown_fields=True):
     fraud_limit: Decimal = Decimal(2000)
     card_window_ms: Positive = 300_000
     join_window_ms: Positive = 3_600_000  # between a confirmed order and its payment
-    unjoined_retention_ms: Positive = (
-        86_400_000  # for a half that waits for the other, and a pair for its customer
-    )
+    # Of a half that waits for the other, and of a pair that waits for its customer; then the mail is given up.
+    unjoined_retention_ms: Positive = 86_400_000
     ccy: str = "EUR"
     get_timeout_ms: Positive = 10_000  # of a GET that does not say
     advertised_url: str = ""  # where other instances reach this one; empty: where it listens

@@ -75,7 +75,11 @@ class Supervisor:
 
     def has_logged(self, name: str, instance: str, event: str) -> bool:
         """Since its last start."""
-        return any(line.get("event") == event for line in self._services[name, instance].lines())
+        return any(line.get("event") == event for line in self.lines(name, instance))
+
+    def lines(self, name: str, instance: str = "1") -> Iterator[dict[str, Any]]:
+        """What it has logged since its last start."""
+        return self._services[name, instance].lines()
 
     def pause(self, name: str, instance: str, seconds: float) -> None:
         """Stop its clock for a while, as a machine that is suspended would. Blocks."""

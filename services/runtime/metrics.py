@@ -22,7 +22,9 @@ STAGE_SECONDS = Histogram(
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5, 30),
 )
 LAG = Gauge("orders_lag_records", "Records between the position and the end", ["topic", "partition"])
-EVENTS = Counter("orders_events", "What happened, by kind: states of orders, results of checks", ["kind"])
+EVENTS = Counter(
+    "orders_events", "What happened, by kind: states of orders, requests refused, mails given up", ["kind"]
+)
 
 
 def count(records: Iterable[tuple[str, int]]) -> None:
