@@ -1,4 +1,7 @@
-"""A mail server that keeps the Message-IDs of what it was given, and refuses its first mails for a while."""
+"""A mail server that keeps the Message-IDs of what it was given.
+
+It may refuse its first mails for a while, and take no second one until it is told to go on.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from collections import Counter
 
 
 class SmtpSink:
-    def __init__(self, refuse_first: int = 0) -> None:
+    def __init__(self, refuse_first: int = 0, *, one_alone: bool = False) -> None:
         self.message_ids: Counter[str] = Counter()
         self.refusals_left = refuse_first
+        self.go_on = threading.Event()
+        if not one_alone:
+            self.go_on.set()
         sink = self
 
         class Session(socketserver.StreamRequestHandler):
@@ -44,6 +50,8 @@ class SmtpSink:
         return self.refusals_left >= 0
 
     def take(self, message: bytes) -> None:
+        if self.message_ids:
+            self.go_on.wait()
         for line in message.splitlines():
             if line.lower().startswith(b"message-id:"):
                 self.message_ids[line.split(b":", 1)[1].strip().decode()] += 1
