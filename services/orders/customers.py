@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from services.orders import serde, topics
 from services.orders.customer_register import CustomerRegister, Stale
 from services.orders.process import collect_rarely, listen, settings_for, stop_on_signals
-from services.orders.rest.answers import JSON, answer_nobody, metrics_page, problem
+from services.orders.rest.answers import JSON, answer_nobody, metrics_page, problem, too_large
 from services.orders.rest.body import TooLarge, read_body
 from services.orders.rest.serving import serve
 from services.orders.schemas import Customer
@@ -62,7 +62,7 @@ class CustomersApi:
         try:
             customer: Customer = serde.decode(topics.CUSTOMERS, await read_body(request))
         except TooLarge as error:
-            return problem(413, str(error))
+            return too_large(str(error))
         except serde.Unreadable as error:
             return problem(400, str(error))
         if customer.id != customer_id:

@@ -7,6 +7,8 @@ import json
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+_PIECE = 64 * 1024
+
 
 class Answer(NamedTuple):
     status: int
@@ -31,6 +33,26 @@ async def request(method: str, url: str, body: bytes = b"", timeout_s: float = 6
         finally:
             writer.close()
     return _parse(data)
+
+
+async def send_without_end(method: str, url: str, most: int, timeout_s: float = 60) -> int:
+    """How many bytes of a body are taken until the connection ends, or so many are."""
+    parts = urlsplit(url)
+    async with asyncio.timeout(timeout_s):
+        _reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        head = f"{method} {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {2**40}\r\n\r\n"
+        writer.write(head.encode())
+        sent = 0
+        try:
+            while sent < most:
+                writer.write(bytes(_PIECE))
+                await writer.drain()
+                sent += _PIECE
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+    return sent
 
 
 def _parse(data: bytes) -> Answer:

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 WAITING = 2000
 IDS = 100
 MOVING_TIMEOUT_MS = 15_000
+ENDLESS = 64 * 1024 * 1024
 
 
 @pytest.mark.timeout(300)
@@ -33,6 +34,7 @@ def test_reading(tmp_path: Path) -> None:
     with Ecosystem(tmp_path, stock=stock, customers=shoppers.CUSTOMERS, partitions="6") as ecosystem:
         done = asyncio.run(wait_by_the_thousand(ecosystem))
         asyncio.run(time_out(ecosystem))
+        asyncio.run(too_large(ecosystem))
         asyncio.run(documentation(ecosystem))
         done += asyncio.run(move_partitions(ecosystem))
         asyncio.run(stop_while_waiting(ecosystem))
@@ -100,6 +102,16 @@ async def time_out(ecosystem: Ecosystem) -> None:
     assert 0.3 <= time.monotonic() - started < 60
     for instance in ecosystem.instances:
         assert await waiting_at(ecosystem.url(instance)) == 0
+
+
+async def too_large(ecosystem: Ecosystem) -> None:
+    """Refused, also where the body has no end, and forgotten."""
+    url = f"{ecosystem.url()}/orders"
+    for size in (100_000, 900_000):
+        body = json.dumps(body_of("large") | {"product": "x" * size}).encode()
+        assert (await http.request("POST", url, body)).status == 413
+    assert await http.send_without_end("POST", url, ENDLESS) < ENDLESS
+    assert (await http.request("GET", f"{url}/large?timeout=0")).status == 504
 
 
 async def move_partitions(ecosystem: Ecosystem) -> list[Purchase]:

@@ -23,7 +23,7 @@ from prometheus_client import Gauge
 from starlette.requests import ClientDisconnect
 
 from services.orders import serde, topics
-from services.orders.rest.answers import JSON, answer_nobody, metrics_page, problem, stopping
+from services.orders.rest.answers import JSON, answer_nobody, metrics_page, problem, stopping, too_large
 from services.orders.rest.body import TooLarge, read_body
 from services.orders.rest.commands import CommandWriter
 from services.orders.rest.direct import DirectRoute
@@ -95,7 +95,7 @@ class Api:
         except serde.Unreadable as error:
             return problem(400, str(error))
         except TooLarge as error:
-            return problem(413, str(error))
+            return too_large(str(error))
         try:
             async with asyncio.timeout(self._seconds(timeout)):
                 await self._commands.write(CreateOrder(int(time.time() * 1000), wanted))
