@@ -10,22 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from confluent_kafka import KafkaException
 from msgspec.structs import replace
 
 from services.orders import serde, topics
+from services.orders.atomic_write import write_atomically
 from services.orders.rules.customers import conflict
 from services.orders.schemas import Customer
 from services.orders.settings import Settings
-from services.runtime.clients import error_of, insist, transactional_producer
+from services.runtime.clients import insist, transactional_producer
 from services.runtime.global_table import GlobalTable
 
 _APPLICATION = "customers"
 _CALL_S = 10
 _AT_ONCE = 1000
-_FETCH_WAIT_MS = (
-    5  # the end of the topic is met by a fetch that brings nothing; what waits for it is a request
-)
+# The end of the topic is met by a fetch that brings nothing; what waits for it is a request.
+_FETCH_WAIT_MS = 5
 
 
 class Stale(Exception):
@@ -50,7 +49,10 @@ class CustomerRegister:
         return self._table.values.get(customer_id.encode())
 
     def write(self, updates: Sequence[Customer]) -> None:
-        """All of them or, when one is stale, none. A failure of the log may come after some. Raises Stale."""
+        """All of them or, when one is stale, none. A failure of the log may come after some of them.
+
+        Raises Stale, and NotWritten as of those that were tried last.
+        """
         self._table.catch_up()
         current = dict(self._table.values)
         for update in updates:
@@ -58,32 +60,22 @@ class CustomerRegister:
             if problem:
                 raise Stale(f"customer {update.id}: {problem}")
             current[update.id.encode()] = update
-        records = [(update.id, serde.encode(topics.CUSTOMERS, update)) for update in updates]
+        records = [(update.id.encode(), serde.encode(topics.CUSTOMERS, update)) for update in updates]
         for start in range(0, len(records), _AT_ONCE):
-            self._commit(records[start : start + _AT_ONCE])
+            write_atomically(self._producer, topics.CUSTOMERS, records[start : start + _AT_ONCE])
 
     def forget(self, customer_id: str) -> bool:
-        """Leave a tombstone: compaction removes what was written of the customer. False: there was none."""
+        """Leave a tombstone: compaction removes what was written of the customer. False: there was none.
+
+        Raises NotWritten.
+        """
         if self.get(customer_id) is None:
             return False
-        self._commit([(customer_id, None)])
+        write_atomically(self._producer, topics.CUSTOMERS, [(customer_id.encode(), None)])
         return True
 
     def close(self) -> None:
         self._table.close()
-
-    def _commit(self, records: Sequence[tuple[str, bytes | None]]) -> None:
-        self._producer.begin_transaction()
-        try:
-            for key, value in records:
-                self._producer.produce(topics.CUSTOMERS, value, key.encode())
-            insist(lambda: self._producer.commit_transaction(_CALL_S))
-        except KafkaException as error:
-            # In any other case an abort would be refused, for as long as it is insisted on: the commit may still come
-            # to its end, or somebody else has the register. Who opens the register next ends what is left.
-            if error_of(error).txn_requires_abort():
-                insist(lambda: self._producer.abort_transaction(_CALL_S))
-            raise
 
 
 def _read(data: bytes) -> Customer | None:

@@ -24,6 +24,7 @@ from prometheus_client import Gauge
 from starlette.requests import ClientDisconnect
 
 from services.orders import serde, topics
+from services.orders.atomic_write import NotWritten
 from services.orders.customer_register import CustomerRegister, Stale
 from services.orders.process import collect_rarely, listen, settings_for, stop_on_signals
 from services.orders.rest.answers import JSON, answer_nobody, metrics_page, problem, too_large
@@ -40,7 +41,7 @@ class CustomersApi:
     """All work on the register is done by one thread beside the event loop. If the log fails, the process is to end."""
 
     def __init__(self, register: CustomerRegister, patience_s: float, on_failure: Callable[[], None]) -> None:
-        """`patience_s`: how long a request waits for the register."""
+        """`patience_s`: how long a request waits for the register. `on_failure` is called by the register's thread."""
         self._register = register
         self._patience_s = patience_s
         self._on_failure = on_failure
@@ -102,16 +103,24 @@ class CustomersApi:
         with _WAITING.track_inprogress():
             try:
                 async with asyncio.timeout(self._patience_s):
-                    return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+                    return await asyncio.get_running_loop().run_in_executor(self._thread, self._done, work)
             except Stale as error:
                 return problem(409, str(error))
-            except KafkaException as error:
-                log(__name__, "cannot go on", level=logging.ERROR, error=str(error))
-                self._on_failure()
-            except (TimeoutError, asyncio.CancelledError):
+            except NotWritten:
+                return problem(503, "nothing was changed; try again")
+            except (KafkaException, TimeoutError, asyncio.CancelledError):
                 # Cancelled: the process is to stop, and the time to drain is over. Left alone this would be a 500.
                 pass
             return problem(504, "the outcome is not known; look, then try again")
+
+    def _done(self, work: Callable[[], Response]) -> Response:
+        """In the register's thread, where a failure is heard of also when nobody waits for the answer any more."""
+        try:
+            return work()
+        except KafkaException as error:
+            log(__name__, "cannot go on", level=logging.ERROR, error=str(error))
+            self._on_failure()
+            raise
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -50,6 +50,7 @@ def test_customers(tmp_path: Path) -> None:
         asyncio.run(too_large(url(services)))
         feed_beside(tmp_path, broker, services)
         instance_beside(services)
+        fail_when_nobody_waits(tmp_path, broker, services)
         stop_while_the_broker_is_silent(broker, services)
         assert asyncio.run(put(url(services), customer(7))) == 409
         check_log(broker.bootstrap)
@@ -102,7 +103,7 @@ def feed_beside(directory: Path, broker: Broker, services: Supervisor) -> None:
     assert asyncio.run(http.request("GET", url(services))).value == customer(5, source="feed")
     assert asyncio.run(put(url(services), customer(5, level="BRONZE"))) == 409
     assert services.pid("customers") == old
-    assert asyncio.run(put(url(services), customer(6))) == 504
+    assert asyncio.run(put(url(services), customer(6))) == 503
     until_started_anew(services, old)
     assert asyncio.run(put(url(services), customer(6))) == 200
 
@@ -118,6 +119,23 @@ def instance_beside(services: Supervisor) -> None:
         assert asyncio.run(http.request("DELETE", url(services, instance))).status == 404
         assert asyncio.run(put(url(services, instance), customer(8))) == 409
     services.remove("customers", "2")
+
+
+def fail_when_nobody_waits(directory: Path, broker: Broker, services: Supervisor) -> None:
+    """A change whose patience is over before the log refuses it: the process ends all the same."""
+    services.start("customers", "hasty", get_timeout_ms="500")
+    hasty = url(services, "hasty")
+    old = services.pid("customers", "hasty")
+    nothing = directory / "nothing.jsonl"
+    nothing.write_text("")
+    run_command("feeds", {"bootstrap": broker.bootstrap}, "customers", str(nothing))  # has the register now
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        assert asyncio.run(put(hasty, customer(1))) == 504
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
+    until_started_anew(services, old, "hasty")
+    services.remove("customers", "hasty")
 
 
 def stop_while_the_broker_is_silent(broker: Broker, services: Supervisor) -> None:
@@ -143,9 +161,9 @@ async def metrics(services: Supervisor) -> str:
     return (await http.request("GET", f"{services.url('customers')}/metrics")).body.decode()
 
 
-def until_started_anew(services: Supervisor, old: int) -> None:
-    deadline = time.monotonic() + 30
-    while services.pid("customers") == old:
+def until_started_anew(services: Supervisor, old: int, instance: str = "1") -> None:
+    deadline = time.monotonic() + 60
+    while services.pid("customers", instance) == old:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
