@@ -29,14 +29,12 @@ class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What any service needs to run."""
 
     bootstrap: str = "127.0.0.1:9092"
-    instance: str = (
-        "1"  # names this process among those of its service, and its state; stays the same over restarts
-    )
+    # Names this process among those of its service, and its state; stays the same over restarts.
+    instance: str = "1"
     state_dir: str = "./orders-state"
     http_host: str = "127.0.0.1"
-    http_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = (
-        0  # of health, metrics and API; 0 takes a free one
-    )
+    # Of health, metrics and API; 0 takes a free one.
+    http_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
     commit_interval_ms: int = 50  # least time from commit to commit, and most that a result waits for one
     idle_commit_interval_ms: int = 1000  # for offsets of records that led to nothing
     leave_on_stop: bool = True  # so that others go on at once; false: keep the partitions for a quick restart
