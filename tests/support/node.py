@@ -26,7 +26,7 @@ from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
 from tests.support.metadata_store import Clock
 
 DATA_DIR = "/data"
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 LONG_MS = 60_000
 """A wait that no test sees the end of: what should end it must."""
 FOLLOWER = 2

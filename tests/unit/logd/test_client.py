@@ -91,7 +91,7 @@ async def connected(answer: Answer) -> AsyncIterator[tuple[Server, Client]]:
 
 def run(test: Any) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await test
 
     asyncio.run(bounded())

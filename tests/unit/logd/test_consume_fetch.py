@@ -89,7 +89,7 @@ def _fetch(
     async def conversation() -> list[Arrival]:
         fetcher = Fetcher(cast("ClusterClient", cluster), stretches, read_committed=True, timeout_s=timeout_s)
         found = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for arrived in fetcher.arrivals():
                 found += arrived
                 await asyncio.sleep(0)
