@@ -46,10 +46,10 @@ class Process:
         return self._clock.now_ms < self.paused_until_ms
 
     def run(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Do something inside the process, when it runs."""
+        """Do something inside the process, when it runs, and not before what came earlier."""
         if not self.alive:
             return
-        if self.paused:
+        if self.paused or self._backlog:
             self._backlog.append((action, arguments))
         else:
             action(*arguments)
