@@ -8,8 +8,9 @@ up for as long as they do not poll.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,30 +54,34 @@ def held(*members: Consumer) -> int:
     return sum(len(consumer.assignment()) for consumer in members)
 
 
-@pytest.mark.timeout(120)
-def test_amid_a_rebalance(tmp_path: Path) -> None:
-    """It has given up what it had, and waits for the others."""
-    log = tmp_path / "logs" / "details-1.log"
+@contextmanager
+def started_beside_a_member(tmp_path: Path) -> Iterator[tuple[str, Supervisor, Consumer]]:
+    """The service has just been started. The broker's address, services, and who had all partitions so far."""
     with without_services(tmp_path, session_timeout_ms="120000") as (broker, services):
         first = member(broker.bootstrap)
         until(lambda: held(first) == PARTITIONS, first)
         services.start("details")
+        yield broker.bootstrap, services, first
+
+
+@pytest.mark.timeout(120)
+def test_amid_a_rebalance(tmp_path: Path) -> None:
+    """It has given up what it had, and waits for the others."""
+    log = tmp_path / "logs" / "details-1.log"
+    with started_beside_a_member(tmp_path) as (bootstrap, services, first):
         until(lambda: 0 < held(first) < PARTITIONS and _revoked(log) == 0, first)
-        second = member(broker.bootstrap)
+        second = member(bootstrap)
         until(lambda: _revoked(log) == 1)
-        stop(services, broker.bootstrap, log, first, second)
+        stop(services, bootstrap, log, first, second)
 
 
 @pytest.mark.timeout(120)
 def test_amid_its_first_rebalance(tmp_path: Path) -> None:
     """The group knows it, and it was not told yet as whom."""
     log = tmp_path / "logs" / "details-1.log"
-    with without_services(tmp_path, session_timeout_ms="120000") as (broker, services):
-        first = member(broker.bootstrap)
-        until(lambda: held(first) == PARTITIONS, first)
-        services.start("details")
-        until(lambda: is_member(broker.bootstrap))
-        stop(services, broker.bootstrap, log, first)
+    with started_beside_a_member(tmp_path) as (bootstrap, services, first):
+        until(lambda: is_member(bootstrap))
+        stop(services, bootstrap, log, first)
 
 
 def stop(services: Supervisor, bootstrap: str, log: Path, *others: Consumer) -> None:

@@ -39,7 +39,6 @@ _AWAY = frozenset(
 )
 """The broker is; or it took the commit and could not say so in time."""
 
-
 _PASSES = _NO_COORDINATOR | _GIVEN_AWAY | _AWAY
 
 
@@ -74,7 +73,7 @@ def commit_what_was_read(consumer: Consumer) -> Commit:
             raise
         return Commit({}, owes=True, refused=error.name())
     refused = next((row.error for row in rows if row.error is not None), None)
-    if refused is not None and refused.code() not in _NO_COORDINATOR | _GIVEN_AWAY | _AWAY:
+    if refused is not None and refused.code() not in _PASSES:
         raise KafkaException(refused)
     offsets = {row.partition: row.offset for row in rows if row.error is None and row.offset >= 0}
     return Commit(offsets, owes=refused is not None, refused="" if refused is None else refused.name())
