@@ -113,7 +113,6 @@ class Log:
         "log_start_offset",
         "producers",
         "recovery_point",
-        "size_bytes",
         "topic_id",
         "topic_partition",
     )
@@ -147,7 +146,6 @@ class Log:
         """Offset of the next record."""
         self.recovery_point = recovery_point
         """Everything below is on stable storage; recovery begins here."""
-        self.size_bytes = sum(segment.size_bytes for segment in segments)
         self.leader_epochs = leader_epochs
         self.producers = producers
         self._fs = fs
@@ -196,6 +194,11 @@ class Log:
     def segments(self) -> tuple[Segment, ...]:
         """All segments, oldest first."""
         return tuple(self._segments)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all batches."""
+        return self._segments.size_bytes
 
     # -- append ------------------------------------------------------------------------------------------
 
@@ -294,7 +297,6 @@ class Log:
         if leader_epoch != self.leader_epochs.latest and leader_epoch >= 0:
             self.leader_epochs.assign(leader_epoch, base_offset)
         self.log_end_offset = end_offset = last_offset + 1
-        self.size_bytes += size
         if producer_id >= 0:
             if attributes & CONTROL_BIT:
                 self._note_marker(segment, batch)
@@ -375,7 +377,6 @@ class Log:
         if header.leader_epoch > self.leader_epochs.latest:
             self.leader_epochs.assign(header.leader_epoch, header.base_offset)
         self.log_end_offset = last_offset + 1
-        self.size_bytes += size
         aborted = replay_batch(self.producers, header, batch)
         if aborted is not None:
             self._index_aborted(segment, aborted)
@@ -784,7 +785,6 @@ class Log:
         removed = self._segments.take_out(first, stop)
         self._unsynced.forget_segments(removed)
         self.generation.number += 1
-        self.size_bytes -= sum(segment.size_bytes for segment in removed)
         return removed
 
     def replace_segments(self, first: Offset, last: Offset, cleaned: Segment) -> list[Segment]:
@@ -799,7 +799,6 @@ class Log:
         self._unsynced.add_name()
         self.generation.number += 1
         self._may_have_gaps = True
-        self.size_bytes += cleaned.size_bytes - sum(segment.size_bytes for segment in replaced)
         return replaced
 
     def _files_of(self, segment: Segment) -> list[str]:
@@ -829,12 +828,10 @@ class Log:
             self._remove_segments(kept)
         active = self._segments.active
         self._unsynced.forget_segments([active])
-        self.size_bytes -= active.size_bytes
         kept_to = offset
         if active.size_bytes:
             kept_to = active.truncate_to(offset)
             active.file.sync()
-        self.size_bytes += active.size_bytes
         self._set_roll_time(active)
         self.log_end_offset = offset
         self.recovery_point = min(self.recovery_point, kept_to)

@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 class SegmentList:
     """Segments, oldest first, numbered from 0."""
 
-    __slots__ = ("_segments", "active", "base_offsets")
+    __slots__ = ("_inactive_bytes", "_segments", "active", "base_offsets")
 
     def __init__(self, segments: list[Segment]) -> None:
         self._segments = segments
         self.base_offsets = [segment.base_offset for segment in segments]
         """Where each segment begins; for reading only."""
         self.active = segments[-1]
+        self._inactive_bytes = sum(segment.size_bytes for segment in segments[:-1])
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all batches."""
+        return self._inactive_bytes + self.active.size_bytes
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -45,6 +51,8 @@ class SegmentList:
 
     def add(self, segment: Segment) -> None:
         """Makes `segment`, which begins where the list ends, the active one."""
+        if self._segments:
+            self._inactive_bytes += self.active.size_bytes
         self._segments.append(segment)
         self.base_offsets.append(segment.base_offset)
         self.active = segment
@@ -56,6 +64,7 @@ class SegmentList:
         removed = self._segments[first:stop]
         self._segments[first:stop] = [segment]
         self.base_offsets[first:stop] = [segment.base_offset]
+        self._inactive_bytes += segment.size_bytes - sum(each.size_bytes for each in removed)
         for each in removed:
             each.close()
         return removed
@@ -66,6 +75,7 @@ class SegmentList:
         del self._segments[first:stop], self.base_offsets[first:stop]
         if self._segments:
             self.active = self._segments[-1]
+        self._inactive_bytes = sum(segment.size_bytes for segment in self._segments[:-1])
         for segment in removed:
             segment.close()
         return removed
