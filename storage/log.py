@@ -55,7 +55,7 @@ from storage.append_result import AppendOrigin, AppendResult
 from storage.batch_scan import iter_checked
 from storage.cold_read import ColdRead, Generation
 from storage.config import LOG_APPEND_TIME, LogConfig
-from storage.errors import CorruptLog, OffsetOutOfRange, StorageFailure
+from storage.errors import CorruptLog, OffsetOutOfRange
 from storage.flush import DeletePlan, FlushPlan
 from storage.fs import File
 from storage.leader_epochs import LeaderEpochCache
@@ -64,10 +64,10 @@ from storage.producer_state import ProducerStateManager
 from storage.read_result import ReadResult
 from storage.region import FileRegion
 from storage.retention import SegmentFacts, count_expired
+from storage.rolling import note_index_growth, set_roll_time, write_indexes
 from storage.segment import DELETED_SUFFIX, UNKNOWN, Segment
 from storage.segment_list import SegmentList
 from storage.timestamp_lookup import TimestampLookup, TimestampOffset
-from storage.txn_index import AbortedTxn
 from storage.unsynced import Unsynced
 
 if TYPE_CHECKING:
@@ -154,7 +154,6 @@ class Log:
         active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
         self.generation = Generation()
         self._truncations = 0
-        self._aborted = AbortedTransactions(self._segments)
         self._unsynced = Unsynced(
             fs,
             directory,
@@ -166,6 +165,7 @@ class Log:
             names=not was_closed and (len(segments) > 1 or active.size_bytes > 0 or active.base_offset > 0),
             is_born=was_closed,
         )
+        self._aborted = AbortedTransactions(self._segments, self._unsynced)
         self._closed_end = log_end_offset if was_closed else UNKNOWN
         """The log end at which all files, the active indexes too, are complete and on disk."""
         self._may_have_gaps = cleaned
@@ -185,7 +185,7 @@ class Log:
         self._flush_messages = config.flush_messages
         self._may_have_gaps |= config.compacts
         self._stamps_time = config.message_timestamp_type == LOG_APPEND_TIME
-        self._set_roll_time(self._segments.active)
+        set_roll_time(self._segments.active, config)
 
     def __repr__(self) -> str:
         return f"Log({self.topic_partition}, [{self.log_start_offset}, {self.log_end_offset}))"
@@ -289,11 +289,11 @@ class Log:
 
         # The batch is in the log: from here on nothing may fail.
         if segment.note_append(position, size, last_offset, max_timestamp, self._index_interval_bytes):
-            self._note_index_growth(segment)
+            note_index_growth(segment, self.config)
         if position == 0:
             segment.first_timestamp = max_timestamp
             segment.created_ms = now_ms
-            self._set_roll_time(segment)
+            set_roll_time(segment, self.config)
         if leader_epoch != self.leader_epochs.latest and leader_epoch >= 0:
             self.leader_epochs.assign(leader_epoch, base_offset)
         self.log_end_offset = end_offset = last_offset + 1
@@ -370,16 +370,16 @@ class Log:
             segment = self._roll(header.base_offset, _NO_TIMESTAMP)
         position = (segment.file_if_open or self._open_active()).append(batch)
         if segment.note_append(position, size, last_offset, header.max_timestamp, self._index_interval_bytes):
-            self._note_index_growth(segment)
+            note_index_growth(segment, self.config)
         if position == 0:
             segment.first_timestamp = header.max_timestamp
-            self._set_roll_time(segment)
+            set_roll_time(segment, self.config)
         if header.leader_epoch > self.leader_epochs.latest:
             self.leader_epochs.assign(header.leader_epoch, header.base_offset)
         self.log_end_offset = last_offset + 1
         aborted = replay_batch(self.producers, header, batch)
         if aborted is not None:
-            self._index_aborted(segment, aborted)
+            self._aborted.add(segment, aborted)
 
     def _duplicate(self, first: Offset, last: Offset, timestamp_ms: TimestampMs) -> AppendResult:
         end_offset = self.log_end_offset
@@ -405,36 +405,7 @@ class Log:
     def _note_marker(self, segment: Segment, batch: Buffer) -> None:
         aborted = replay_batch(self.producers, BatchHeader._make(_HEADER_UNPACK(batch)), batch)
         if aborted is not None:
-            self._index_aborted(segment, aborted)
-
-    def _index_aborted(self, segment: Segment, aborted: AbortedTxn) -> None:
-        try:
-            if not segment.txn_index.entries:
-                self._unsynced.add_name()  # its file is made now
             self._aborted.add(segment, aborted)
-        except StorageFailure as failure:
-            # The marker is in the log. Without the entry, consumers would be shown what it aborted: a full disk, too,
-            # ends the use of this log, and recovery makes the index anew.
-            raise StorageFailure(failure.path, failure.message) from failure
-
-    def _note_index_growth(self, segment: Segment) -> None:
-        entries_max = self.config.segment_index_bytes
-        offset_index, time_index = segment.offset_index, segment.time_index
-        if (
-            offset_index.entries >= entries_max // offset_index.ENTRY.size
-            or time_index.entries >= entries_max // time_index.ENTRY.size - 1  # one is kept for rolling
-        ):
-            segment.offset_max = -1
-        if segment.indexes_need_writing:
-            self._write_indexes(segment)
-
-    @staticmethod
-    def _write_indexes(segment: Segment) -> None:
-        try:
-            segment.write_indexes()
-        except StorageFailure as failure:
-            if failure.fatal:  # a full disk only means that the entries wait in memory a while longer
-                raise
 
     # -- segments ----------------------------------------------------------------------------------------
 
@@ -463,7 +434,7 @@ class Log:
         segment.create_files()
         unsynced.add_name()
         unsynced.add_rolled(old)
-        self._write_indexes(old)
+        write_indexes(old)
         self._segments.add(segment)
         return segment
 
@@ -474,14 +445,6 @@ class Log:
             segment.create_files()
             self._unsynced.add_name()
         return segment.file
-
-    def _set_roll_time(self, segment: Segment) -> None:
-        if segment.size_bytes:
-            segment_ms = self.config.segment_ms_max
-            jitter_max = min(self.config.segment_jitter_ms, segment_ms)
-            # Spread by name instead of by chance, so that a simulation replays.
-            jitter = crc32c(segment.path.encode(), 0) % jitter_max if jitter_max > 0 else 0
-            segment.set_roll_time(segment_ms - jitter)
 
     def close_idle_files(self) -> None:
         """Lets go of the files of all segments but the active one; they open again on use."""
@@ -832,7 +795,7 @@ class Log:
         if active.size_bytes:
             kept_to = active.truncate_to(offset)
             active.file.sync()
-        self._set_roll_time(active)
+        set_roll_time(active, self.config)
         self.log_end_offset = offset
         self.recovery_point = min(self.recovery_point, kept_to)
         self.log_start_offset = min(self.log_start_offset, offset)
