@@ -64,8 +64,9 @@ from storage.producer_state import ProducerStateManager
 from storage.read_result import ReadResult
 from storage.region import FileRegion
 from storage.retention import SegmentFacts, count_expired
-from storage.rolling import note_index_growth, set_roll_time, write_indexes
-from storage.segment import DELETED_SUFFIX, UNKNOWN, Segment
+from storage.rolling import note_index_growth, set_roll_time
+from storage.segment import UNKNOWN, Segment
+from storage.segment_files import SegmentFiles
 from storage.segment_list import SegmentList
 from storage.timestamp_lookup import TimestampLookup, TimestampOffset
 from storage.unsynced import Unsynced
@@ -91,6 +92,7 @@ class Log:
     __slots__ = (
         "_aborted",
         "_closed_end",
+        "_files",
         "_flush_messages",
         "_fs",
         "_header_is_enough",
@@ -166,6 +168,14 @@ class Log:
             is_born=was_closed,
         )
         self._aborted = AbortedTransactions(self._segments, self._unsynced)
+        self._files = SegmentFiles(
+            fs,
+            directory,
+            self._segments,
+            unsynced=self._unsynced,
+            producers=producers,
+            generation=self.generation,
+        )
         self._closed_end = log_end_offset if was_closed else UNKNOWN
         """The log end at which all files, the active indexes too, are complete and on disk."""
         self._may_have_gaps = cleaned
@@ -285,7 +295,7 @@ class Log:
         ):
             segment = self._segment_for(size, now_ms)
         _PLACE(batch, 0, base_offset, length, leader_epoch)
-        position = (segment.file_if_open or self._open_active()).append(batch)
+        position = (segment.file_if_open or self._files.open_active()).append(batch)
 
         # The batch is in the log: from here on nothing may fail.
         if segment.note_append(position, size, last_offset, max_timestamp, self._index_interval_bytes):
@@ -367,8 +377,8 @@ class Log:
             or header.max_timestamp > segment.roll_above_timestamp
             or last_offset > segment.offset_max
         ) and segment.size_bytes:
-            segment = self._roll(header.base_offset, _NO_TIMESTAMP)
-        position = (segment.file_if_open or self._open_active()).append(batch)
+            segment = self._files.roll(header.base_offset, _NO_TIMESTAMP)
+        position = (segment.file_if_open or self._files.open_active()).append(batch)
         if segment.note_append(position, size, last_offset, header.max_timestamp, self._index_interval_bytes):
             note_index_growth(segment, self.config)
         if position == 0:
@@ -414,7 +424,7 @@ class Log:
         changed.
         """
         if self._segments.active.size_bytes:
-            self._roll(self.log_end_offset, now_ms)
+            self._files.roll(self.log_end_offset, now_ms)
 
     def _segment_for(self, size: int, now_ms: TimestampMs) -> Segment:
         """The segment for a batch that the active one is not to take."""
@@ -423,28 +433,7 @@ class Log:
                 ErrorCode.RECORD_LIST_TOO_LARGE,
                 f"The batch has {size} bytes, more than a segment of {self._segment_bytes}.",
             )
-        return self._roll(self.log_end_offset, now_ms)
-
-    def _roll(self, base_offset: Offset, now_ms: TimestampMs) -> Segment:
-        unsynced = self._unsynced
-        unsynced.add_snapshot(base_offset, self.producers.take_snapshot(base_offset))
-        old = self._segments.active
-        old.finish_time_index()
-        segment = Segment(self._fs, self.directory, base_offset, now_ms)
-        segment.create_files()
-        unsynced.add_name()
-        unsynced.add_rolled(old)
-        write_indexes(old)
-        self._segments.add(segment)
-        return segment
-
-    def _open_active(self) -> File:
-        """The active segment's file; a log that starts at offset 0 has none before its first batch."""
-        segment = self._segments.active
-        if not segment.size_bytes:
-            segment.create_files()
-            self._unsynced.add_name()
-        return segment.file
+        return self._files.roll(self.log_end_offset, now_ms)
 
     def close_idle_files(self) -> None:
         """Lets go of the files of all segments but the active one; they open again on use."""
@@ -683,7 +672,7 @@ class Log:
         if not count:
             return None
         self.advance_log_start_offset(self._segments.base_offsets[count])
-        return self._delete_segments(count, now_ms)
+        return self._files.delete_oldest(count, now_ms + self.config.file_delete_delay_ms)
 
     @property
     def durable_end(self) -> Offset:
@@ -722,53 +711,12 @@ class Log:
             facts.append(SegmentFacts(end, segment.size_bytes, largest, is_active=not facts))
         return facts[::-1]
 
-    def _delete_segments(self, count: int, now_ms: TimestampMs) -> DeletePlan:
-        """Takes the first `count` segments and the snapshots at their base offsets out of the log."""
-        paths: list[str] = []
-        # The oldest first: a crash between two renames leaves no gap.
-        for segment in self._take_out(0, count):
-            paths += self._files_of(segment)
-        for path in paths:
-            self._fs.rename(path, path + DELETED_SUFFIX)
-        self._unsynced.add_name()
-        gone = [path + DELETED_SUFFIX for path in paths]
-        return DeletePlan(self._fs, self.directory, gone, now_ms + self.config.file_delete_delay_ms)
-
-    def _remove_segments(self, first: int) -> None:
-        """Removes the segments from number `first` on for good; waits until that is durable. A crash may leave
-        any of them: opening the log then keeps those that follow one another.
-        """
-        for segment in reversed(self._take_out(first, len(self._segments))):
-            for path in self._files_of(segment):
-                self._fs.remove(path)
-        self._fs.sync_dir(self.directory)
-
-    def _take_out(self, first: int, stop: int) -> list[Segment]:
-        """Forgets segments number [first, stop) and lets go of their files."""
-        removed = self._segments.take_out(first, stop)
-        self._unsynced.forget_segments(removed)
-        self.generation.number += 1
-        return removed
-
     def replace_segments(self, first: Offset, last: Offset, cleaned: Segment) -> list[Segment]:
         """Puts `cleaned` in the place of the segments that begin with offsets `first` to `last`, all of them inactive
         and on disk; returns those, whose files stay. Readers under way look again, as whenever `generation` moves.
         """
-        segments = self._segments
-        start, stop = segments.number_at(first), segments.number_at(last) + 1
-        assert segments.base_offsets[start] == first == cleaned.base_offset, cleaned
-        assert last == segments.base_offsets[stop - 1] and stop < len(segments), cleaned
-        replaced = segments.replace(start, stop, cleaned)
-        self._unsynced.add_name()
-        self.generation.number += 1
         self._may_have_gaps = True
-        return replaced
-
-    def _files_of(self, segment: Segment) -> list[str]:
-        """What a segment that was taken out has on disk, the producer snapshot at its base offset included."""
-        paths = [path for path in segment.paths if self._fs.exists(path)]
-        snapshot = self.producers.detach_snapshot(segment.base_offset)
-        return paths if snapshot is None else [*paths, snapshot]
+        return self._files.replace(first, last, cleaned)
 
     def truncate_to(self, offset: Offset, now_ms: TimestampMs) -> None:
         """Removes every batch that reaches `offset`, which becomes the log end; waits for the disk, so that
@@ -788,7 +736,7 @@ class Log:
         self._closed_end = UNKNOWN
         kept = self._segments.number_at(offset) + 1
         if kept < len(self._segments):
-            self._remove_segments(kept)
+            self._files.remove_from(kept)
         active = self._segments.active
         self._unsynced.forget_segments([active])
         kept_to = offset
@@ -812,17 +760,11 @@ class Log:
         self._truncations += 1
         self._aborted.truncated()
         self._closed_end = UNKNOWN
-        self._remove_segments(0)
+        self._files.remove_from(0)
         self.producers.reset()
         self.leader_epochs.clear()
         self._unsynced.forget_snapshots_above(-1)
-        for name in self._fs.listdir(self.directory):
-            if name.endswith(DELETED_SUFFIX):  # or one of the same offset would count as deleted, too
-                self._fs.remove(f"{self.directory}/{name}")
-        segment = Segment(self._fs, self.directory, offset, now_ms)
-        segment.create_files()
-        self._fs.sync_dir(self.directory)
-        self._segments.add(segment)
+        self._files.start_over(offset, now_ms)
         self.log_start_offset = self.log_end_offset = self.recovery_point = offset
 
     def _reload_producers(self, now_ms: TimestampMs) -> None:
