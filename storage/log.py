@@ -20,7 +20,6 @@ Only truncating and closing wait for the disk. All else that must is handed out 
 
 from __future__ import annotations
 
-from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -57,7 +56,6 @@ from storage.cold_read import ColdRead, Generation
 from storage.config import LOG_APPEND_TIME, LogConfig
 from storage.errors import CorruptLog, OffsetOutOfRange
 from storage.flush import DeletePlan, FlushPlan
-from storage.fs import File
 from storage.leader_epochs import LeaderEpochCache
 from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
@@ -91,7 +89,6 @@ class Log:
 
     __slots__ = (
         "_aborted",
-        "_closed_end",
         "_files",
         "_flush_messages",
         "_fs",
@@ -105,7 +102,6 @@ class Log:
         "_stamps_time",
         "_timestamp_after_max_ms",
         "_timestamp_before_max_ms",
-        "_truncations",
         "_unsynced",
         "config",
         "directory",
@@ -155,17 +151,13 @@ class Log:
         active = segments[-1]
         active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
         self.generation = Generation()
-        self._truncations = 0
         self._unsynced = Unsynced(
             fs,
             directory,
-            rolled=[
-                segment
-                for segment, following in pairwise(segments)
-                if following.base_offset >= recovery_point and not was_closed
-            ],
-            names=not was_closed and (len(segments) > 1 or active.size_bytes > 0 or active.base_offset > 0),
-            is_born=was_closed,
+            self._segments,
+            leader_epochs,
+            recovery_point=recovery_point,
+            closed_end=log_end_offset if was_closed else UNKNOWN,
         )
         self._aborted = AbortedTransactions(self._segments, self._unsynced)
         self._files = SegmentFiles(
@@ -176,8 +168,6 @@ class Log:
             producers=producers,
             generation=self.generation,
         )
-        self._closed_end = log_end_offset if was_closed else UNKNOWN
-        """The log end at which all files, the active indexes too, are complete and on disk."""
         self._may_have_gaps = cleaned
         """Whether offsets may be missing that were never lost: a cleaner's work, or a cut inside a batch."""
         self.configure(config)
@@ -575,7 +565,7 @@ class Log:
         """Whether an inactive segment is not on disk yet: rolling leaves one behind, and nothing but a flush
         makes it eligible for deletion.
         """
-        return bool(self._unsynced.rolled) or self.recovery_point < self._segments.active.base_offset
+        return self._unsynced.needs_flush(self.recovery_point)
 
     def flush_plan(self, up_to: Offset | None = None) -> FlushPlan:
         """A plan that makes everything below `up_to` durable, by default all that was appended so far.
@@ -583,47 +573,27 @@ class Log:
         Raises: StorageFailure.
         """
         end = self.log_end_offset if up_to is None else min(up_to, self.log_end_offset)
-        files: list[File] = []
-        for segment in self._segments[self._segments.number_at(self.recovery_point) :]:
-            if segment.base_offset < end and segment.size_bytes and end > self.recovery_point:
-                files.append(segment.file)
-        return self._unsynced.plan(
-            files,
-            self._segments.active,
-            self.leader_epochs,
-            up_to=end,
-            truncations=self._truncations,
-            has_records=self.size_bytes > 0,
-        )
+        return self._unsynced.plan(self.recovery_point, end)
 
     def flushed(self, plan: FlushPlan) -> None:
         """Moves the recovery point after `plan` has run without an error."""
-        is_current = plan.truncations == self._truncations
-        self._unsynced.cross_out(plan, is_current=is_current)
-        if is_current:
+        if self._unsynced.cross_out(plan):
             self.recovery_point = max(self.recovery_point, plan.up_to)
-        if plan.closes and plan.up_to == self.log_end_offset:
-            self._closed_end = plan.up_to
 
     def prepare_close(self) -> FlushPlan:
         """Completes the files of a log that takes no more appends; returns the plan that makes them durable.
 
         After that plan and `flushed`, a clean stop may be claimed. Raises: StorageFailure.
         """
-        if self._closed_end == self.log_end_offset:
+        end = self.log_end_offset
+        if self._unsynced.is_closed_at(end):
             return self.flush_plan()
         active = self._segments.active
         active.finish_time_index()
         active.write_indexes()
-        if self.log_end_offset:
-            snapshot = self.producers.take_snapshot(self.log_end_offset)
-            self._unsynced.add_snapshot(self.log_end_offset, snapshot)
-        plan = self.flush_plan()
-        if active.size_bytes:
-            plan.files += self._unsynced.index_files(active)
-        plan.closes = True
-        plan.is_first = not self._unsynced.is_born
-        return plan
+        if end:
+            self._unsynced.add_snapshot(end, self.producers.take_snapshot(end))
+        return self._unsynced.closing_plan(self.recovery_point, end)
 
     def close(self) -> None:
         """`prepare_close` and its plan at once, then lets go of all files. Blocks. Raises: StorageFailure."""
@@ -666,9 +636,7 @@ class Log:
         )
         if count == len(self._segments):
             self.roll(now_ms)
-        # What is left must carry the log's offsets over a crash: its records and its names must be on disk.
-        while count and not self._is_durable_from(count):
-            count -= 1
+        count = self._unsynced.count_deletable(count, self.recovery_point)
         if not count:
             return None
         self.advance_log_start_offset(self._segments.base_offsets[count])
@@ -679,24 +647,12 @@ class Log:
         """Where the first segment begins of which not all is on disk, records and indexes; the active one at the
         latest.
         """
-        segments = self._segments
-        number = min(segments.number_at(self.recovery_point), len(segments) - 1)
-        for index, segment in enumerate(segments[:number]):
-            if segment in self._unsynced.rolled:
-                number = index
-                break
-        return segments.base_offsets[number]
+        return self._unsynced.durable_end(self.recovery_point)
 
     @property
     def truncations(self) -> int:
         """How often the end of the log was cut off."""
-        return self._truncations
-
-    def _is_durable_from(self, index: int) -> bool:
-        """Whether segment number `index` is known by name on disk, and everything before it is there."""
-        if self._segments.base_offsets[index] > self.recovery_point:
-            return False
-        return self._segments[index - 1] not in self._unsynced.rolled
+        return self._unsynced.truncations
 
     def _segment_facts(self) -> list[SegmentFacts]:
         ends = [*self._segments.base_offsets[1:], self.log_end_offset]
@@ -731,9 +687,8 @@ class Log:
             self.truncate_fully_and_start_at(offset, now_ms)
             return
         self.generation.number += 1
-        self._truncations += 1
+        self._unsynced.truncating()
         self._aborted.truncated()
-        self._closed_end = UNKNOWN
         kept = self._segments.number_at(offset) + 1
         if kept < len(self._segments):
             self._files.remove_from(kept)
@@ -757,9 +712,8 @@ class Log:
         The checkpointed recovery point must not be above the log start: see `LogManager.truncate_log`.
         Raises: StorageFailure.
         """
-        self._truncations += 1
+        self._unsynced.truncating()
         self._aborted.truncated()
-        self._closed_end = UNKNOWN
         self._files.remove_from(0)
         self.producers.reset()
         self.leader_epochs.clear()
