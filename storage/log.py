@@ -52,7 +52,7 @@ from storage.aborted_transactions import AbortedTransactions
 from storage.append_checks import AppendRules
 from storage.append_result import AppendOrigin, AppendResult
 from storage.batch_scan import iter_checked
-from storage.cold_read import ColdRead, Generation
+from storage.cold_read import ColdRead
 from storage.config import LOG_APPEND_TIME, LogConfig
 from storage.errors import CorruptLog, OffsetOutOfRange
 from storage.flush import DeletePlan, FlushPlan
@@ -60,7 +60,7 @@ from storage.leader_epochs import LeaderEpochCache
 from storage.producer_replay import replay_batch
 from storage.producer_state import ProducerStateManager
 from storage.read_result import ReadResult
-from storage.region import FileRegion
+from storage.reading import Reading
 from storage.retention import SegmentFacts, count_expired
 from storage.rolling import note_index_growth, set_roll_time
 from storage.segment import UNKNOWN, Segment
@@ -95,7 +95,7 @@ class Log:
         "_header_is_enough",
         "_index_interval_bytes",
         "_max_message_bytes",
-        "_may_have_gaps",
+        "_reading",
         "_rules",
         "_segment_bytes",
         "_segments",
@@ -150,7 +150,8 @@ class Log:
         self._segments = SegmentList(segments)
         active = segments[-1]
         active.add_hint(log_end_offset, active.size_bytes)  # readers at the end need not look for it
-        self.generation = Generation()
+        self._reading = Reading(fs, self._segments, leader_epochs, may_have_gaps=cleaned)
+        self.generation = self._reading.generation
         self._unsynced = Unsynced(
             fs,
             directory,
@@ -168,8 +169,6 @@ class Log:
             producers=producers,
             generation=self.generation,
         )
-        self._may_have_gaps = cleaned
-        """Whether offsets may be missing that were never lost: a cleaner's work, or a cut inside a batch."""
         self.configure(config)
 
     def configure(self, config: LogConfig) -> None:
@@ -183,7 +182,7 @@ class Log:
         self._segment_bytes = config.segment_bytes
         self._index_interval_bytes = config.index_interval_bytes
         self._flush_messages = config.flush_messages
-        self._may_have_gaps |= config.compacts
+        self._reading.may_have_gaps |= config.compacts
         self._stamps_time = config.message_timestamp_type == LOG_APPEND_TIME
         set_roll_time(self._segments.active, config)
 
@@ -451,53 +450,15 @@ class Log:
             number += 1
             is_active = segment is segments.active
             end_offset = log_end_offset if is_active else segments.base_offsets[number]
-            result = self._read_segment(
+            result = self._reading.in_segment(
                 segment, offset, max_bytes, min(upper, end_offset), end_offset, min_one
             )
             if result is not None:
                 return result
-            if not (is_active or self._may_have_gaps):
+            if not (is_active or self._reading.may_have_gaps):
                 raise CorruptLog(segment.path, segment.size_bytes, f"ends before offset {offset}")
             if is_active or end_offset >= upper:
                 return ReadResult(None, offset)
-
-    def _read_segment(
-        self,
-        segment: Segment,
-        offset: Offset,
-        max_bytes: int,
-        upper: Offset,
-        end_offset: Offset,
-        min_one: bool,
-    ) -> ReadResult | None:
-        """The part of `read` in one segment; None when it holds nothing at or above `offset`."""
-        start = segment.find(offset) if segment.size_bytes else 0
-        if start == segment.size_bytes:
-            return None
-        if start != UNKNOWN:
-            bound = segment.size_bytes if upper >= end_offset else segment.find(upper)
-            next_offset = upper
-            if bound - start > max_bytes:
-                is_checked = segment.is_checked(start, start + max_bytes)
-                bound, next_offset = segment.cut(start, start + max_bytes) if is_checked else (UNKNOWN, upper)
-            if bound != UNKNOWN and segment.is_readable(start, bound):
-                if bound <= start or (bound - start > max_bytes and not min_one):
-                    return ReadResult(None, offset)
-                segment.add_hint(next_offset, bound)
-                return ReadResult(FileRegion(segment.file, start, bound - start), next_offset)
-        cold = ColdRead(
-            segment,
-            self.generation,
-            offset=offset,
-            start=start,
-            upper=upper,
-            max_bytes=max_bytes,
-            min_one=min_one,
-            end_offset=end_offset,
-            gaps=self._may_have_gaps,
-            epochs=LeaderEpochCache(self.leader_epochs.entries),
-        )
-        return ReadResult(None, offset, cold)
 
     def finish_read(self, cold: ColdRead) -> ReadResult:
         """Takes note of what a plan that has run without an error checked; returns what it read.
@@ -505,15 +466,7 @@ class Log:
         Nothing when the log was truncated or cleaned meanwhile: the reader asks again, from the same offset. Raises:
         StorageFailure.
         """
-        if cold.stale:
-            return ReadResult(None, cold.offset)
-        segment = cold.segment
-        segment.checked.add(*cold.checked)
-        if cold.index_is_wrong:
-            segment.offset_index.reset()
-        if cold.region is not None:
-            segment.add_hint(cold.next_offset, cold.region.position + cold.region.size)
-        return ReadResult(cold.region, cold.next_offset)
+        return self._reading.finish(cold)
 
     def aborted_transactions(self, start: Offset, end: Offset) -> list[tuple[ProducerId, Offset]]:
         """(producer id, first offset) of each aborted transaction with records in [start, end).
@@ -540,23 +493,11 @@ class Log:
 
     def lookup_timestamp(self, timestamp_ms: TimestampMs) -> TimestampLookup:
         """A plan that finds the first record at or after `timestamp_ms`."""
-        return self._lookup(timestamp_ms)
+        return self._reading.lookup(timestamp_ms, self.log_start_offset)
 
     def max_timestamp(self) -> TimestampLookup:
         """A plan that finds the first record with the largest timestamp."""
-        return self._lookup(None)
-
-    def _lookup(self, target_ms: TimestampMs | None) -> TimestampLookup:
-        start = self.log_start_offset
-        return TimestampLookup(
-            self._fs,
-            self._segments[self._segments.number_at(start) :],
-            self.generation,
-            target_ms=target_ms,
-            start_offset=start,
-            gaps=self._may_have_gaps,
-            epochs=LeaderEpochCache(self.leader_epochs.entries),
-        )
+        return self._reading.lookup(None, self.log_start_offset)
 
     # -- flush -------------------------------------------------------------------------------------------
 
@@ -671,7 +612,7 @@ class Log:
         """Puts `cleaned` in the place of the segments that begin with offsets `first` to `last`, all of them inactive
         and on disk; returns those, whose files stay. Readers under way look again, as whenever `generation` moves.
         """
-        self._may_have_gaps = True
+        self._reading.may_have_gaps = True
         return self._files.replace(first, last, cleaned)
 
     def truncate_to(self, offset: Offset, now_ms: TimestampMs) -> None:
@@ -728,7 +669,7 @@ class Log:
             if not segment.size_bytes:
                 continue
             batches = iter_checked(
-                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._may_have_gaps
+                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._reading.may_have_gaps
             )
             for _, header, batch in batches:
                 if header.base_offset >= replay_from:
