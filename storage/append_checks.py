@@ -1,18 +1,34 @@
-"""What a topic demands of a batch beyond the quick look that every append takes at its header.
+"""What is checked of a batch beyond the quick look that every append takes at its header.
 
 `Log.append` decides by the header alone whether a client's batch needs anything of this: a wrong or odd header,
-a timestamp out of bounds, a topic that wants keys, its own time, its own codec, or every record looked at.
+a timestamp out of bounds, a topic that wants keys, its own time, its own codec, or every record looked at. What a
+coordinator or a leader sends always comes here.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from protocol.compression import Codec
+from protocol.control_records import read_end_txn_marker
 from protocol.errors import BrokerError, ErrorCode
 from protocol.record_builder import recompress, rewrite_timestamps
 from protocol.record_validation import check_batch, check_produced_batch, validate_records
-from protocol.records import CODEC_MASK, LOG_APPEND_TIME_BIT, BatchHeader, read_header
-from protocol.types import TimestampMs
+from protocol.records import (
+    CODEC_MASK,
+    CONTROL_BIT,
+    LOG_APPEND_TIME_BIT,
+    TRANSACTIONAL_BIT,
+    BatchHeader,
+    iter_batches,
+    read_header,
+)
+from protocol.types import Buffer, Offset, ProducerEpoch, ProducerId, TimestampMs
 from storage.config import LOG_APPEND_TIME, PRODUCER, VALIDATE_FULL, LogConfig
+from storage.errors import OffsetOutOfRange
+
+if TYPE_CHECKING:
+    from storage.producer_state import ProducerStateManager
 
 _CODECS = {"uncompressed": Codec.NONE} | {codec.name.lower(): codec for codec in Codec if codec}
 
@@ -87,6 +103,39 @@ class AppendRules:
                 f"Under the topic's codec the batch has {len(batch)} bytes, more than {self._max_bytes}.",
             )
         return batch
+
+
+def check_coordinator(
+    producers: ProducerStateManager,
+    producer_id: ProducerId,
+    epoch: ProducerEpoch,
+    attributes: int,
+    batch: Buffer,
+) -> None:
+    """Whether a batch of a coordinator, a marker or one without a sequence, may be written. Raises: BrokerError."""
+    if not attributes & CONTROL_BIT:
+        producers.check_coordinator(producer_id, epoch, attributes & TRANSACTIONAL_BIT != 0)
+        return
+    marker = read_end_txn_marker(batch)
+    if marker is not None:
+        producers.check_marker(producer_id, epoch, marker.coordinator_epoch, 0)
+
+
+def check_replicated(
+    batches: Buffer, *, log_start_offset: Offset, log_end_offset: Offset
+) -> list[tuple[BatchHeader, memoryview]]:
+    """The batches that a leader sent, all of them sound and in order, each with its header; one cut off at the end is
+    left out. Raises: BrokerError; OffsetOutOfRange where one begins below the log end, or below one before it.
+    """
+    checked: list[tuple[BatchHeader, memoryview]] = []
+    due = log_end_offset
+    for batch in iter_batches(batches):
+        header = check_batch(batch)
+        if header.base_offset < due:
+            raise OffsetOutOfRange(header.base_offset, log_start_offset, due)
+        due = header.last_offset + 1
+        checked.append((header, batch))
+    return checked
 
 
 def _level(config: LogConfig, codec: Codec | None) -> int | None:

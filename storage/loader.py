@@ -21,7 +21,7 @@ from bisect import bisect_left
 
 from protocol.records import HEADER_SIZE, BatchHeader, read_header
 from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs, TopicPartition
-from storage.batch_scan import check_epoch, iter_checked
+from storage.batch_scan import check_epoch
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs
 from storage.config import LogConfig
 from storage.errors import CorruptLog, MalformedFile
@@ -30,7 +30,7 @@ from storage.leader_epochs import LeaderEpochCache
 from storage.leftovers import base_offset_of, settle
 from storage.log import Log
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
-from storage.producer_replay import replay_batch
+from storage.producer_replay import replay_batch, replay_segments
 from storage.producer_state import ProducerStateManager
 from storage.recovery_report import RecoveryReport
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
@@ -293,15 +293,8 @@ class _Loading:
         if replay_from is None:
             # A clean stop leaves a snapshot; where there is none at all, no producer ever had an id.
             replay_from = until if self.report.clean and not had_snapshots else 0
-        for segment in self.segments:
-            if segment.base_offset >= until or replay_from >= until:
-                break
-            batches = iter_checked(
-                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._gaps
-            )
-            for _, header, batch in batches:
-                if replay_from <= header.base_offset < until:
-                    replay_batch(self.producers, header, batch)
+        if replay_from < until:
+            replay_segments(self.producers, self.segments, replay_from, until, gaps=self._gaps)
 
     # -- what is checked ---------------------------------------------------------------------------------
 

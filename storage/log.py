@@ -1,5 +1,10 @@
 """One partition's log: append, read, roll, truncate over its segments.
 
+Here are its offsets and the order in which things happen. The nouns it works with: segment_list.py, segment_files.py
+(segments come and go), unsynced.py (what is not on disk), reading.py (what can be served), producer_state.py,
+leader_epochs.py, aborted_transactions.py. `append` stays in one piece: a broker's time goes there, and every call that
+a split would add is paid for each produced batch.
+
 Not here: recovery (loader.py), what retention decides (retention.py), the high watermark (replication).
 
     log_start_offset    recovery_point            log_end_offset
@@ -36,32 +41,29 @@ from protocol.records import (
     MAGIC,
     TRANSACTIONAL_BIT,
     BatchHeader,
-    iter_batches,
 )
 from protocol.types import (
     ZERO_UUID,
     Buffer,
     LeaderEpoch,
     Offset,
-    ProducerEpoch,
     ProducerId,
     TimestampMs,
     TopicPartition,
 )
 from storage.aborted_transactions import AbortedTransactions
-from storage.append_checks import AppendRules
+from storage.append_checks import AppendRules, check_coordinator, check_replicated
 from storage.append_result import AppendOrigin, AppendResult
-from storage.batch_scan import iter_checked
 from storage.cold_read import ColdRead
 from storage.config import LOG_APPEND_TIME, LogConfig
 from storage.errors import CorruptLog, OffsetOutOfRange
 from storage.flush import DeletePlan, FlushPlan
 from storage.leader_epochs import LeaderEpochCache
-from storage.producer_replay import replay_batch
+from storage.producer_replay import replay_batch, replay_segments
 from storage.producer_state import ProducerStateManager
 from storage.read_result import ReadResult
 from storage.reading import Reading
-from storage.retention import SegmentFacts, count_expired
+from storage.retention import count_expired, facts_of
 from storage.rolling import note_index_growth, set_roll_time
 from storage.segment import UNKNOWN, Segment
 from storage.segment_files import SegmentFiles
@@ -261,7 +263,7 @@ class Log:
         last_offset = base_offset + last_offset_delta
         if producer_id >= 0:
             if attributes & CONTROL_BIT or origin is not AppendOrigin.CLIENT:
-                self._check_coordinator(producer_id, producer_epoch, attributes, batch)
+                check_coordinator(self.producers, producer_id, producer_epoch, attributes, batch)
                 last_sequence = -1
             else:
                 last_sequence = (base_sequence + last_offset_delta) & _SEQUENCE_MASK
@@ -346,15 +348,8 @@ class Log:
         Raises: BrokerError CORRUPT_MESSAGE or INVALID_RECORD with nothing written; OffsetOutOfRange for a
         first offset below the log end; StorageFailure, perhaps with some of the batches written.
         """
-        checked: list[tuple[BatchHeader, memoryview]] = []
-        due = self.log_end_offset
-        for batch in iter_batches(batches):
-            header = check_batch(batch)
-            if header.base_offset < due:
-                raise OffsetOutOfRange(header.base_offset, self.log_start_offset, due)
-            due = header.last_offset + 1
-            checked.append((header, batch))
-        for header, batch in checked:
+        start, end = self.log_start_offset, self.log_end_offset
+        for header, batch in check_replicated(batches, log_start_offset=start, log_end_offset=end):
             self._append_verbatim(header, batch)
 
     def _append_verbatim(self, header: BatchHeader, batch: memoryview) -> None:
@@ -390,16 +385,6 @@ class Log:
             True,
             end_offset if end_offset - self.recovery_point >= self._flush_messages else -1,
         )
-
-    def _check_coordinator(
-        self, producer_id: ProducerId, epoch: ProducerEpoch, attributes: int, batch: Buffer
-    ) -> None:
-        if not attributes & CONTROL_BIT:
-            self.producers.check_coordinator(producer_id, epoch, attributes & TRANSACTIONAL_BIT != 0)
-            return
-        marker = read_end_txn_marker(batch)
-        if marker is not None:
-            self.producers.check_marker(producer_id, epoch, marker.coordinator_epoch, 0)
 
     def _note_marker(self, segment: Segment, batch: Buffer) -> None:
         aborted = replay_batch(self.producers, BatchHeader._make(_HEADER_UNPACK(batch)), batch)
@@ -569,7 +554,7 @@ class Log:
         rolled, and goes once that is flushed. Raises: StorageFailure.
         """
         count = count_expired(
-            self._segment_facts(),
+            facts_of(self._segments, self.log_end_offset, self._fs.mtime_ms),
             self.config,
             now_ms=now_ms,
             log_start_offset=self.log_start_offset,
@@ -594,19 +579,6 @@ class Log:
     def truncations(self) -> int:
         """How often the end of the log was cut off."""
         return self._unsynced.truncations
-
-    def _segment_facts(self) -> list[SegmentFacts]:
-        ends = [*self._segments.base_offsets[1:], self.log_end_offset]
-        facts: list[SegmentFacts] = []
-        for segment, end in zip(reversed(self._segments), reversed(ends), strict=True):
-            largest = segment.largest_timestamp()
-            if facts and not segment.size_bytes:
-                # Compaction took all of it. Its own time says when that was, and would hold back what follows.
-                largest = facts[-1].largest_timestamp
-            elif largest < 0:
-                largest = segment.created_ms if not segment.size_bytes else self._fs.mtime_ms(segment.path)
-            facts.append(SegmentFacts(end, segment.size_bytes, largest, is_active=not facts))
-        return facts[::-1]
 
     def replace_segments(self, first: Offset, last: Offset, cleaned: Segment) -> list[Segment]:
         """Puts `cleaned` in the place of the segments that begin with offsets `first` to `last`, all of them inactive
@@ -645,7 +617,10 @@ class Log:
         self.log_start_offset = min(self.log_start_offset, offset)
         self._unsynced.forget_snapshots_above(offset)
         self.leader_epochs.truncate_from_end(offset)
-        self._reload_producers(now_ms)
+        replay_from = self.producers.reload(offset, now_ms) or 0
+        kept_segments = self._segments[self._segments.number_at(replay_from) :]
+        gaps = self._reading.may_have_gaps
+        replay_segments(self.producers, kept_segments, replay_from, offset, gaps=gaps)
 
     def truncate_fully_and_start_at(self, offset: Offset, now_ms: TimestampMs) -> None:
         """Drops everything; the log is empty and its next record gets `offset`. Waits for the disk.
@@ -661,16 +636,3 @@ class Log:
         self._unsynced.forget_snapshots_above(-1)
         self._files.start_over(offset, now_ms)
         self.log_start_offset = self.log_end_offset = self.recovery_point = offset
-
-    def _reload_producers(self, now_ms: TimestampMs) -> None:
-        """Makes the producer state that of the log as it is now."""
-        replay_from = self.producers.reload(self.log_end_offset, now_ms) or 0
-        for segment in self._segments[self._segments.number_at(replay_from) :]:
-            if not segment.size_bytes:
-                continue
-            batches = iter_checked(
-                segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=self._reading.may_have_gaps
-            )
-            for _, header, batch in batches:
-                if header.base_offset >= replay_from:
-                    replay_batch(self.producers, header, batch)

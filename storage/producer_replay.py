@@ -6,11 +6,18 @@ leader has judged it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from protocol.control_records import read_end_txn_marker
 from protocol.records import CONTROL_BIT, TRANSACTIONAL_BIT, BatchHeader
-from protocol.types import Buffer
+from protocol.types import Buffer, Offset
+from storage.batch_scan import iter_checked
 from storage.producer_state import ProducerStateManager
 from storage.txn_index import AbortedTxn
+
+if TYPE_CHECKING:
+    from storage.segment import Segment
 
 
 def replay_batch(producers: ProducerStateManager, header: BatchHeader, batch: Buffer) -> AbortedTxn | None:
@@ -41,3 +48,24 @@ def replay_batch(producers: ProducerStateManager, header: BatchHeader, batch: Bu
         header.max_timestamp,
         committed=marker.committed,
     )
+
+
+def replay_segments(
+    producers: ProducerStateManager,
+    segments: Iterable[Segment],
+    start: Offset,
+    end: Offset,
+    *,
+    gaps: bool,
+) -> None:
+    """Takes note of the batches in `segments` that begin in [start, end). Their transaction indexes are believed.
+
+    Raises: CorruptLog, StorageFailure.
+    """
+    for segment in segments:
+        if segment.base_offset >= end:
+            break
+        batches = iter_checked(segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=gaps)
+        for _, header, batch in batches:
+            if start <= header.base_offset < end:
+                replay_batch(producers, header, batch)

@@ -1,4 +1,4 @@
-"""Which segments of a log have outlived their retention: decisions only.
+"""Which segments of a log have outlived their retention: what counts, and the decision.
 
 Segments go from the oldest on, never one that reaches above the high watermark. Kafka's three reasons, in its
 order: all of the segment lies below the log start offset; the log is larger than retention.bytes even without
@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.types import Offset, TimestampMs
 from storage.config import LogConfig
+
+if TYPE_CHECKING:
+    from storage.segment_list import SegmentList
 
 
 class SegmentFacts(NamedTuple):
@@ -25,6 +28,26 @@ class SegmentFacts(NamedTuple):
     largest_timestamp: TimestampMs
     """Of its records, or the time of its last write where they have none."""
     is_active: bool
+
+
+def facts_of(
+    segments: SegmentList, log_end_offset: Offset, mtime_ms: Callable[[str], TimestampMs]
+) -> list[SegmentFacts]:
+    """What retention needs to know of a log's segments; `mtime_ms` tells when a file was last written.
+
+    Raises: StorageFailure.
+    """
+    ends = [*segments.base_offsets[1:], log_end_offset]
+    facts: list[SegmentFacts] = []
+    for segment, end in zip(reversed(segments), reversed(ends), strict=True):
+        largest = segment.largest_timestamp()
+        if facts and not segment.size_bytes:
+            # Compaction took all of it. Its own time says when that was, and would hold back what follows.
+            largest = facts[-1].largest_timestamp
+        elif largest < 0:
+            largest = segment.created_ms if not segment.size_bytes else mtime_ms(segment.path)
+        facts.append(SegmentFacts(end, segment.size_bytes, largest, is_active=not facts))
+    return facts[::-1]
 
 
 def count_expired(

@@ -25,8 +25,8 @@ FUNCTION_LINES = 60
 # path: lines it may have
 LARGE_FILES = {
     "logd/delayed.py": 410,
-    "storage/loader.py": 420,
-    "storage/log.py": 879,
+    "storage/loader.py": 412,
+    "storage/log.py": 638,
     "storage/producer_state.py": 450,
 }
 # path:function: lines it may have
