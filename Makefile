@@ -18,7 +18,7 @@ help:
 	@echo "make test       all tests of everyday size, real clients included"
 	@echo "make test-full  the same at acceptance size"
 	@echo "make check      format, lint, types, imports and unit tests, within a minute"
-	@echo "make bench      measure; see bench/"
+	@echo "make bench      measure logd beside its peers; ARGS=--quick in three minutes; see bench/"
 	@echo "make wheel      build the wheel into dist/; LOGD_MYPYC=1 compiles what works per record"
 	@echo "make docs       write the generated documentation"
 	@echo "make clean      remove what was made"
@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml tools/find_python.sh
 		echo "making $(VENV) with $$python"; rm -rf $(VENV); "$$python" -m venv $(VENV) || exit 1; \
 	fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint --group plots
 	@touch $@
 
 services: $(SERVICES_STAMP)

@@ -1,24 +1,14 @@
-"""CPU time and memory of a process and its children, from /proc."""
+"""Figures of many rounds, and what a process costs: what every scenario needs of both."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 
+from bench.usage import memory_mb
 from logd.load.process_cost import children, cpu_seconds
 
 __all__ = ["children", "cpu_seconds", "memory_mb", "percentile", "spread"]
-
-
-def memory_mb(pid: int) -> dict[str, float]:
-    """Resident memory now and at its highest, in MB of 10^6 bytes."""
-    sizes = {}
-    with open(f"/proc/{pid}/status") as status:
-        for line in status:
-            name, _, rest = line.partition(":")
-            if name in ("VmRSS", "VmHWM"):
-                sizes[name] = int(rest.split()[0]) * 1024 / 1e6
-    return {"rss_mb": sizes["VmRSS"], "rss_peak_mb": sizes["VmHWM"]}
 
 
 def percentile(values: Sequence[float], fraction: float) -> float:

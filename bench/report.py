@@ -1,4 +1,4 @@
-"""Results as text tables, as docs/BENCHMARKS.md and as a chart.
+"""Results as text tables, and as a page with charts: docs/BENCHMARKS.md.
 
     python -m bench report
 
@@ -11,120 +11,86 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import results
-from bench.chart import ratio_chart
+from bench import ceiling, not_met, page_text, plots, results
+from bench.cost import COST
 from bench.goals import GOALS
+from bench.metric import Metric
 from bench.processes import spread
 from bench.results import Result
 from bench.scenarios import SCENARIOS
-from bench.scenarios.base import Metric
 from bench.targets import OURS
 from bench.written_page import WrittenPage
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGE = DOCS / "BENCHMARKS.md"
-CHART = DOCS / "benchmarks.svg"
+PAGE = "BENCHMARKS.md"
 
-_HEAD = """# Benchmarks
 
-logd beside Apache Kafka 4.3.1 on one machine, taken with `bench/` (its README says how to repeat and read this).
-This page is written by `python -m bench report`.
+def publish() -> list[Path]:
+    """Write docs/BENCHMARKS.md from the newest full results, and put these under version control."""
+    found = results.latest()
+    results.publish()
+    return write(DOCS, found)
 
-- Every figure is the median of the rounds with its range in brackets. A round measures all targets one after the
-  other, in changing order; one round before is thrown away. Ratios are taken within a round. A difference inside
-  the ranges is not a difference.
-- Kafka runs in KRaft mode with the JVM flags of its own scripts (1 GB heap, G1) and otherwise with its defaults,
-  logd with its defaults: neither waits for fsync. Load comes from Kafka's own kafka-producer-perf-test with the
-  same settings for all.
-- **What logd does less.** By default it checks the header and the checksum of a batch and not every record in it;
-  Kafka iterates the records. `log.record.validation=full` does as Kafka; see [gaps](gaps.md).
-- **What one node can do.** A logd node uses one core for its loop, Kafka spreads over many. These figures are per
-  CPU; on a machine with many cores one Kafka broker takes more load than one logd node.
-- "null" answers and stores nothing: what the client can do at most. "floor" receives, checks CRC-32C, writes and
-  answers (for consuming: sends a file with sendfile), and does nothing else.
-"""
 
-_PROFILE = """
-## Where the time of a produce request goes
-
-![flame graph of the broker while it takes batches of 15 records of 1 KB](produce-flame.svg)
-
-`logd bench produce` against a broker on the same machine, `py-spy record -p PID -d 8 -r 300` (py-spy 0.4.3) on
-the broker; one run, 2026-11-30, with other work on the machine: the shares count, the rate does not. Of the samples:
-
-| share | what |
-|---|---|
-| 19 % | writing to the file (`pwrite`) |
-| 15 % | sending the answer |
-| 4 % | receiving |
-| 3 % | CRC-32C |
-| 19 % | the event loop itself, waiting for the kernel included |
-| 34 % | Python: framing, dispatch, checks, the log's and its indexes' bookkeeping |
-| 6 % | pool threads, waiting |
-
-A third is Python, so that is the most that compiling could save; the system calls are one each of receive, write and
-send each time a connection is looked at, as in the floor loop.
-"""
-
-_TRIED = """
-## Tried, and not kept
-
-Side by side on one machine, n = 4, medians and ranges; none of it left the spread.
-
-| what | before | with it |
-|---|---|---|
-| up to 16 KB of records copied, to send all in one call: µs of CPU a fetch | 67.5 [56.5–83.0] | 70.0 [56.5–80.0] |
-| the same: p50 from producer to consumer, µs | 228 [144–276] | 199 [179–250] |
-| `socket.send.buffer.bytes=-1`, the system's choice: S6, s/GB | 0.21 [0.19–0.30] | 0.28 [0.22–0.31] |
-
-Kept without a claim: after a send that was cut short the socket is full, and is not asked again at once (S6 0.25
-[0.19–0.29] before, 0.21 [0.19–0.30] with it; one system call and one exception less each time).
-"""
+def write(directory: Path, found: Mapping[str, Result]) -> list[Path]:
+    """Write the page and its charts; what is not among the results stays as the page has it."""
+    directory.mkdir(exist_ok=True)
+    page = directory / PAGE
+    earlier = WrittenPage(page.read_text() if page.exists() else "")
+    charts = plots.write(directory, found, earlier)
+    page.write_text(_page(found, earlier, [chart.name for chart in charts if chart.suffix == ".svg"]))
+    return [page, *charts]
 
 
 def table(result: Result) -> str:
-    """One scenario as a markdown table: a row per target, ratios for logd."""
+    """One scenario as a markdown table: a row per target, ratios for what is logd."""
     scenario = SCENARIOS[result.scenario]
     metrics = scenario.metrics
-    measured = result.targets()
-    lines = [
-        "| target | " + " | ".join(f"{metric.title}, {metric.unit}" for metric in metrics.values()) + " |",
-        "|---" * (len(metrics) + 1) + "|",
-    ]
-    for target in (name for name in scenario.targets if name in measured):
-        cells = [_cell(result.values(target, name), metric.digits) for name, metric in metrics.items()]
-        lines.append(f"| {target} | " + " | ".join(cells) + " |")
+    lines = [_head(metrics)]
+    lines += [_row(result, target, metrics) for target in _measured(result)]
     for ours, other in _compared(result, metrics):
         cells = [
-            _cell(result.ratios(ours, other, name), 2, " ×") if other in metric.against else ""
+            _ratio(result.ratios(ours, other, name)) if other in metric.against else ""
             for name, metric in metrics.items()
         ]
         lines.append(f"| {ours} / {other} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def write() -> list[Path]:
-    """Write the page and its chart from the newest results; what was not measured here stays as it is."""
-    found = results.latest()
-    DOCS.mkdir(exist_ok=True)
-    earlier = WrittenPage(PAGE.read_text() if PAGE.exists() else "")
-    CHART.write_text(_chart(found, earlier))
-    PAGE.write_text(_page(found, earlier))
-    return [PAGE, CHART]
-
-
-def _page(found: Mapping[str, Result], earlier: WrittenPage) -> str:
-    goals = _goals(found, earlier)
-    parts = [_HEAD, "## Against the goals\n", "![ratios to Kafka](benchmarks.svg)\n", goals]
+def _page(found: Mapping[str, Result], earlier: WrittenPage, charts: Sequence[str]) -> str:
+    parts = [page_text.HEAD, _missing(found), "## Against the goals\n"]
+    if f"{plots.RATIOS}.svg" in charts:
+        parts.append(f"![ratios to Kafka]({plots.RATIOS}.svg)\n")
+    parts += [_goals(found, earlier), "\n### Not met\n", not_met.table(found, earlier)]
+    if ceilings := ceiling.table(found):
+        parts += [page_text.CEILING, ceilings]
+    parts += [page_text.CHARTS] if f"{plots.TARGETS}.svg" in charts else []
+    parts += [page_text.LATENCIES] if f"{plots.LATENCIES}.svg" in charts else []
     for name, scenario in SCENARIOS.items():
         if name in found:
-            result = found[name]
-            parts += [f"\n## {name}: {scenario.title}\n", table(result), "", _circumstances(result)]
-            if scenario.remark:
-                parts += ["", scenario.remark]
+            parts += [f"\n## {name}: {scenario.title}\n", *_section(found[name])]
         elif name in earlier.sections:
             parts += ["", earlier.sections[name]]
-    return "\n".join([*parts, _PROFILE, _TRIED])
+    return "\n".join([*parts, page_text.PROFILE, page_text.TRIED])
+
+
+def _section(result: Result) -> list[str]:
+    parts = [table(result), ""]
+    if costs := _costs(result):
+        parts += ["What a round cost the process, setting up included:\n", costs, ""]
+    if result.promises:
+        parts += ["; ".join(f"**{name}** {promise}" for name, promise in result.promises.items()) + ".\n"]
+    parts.append(_circumstances(result))
+    remark = SCENARIOS[result.scenario].remark
+    return [*parts, "", remark] if remark else parts
+
+
+def _missing(found: Mapping[str, Result]) -> str:
+    """Peers that have a place in a scenario and were measured in none."""
+    measured = {target for result in found.values() for target in result.targets()}
+    wanted = dict.fromkeys(target for name in found for target in SCENARIOS[name].targets)
+    absent = [target for target in wanted if target not in measured]
+    return f"- Not measured, since not installed there: {', '.join(absent)}.\n" if absent else ""
 
 
 def _goals(found: Mapping[str, Result], earlier: WrittenPage) -> str:
@@ -139,6 +105,14 @@ def _goals(found: Mapping[str, Result], earlier: WrittenPage) -> str:
     return "\n".join(lines)
 
 
+def _costs(result: Result) -> str:
+    """Empty for results that were taken before costs were kept."""
+    rows = [
+        _row(result, target, COST) for target in _measured(result) if result.values(target, "round_cpu_s")
+    ]
+    return "\n".join([_head(COST), *rows]) if rows else ""
+
+
 def _circumstances(result: Result) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in result.machine.items())
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
@@ -146,15 +120,9 @@ def _circumstances(result: Result) -> str:
     return f"{warning}Taken {result.taken_at}; {machine}. {settings}."
 
 
-def _chart(found: Mapping[str, Result], earlier: WrittenPage) -> str:
-    rows = []
-    for goal in GOALS:
-        if goal.against == "kafka" and goal.at_most:
-            values = goal.values(found[goal.scenario]) if goal.scenario in found else []
-            measured = spread(values) if values else earlier.ratio(goal)
-            if measured:
-                rows.append((goal.label, measured, goal.passed))
-    return ratio_chart("logd compared with Apache Kafka 4.3.1 (1 = Kafka, shorter is better)", rows)
+def _measured(result: Result) -> list[str]:
+    measured = result.targets()
+    return [name for name in SCENARIOS[result.scenario].targets if name in measured]
 
 
 def _compared(result: Result, metrics: Mapping[str, Metric]) -> list[tuple[str, str]]:
@@ -162,6 +130,22 @@ def _compared(result: Result, metrics: Mapping[str, Metric]) -> list[tuple[str, 
     named = dict.fromkeys(other for metric in metrics.values() for other in metric.against)
     measured = result.targets()
     return [(ours, other) for ours in OURS if ours in measured for other in named if other in measured]
+
+
+def _head(metrics: Mapping[str, Metric]) -> str:
+    titles = " | ".join(f"{metric.title}, {metric.unit}" for metric in metrics.values())
+    return f"| target | {titles} |\n" + "|---" * (len(metrics) + 1) + "|"
+
+
+def _row(result: Result, target: str, metrics: Mapping[str, Metric]) -> str:
+    cells = [_cell(result.values(target, name), metric.digits) for name, metric in metrics.items()]
+    return f"| {target} | " + " | ".join(cells) + " |"
+
+
+def _ratio(values: Sequence[float]) -> str:
+    """A range that reaches from below 1 to above it shows no difference."""
+    is_none = bool(values) and min(values) <= 1 <= max(values)
+    return ("none: " if is_none else "") + _cell(values, 2, " ×")
 
 
 def _cell(values: Sequence[float], digits: int, unit: str = "") -> str:

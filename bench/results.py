@@ -1,18 +1,25 @@
-"""Results as JSON files in bench/results/, one per scenario and run."""
+"""Results as JSON files, one per scenario and run: fresh ones in bench/results/, those of the page in bench/published/.
+
+Only the latter are under version control: `python -m bench report` puts there what it writes the page from, so that
+everybody can take the figures apart.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.scenarios.base import Sample
+from bench.metric import Sample
+from bench.promise import Promise
 
 DIRECTORY = Path(__file__).resolve().parent / "results"
+PUBLISHED = Path(__file__).resolve().parent / "published"
 
 
 class Result(NamedTuple):
@@ -21,13 +28,10 @@ class Result(NamedTuple):
     machine: Mapping[str, object]
     settings: Mapping[str, object]
     samples: Sequence[Sample]
+    promises: Mapping[str, Promise] = {}
 
     def values(self, target: str, metric: str) -> list[float]:
-        return [
-            sample.metrics[metric]
-            for sample in self.samples
-            if sample.target == target and metric in sample.metrics
-        ]
+        return list(self._by_round(target, metric).values())
 
     def ratios(self, target: str, other: str, metric: str) -> list[float]:
         """target / other, round by round; where the other is nothing or less (an excess), there is no ratio."""
@@ -54,6 +58,7 @@ def save(
     machine: Mapping[str, object],
     settings: Mapping[str, object],
     samples: Sequence[Sample],
+    promises: Mapping[str, Promise],
 ) -> Path:
     DIRECTORY.mkdir(exist_ok=True)
     now = time.gmtime()
@@ -63,6 +68,7 @@ def save(
         "taken_at": time.strftime("%Y-%m-%d %H:%M UTC", now),
         "machine": machine,
         "settings": settings,
+        "promises": {target: promise._asdict() for target, promise in promises.items()},
         "samples": [sample._asdict() for sample in samples],
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
@@ -72,14 +78,28 @@ def save(
 def load(path: Path) -> Result:
     document = json.loads(path.read_text())
     samples = [Sample(each["round"], each["target"], each["metrics"]) for each in document["samples"]]
+    promises = {target: Promise(**each) for target, each in document.get("promises", {}).items()}
     return Result(
-        document["scenario"], document["taken_at"], document["machine"], document["settings"], samples
+        document["scenario"],
+        document["taken_at"],
+        document["machine"],
+        document["settings"],
+        samples,
+        promises,
     )
 
 
 def latest() -> dict[str, Result]:
-    """The newest result of each scenario."""
-    return {result.scenario: result for result in map(load, sorted(DIRECTORY.glob("*.json")))}
+    """The newest full result of each scenario, fresh or published."""
+    return {scenario: load(path) for scenario, path in _latest_paths().items()}
+
+
+def publish() -> None:
+    """Let the newest full result of each scenario be the published one."""
+    PUBLISHED.mkdir(exist_ok=True)
+    for scenario, path in _latest_paths().items():
+        if path.parent == DIRECTORY:
+            shutil.copyfile(path, PUBLISHED / f"{scenario}.json")
 
 
 def machine() -> dict[str, object]:
@@ -90,6 +110,16 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+def _latest_paths() -> dict[str, Path]:
+    found: dict[str, tuple[str, Path]] = {}
+    for path in (*PUBLISHED.glob("*.json"), *DIRECTORY.glob("*.json")):
+        result = load(path)
+        if not result.settings.get("quick"):
+            rank = result.taken_at, path
+            found[result.scenario] = max(found.get(result.scenario, rank), rank)
+    return {scenario: path for scenario, (_, path) in sorted(found.items())}
 
 
 def _cpu_model() -> str:

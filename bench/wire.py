@@ -214,7 +214,7 @@ def create_topic(
     code = response.topics[0].error_code
     if code != ErrorCode.NONE:
         raise RuntimeError(f"cannot create {topic}: {ErrorCode(code).name}")
-    while end_offset(connection, topic) < 0:
+    while -1 in end_offsets(connection, topic, partitions):
         time.sleep(0.001)
 
 
@@ -227,7 +227,16 @@ def delete_topic(connection: Connection, topic: str) -> None:
 
 def end_offset(connection: Connection, topic: str) -> int:
     """The high watermark of partition 0, -1 while the broker does not lead it yet."""
-    partition = ListOffsetsRequest.ListOffsetsPartition(timestamp=-1)
-    topics = [ListOffsetsRequest.ListOffsetsTopic(name=topic, partitions=[partition])]
-    found = connection.call(ListOffsetsRequest(topics=topics)).topics[0].partitions[0]
-    return int(found.offset) if found.error_code == ErrorCode.NONE else -1
+    return end_offsets(connection, topic, 1)[0]
+
+
+def end_offsets(connection: Connection, topic: str, partitions: int) -> list[int]:
+    """High watermarks by partition."""
+    wanted = [
+        ListOffsetsRequest.ListOffsetsPartition(partition_index=index, timestamp=-1)
+        for index in range(partitions)
+    ]
+    topics = [ListOffsetsRequest.ListOffsetsTopic(name=topic, partitions=wanted)]
+    found = connection.call(ListOffsetsRequest(topics=topics)).topics[0].partitions
+    ends = {each.partition_index: each.offset for each in found if each.error_code == ErrorCode.NONE}
+    return [ends.get(index, -1) for index in range(partitions)]

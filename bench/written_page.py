@@ -6,8 +6,8 @@ import re
 
 from bench.goals import Goal
 
-_SECTION = re.compile(r"^## (?:(\w+): )?", re.MULTILINE)
-_RATIO = re.compile(r"([\d.]+) × \[([\d.]+)–([\d.]+)\]")
+_SECTION = re.compile(r"^## (?:([\w-]+): )?", re.MULTILINE)
+_MEASURED = re.compile(r"(-?[\d.]+)(?: ×)? \[(-?[\d.]+)–(-?[\d.]+)\]")
 
 
 class WrittenPage:
@@ -30,7 +30,7 @@ class WrittenPage:
         cells = self._goals.get((goal.label, goal.line()))
         return " | ".join(cells) if cells else None
 
-    def ratio(self, goal: Goal) -> tuple[float, float, float] | None:
-        """Median, least and largest ratio of a goal that is one."""
-        found = _RATIO.search(self.goal_row(goal) or "")
+    def measured(self, goal: Goal) -> tuple[float, float, float] | None:
+        """Median, least and largest of what stands there."""
+        found = _MEASURED.search(self.goal_row(goal) or "")
         return (float(found[1]), float(found[2]), float(found[3])) if found else None

@@ -14,33 +14,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from bench.cost import cost_since
+from bench.metric import Metric, Metrics, Sample
 from bench.page_cache import PageCache
-from bench.targets import Running, Targets
+from bench.progress_bar import ProgressBar
+from bench.promise import Promise
+from bench.targets import Running, Targets, missing
+from bench.usage import usage
 
-Metrics = dict[str, float]
+__all__ = ["Metric", "Metrics", "OneByOne", "Options", "Sample", "Scenario"]
 
 
 class Options(NamedTuple):
     rounds: int
     quick: bool
+    """Small sizes, and no round that warms up."""
     only: frozenset[str]  # names of targets, empty for all
     directory: Path
     logd_command: Sequence[str]
-
-
-class Sample(NamedTuple):
-    round: int
-    target: str
-    metrics: Metrics
-
-
-class Metric(NamedTuple):
-    """How a figure is printed, and what it is compared with. `against` are targets, in order of interest."""
-
-    title: str
-    unit: str
-    digits: int
-    against: tuple[str, ...] = ("kafka",)
 
 
 class Scenario(ABC):
@@ -52,34 +43,55 @@ class Scenario(ABC):
     """What whoever reads the figures should know, below them."""
     writes: ClassVar[bool] = True
     """Does a round write so much that the price of fresh memory would show?"""
+    is_quick: ClassVar[bool] = True
+    """Does its small size fit into the three minutes of --quick?"""
 
-    def __init__(self, options: Options, targets: Targets, page_cache: PageCache | None) -> None:
+    def __init__(
+        self, options: Options, targets: Targets, page_cache: PageCache | None, progress: ProgressBar
+    ) -> None:
         self.options = options
+        self.promises: dict[str, Promise] = {}
+        """What each target promised, known once it has started."""
         self._targets = targets
         self._page_cache = page_cache
+        self._progress = progress
         self._started_at = time.monotonic()
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """What it needs, beside its targets, and is not here."""
+        return None
+
+    @classmethod
+    def names(cls, options: Options) -> list[str]:
+        """The targets that are asked for and can be made here."""
+        wanted = (name for name in cls.targets if not options.only or name in options.only)
+        return [name for name in wanted if missing(name) is None]
+
+    @classmethod
+    def steps(cls, options: Options) -> int:
+        """How many measurements it takes; it reports as many."""
+        return len(cls.names(options)) * (options.rounds + (0 if options.quick else 1))
 
     def settings(self) -> Mapping[str, object]:
         """The sizes in force, for the record."""
         return {}
 
     def run(self) -> list[Sample]:
-        wanted = [name for name in self.targets if not self.options.only or name in self.options.only]
-        missing = {name: reason for name in wanted if (reason := self._targets.missing(name))}
-        for name, reason in missing.items():
-            print(f"  without {name}: {reason}")
-        names = [name for name in wanted if name not in missing]
+        names = self.names(self.options)
         running: dict[str, Running] = {}
+        self._started_at = time.monotonic()
         self._fill_memory()
         try:
             for name in names:
-                self._say(f"starting {name}")
                 running[name] = self.start(name)
+                self.promises[name] = self._targets.promise(name, running[name])
+                self._progress.say_once(f"{name}: {self.promises[name]}")
                 self.prepare(name, running[name])
             return self.rounds(names, running)
         finally:
             for target in running.values():
-                target.stop()
+                self._targets.release(target)
 
     def start(self, name: str) -> Running:
         return self._targets.start(name)
@@ -91,15 +103,20 @@ class Scenario(ABC):
     def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]: ...
 
     def _fill_memory(self) -> None:
-        if self._page_cache is not None:
+        if self._page_cache is not None and not self.options.quick:
             self._page_cache.fill()
 
-    def _report(self, kind: str, name: str, metrics: Metrics) -> None:
-        figures = "  ".join(f"{key}={value:,.4g}" for key, value in metrics.items())
-        self._say(f"{kind:<14} {name:<6} {figures}")
+    def _report(self, round_number: int, name: str, metrics: Metrics) -> None:
+        """One measurement is done; round 0 warms up."""
+        kind = f"round {round_number} of {self.options.rounds}" if round_number else "warm-up"
+        figures = "  ".join(f"{key}={metrics[key]:,.4g}" for key in self.metrics if key in metrics)
+        self._progress.step(self._line(f"{kind:<14} {name:<9} {figures}"))
 
     def _say(self, text: str) -> None:
-        print(f"{self.name:<4} {time.monotonic() - self._started_at:7.1f} s  {text}", flush=True)
+        self._progress.say(self._line(text))
+
+    def _line(self, text: str) -> str:
+        return f"{self.name:<15} {time.monotonic() - self._started_at:7.1f} s  {text}"
 
 
 class OneByOne(Scenario):
@@ -107,15 +124,14 @@ class OneByOne(Scenario):
 
     def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]:
         samples = []
-        for round_number in range(self.options.rounds + 1):
-            shift = round_number % len(names)
+        for round_number in range(1 if self.options.quick else 0, self.options.rounds + 1):
+            shift = round_number % max(len(names), 1)
             for name in (*names[shift:], *names[:shift]):
                 os.sync()  # nobody pays for the dirty pages of the one before
                 if self.writes:
                     self._fill_memory()
-                metrics = self.measure(name, running[name], round_number)
-                kind = "warm-up" if round_number == 0 else f"round {round_number} of {self.options.rounds}"
-                self._report(kind, name, metrics)
+                metrics = self._measure_with_cost(name, running[name], round_number)
+                self._report(round_number, name, metrics)
                 if round_number > 0:
                     samples.append(Sample(round_number, name, metrics))
         return samples
@@ -123,3 +139,8 @@ class OneByOne(Scenario):
     @abstractmethod
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         """Round 0 warms up; what it returns is thrown away."""
+
+    def _measure_with_cost(self, name: str, target: Running, round_number: int) -> Metrics:
+        before = usage(target.pid)
+        metrics = self.measure(name, target, round_number)
+        return {**cost_since(target.pid, before), **metrics}

@@ -67,7 +67,7 @@ class ColdReads(OneByOne):
         ends = time.perf_counter() + self._idle_s()
         idle = _produce_until(connection, probe, lambda: time.perf_counter() > ends)
         evict(data_dir / f"{_OLD}-0")
-        command = [sys.executable, "-m", "bench.cold_reader", target.bootstrap, _OLD]
+        command = [sys.executable, "-m", "bench.topic_reader", target.bootstrap, _OLD]
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as reader:
             busy = _produce_until(connection, probe, lambda: reader.poll() is not None)

@@ -110,6 +110,10 @@ class EndToEnd(OneByOne):
     load = Load(records=10_000_000, record_bytes=RECORD_BYTES, settings={}, per_second=15_000)
     _PACE_S = 0.004
 
+    @classmethod
+    def missing(cls) -> str | None:
+        return perf_client.missing()
+
     def settings(self) -> Mapping[str, object]:
         return {"probes_per_round": self._probes(), "load": self.load._asdict()}
 

@@ -4,7 +4,7 @@
 
 Each connection asks for the broker's versions, as every client does, and stays silent. The active one sends 200 produce
 requests of one 1 KB record a second, at a fixed rate, first alone and then beside them. Memory is resident memory of
-the broker with the connections less that before the first of them, in the warm-up, a share for each: what a broker
+the broker with the connections less that before the first of them, a share for each: what a broker
 keeps from one round to the next counts, and so does a heap that grows meanwhile. This process and the brokers, which
 inherit it, need a descriptor for each: the soft limit is raised.
 """
@@ -72,7 +72,7 @@ class IdleConnections(OneByOne):
         # Both are connected now, while descriptors are small: see logd/load/run.py.
         probe_alone, probe_beside = self._probe(target), self._probe(target)
         alone = self._p99_us(probe_alone)
-        if round_number == 0:
+        if name not in self._before:
             self._before[name] = memory_mb(target.pid)["rss_mb"]
         idle = []
         try:

@@ -14,9 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from bench.cost import cost_since
 from bench.processes import percentile
-from bench.scenarios.base import Metric, Metrics, Sample, Scenario
-from bench.targets import Running
+from bench.scenarios.base import Metric, Metrics, Options, Sample, Scenario
+from bench.targets import BROKERS, Running
+from bench.usage import usage
 from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
 
 RECORD_BYTES = 1024
@@ -26,7 +28,7 @@ BLOCK = 100
 class SynchronousProduce(Scenario):
     name = "S5"
     title = "one synchronous 1 KB record, acks=all"
-    targets = ("kafka", "logd", "echo", "null")
+    targets = ("kafka", "tansu", "logd", "logd-full", "echo", "null")
     writes = False
     metrics: ClassVar[Mapping[str, Metric]] = {
         "p50_us": Metric("p50", "µs", 0),
@@ -34,6 +36,10 @@ class SynchronousProduce(Scenario):
         "p50_excess_us": Metric("p50 above the echo", "µs", 0),
         "p99_excess_us": Metric("p99 above the echo", "µs", 0),
     }
+
+    @classmethod
+    def steps(cls, options: Options) -> int:
+        return len(cls.names(options)) * options.rounds  # no round warms up
 
     def settings(self) -> Mapping[str, object]:
         return {"requests_per_round": self._requests(), "block": BLOCK, "warm_up_requests": self._warm_up()}
@@ -43,10 +49,12 @@ class SynchronousProduce(Scenario):
         self._take(names, probes, self._warm_up())
         samples = []
         for round_number in range(1, self.options.rounds + 1):
+            before = {name: usage(running[name].pid) for name in names}
             taken = self._take(names, probes, self._requests())
             for name in names:
                 metrics = _metrics(taken[name], taken.get("echo") if name != "echo" else None)
-                self._report(f"round {round_number} of {self.options.rounds}", name, metrics)
+                metrics |= cost_since(running[name].pid, before[name])
+                self._report(round_number, name, metrics)
                 samples.append(Sample(round_number, name, metrics))
         for probe in probes.values():
             probe.close()
@@ -74,7 +82,7 @@ class _Probe:
 
     def __init__(self, name: str, target: Running) -> None:
         self._connection = Connection(target.bootstrap)
-        if name in ("kafka", "logd"):
+        if name in BROKERS:
             create_topic(self._connection, "s5")
         self._frame = produce_frame("s5", batch_of(1, RECORD_BYTES))
         if name != "echo":

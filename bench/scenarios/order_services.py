@@ -46,12 +46,14 @@ class OrderServices(OneByOne):
     }
     writes = False
 
+    @classmethod
+    def missing(cls) -> str | None:
+        return None if _PYTHON.exists() else "no .venv-services: make services"
+
     def settings(self) -> Mapping[str, object]:
         return {"orders": self._orders(), "at_once": _AT_ONCE, "steady_s": self._steady_s()}
 
     def prepare(self, name: str, target: Running) -> None:
-        if not _PYTHON.exists():
-            raise RuntimeError("no .venv-services: make services")
         self._run(target, "create_topics")
         goods = [{"id": f"d{n}", "product": f"p{n}", "quantity": 10**8} for n in range(_PRODUCTS)]
         self._run(target, "feeds", "goods", str(self._write(f"{name}-goods", goods)))

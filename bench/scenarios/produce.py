@@ -15,19 +15,22 @@ from bench import perf_client
 from bench.perf_client import Load
 from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import Running
+from bench.targets import BROKERS, Running
 from bench.wire import Connection, create_topic, delete_topic
 
-_BROKERS = ("kafka", "logd")
 _RATE = Metric("rate", "records/s", 0, ("kafka", "null"))
 
 
 class Produce(OneByOne):
-    targets = ("kafka", "logd", "null", "floor")
+    targets = ("kafka", "tansu", "logd", "logd-full", "null", "floor")
     record_bytes: ClassVar[int]
     records: ClassVar[int]
     quick_records: ClassVar[int]
     client_settings: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return perf_client.missing()
 
     def settings(self) -> Mapping[str, object]:
         return {**self._load()._asdict(), "client": "kafka-producer-perf-test, defaults beyond settings"}
@@ -35,12 +38,12 @@ class Produce(OneByOne):
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         topic = f"{self.name.lower()}-{round_number}"
         connection = Connection(target.bootstrap)
-        if name in _BROKERS:
+        if name in BROKERS:
             create_topic(connection, topic, {"file.delete.delay.ms": "1000"})
         before = cpu_seconds(target.pid)
         outcome = perf_client.produce(target.bootstrap, topic, self._load())
         used = cpu_seconds(target.pid) - before
-        if name in _BROKERS:
+        if name in BROKERS:
             delete_topic(connection, topic)
         connection.close()
         return {**self._cost(used), "records_per_s": outcome.records_per_s, "p99_ms": outcome.p99_ms}

@@ -16,9 +16,10 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench.processes import memory_mb
+from bench.cost import cost_since
 from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
 from bench.targets import ROOT, Running
+from bench.usage import Usage, memory_mb
 from bench.wire import Connection, batch_of, connect_when_up, create_topic, produce_error, produce_frame
 from protocol.errors import ErrorCode
 from tests.support.kafka_broker import KafkaInstallation
@@ -38,8 +39,11 @@ class Startup(OneByOne):
 
     def run(self) -> list[Sample]:
         """Every measurement starts a process of its own, so nothing is kept running."""
-        names = [name for name in self.targets if not self.options.only or name in self.options.only]
+        names = self.names(self.options)
         return self.rounds(names, dict.fromkeys(names, _NOTHING))
+
+    def _measure_with_cost(self, name: str, target: Running, round_number: int) -> Metrics:
+        return self.measure(name, target, round_number)
 
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         directory = self._targets.directory_for(f"s8-{name}-{round_number}")
@@ -60,7 +64,7 @@ class Startup(OneByOne):
             _acknowledged_produce(connect_when_up(bootstrap, time.monotonic() + _TIMEOUT_S))
             elapsed = time.perf_counter() - started
             time.sleep(_IDLE_S)
-            return {"first_ack_s": elapsed, **memory_mb(process.pid)}
+            return {"first_ack_s": elapsed, **memory_mb(process.pid), **cost_since(process.pid, Usage())}
         finally:
             process.terminate()
             process.wait(_TIMEOUT_S)

@@ -49,6 +49,10 @@ the run in transactions was the faster one. Why is not known; that transactions 
 transaction is the harder figure.
 """
 
+    @classmethod
+    def missing(cls) -> str | None:
+        return perf_client.missing()
+
     def settings(self) -> Mapping[str, object]:
         return {
             "records": self._records(),

@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace, place: Place, end_to_end: EndToEnd) -> Run
         room=_IN_FLIGHT,
         timeout_ms=int(options.timeout * 1000),
     )
-    writer.end_to_end = end_to_end
+    writer.readers = [end_to_end]
     try:
         return Run(
             [(address, writer)],

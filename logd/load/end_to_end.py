@@ -7,6 +7,8 @@ write to the partition are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from logd.load.conversation import Tally
 from logd.load.fetch import FetchConversation, Stretch
 from logd.load.histogram import Histogram
@@ -16,8 +18,9 @@ from logd.load.produce import ProduceConversation
 class EndToEnd:
     """Brings together when a record was due and when it arrived, by its offset."""
 
-    def __init__(self) -> None:
-        self.taken = Histogram()
+    def __init__(self, taken: Histogram | None = None) -> None:
+        """`taken`: what it counts into; several consumers may share one."""
+        self.taken = taken or Histogram()
         self._due: dict[int, int] = {}
         self._came: dict[int, int] = {}
 
@@ -49,15 +52,20 @@ class EndToEnd:
 
 
 class Writer(ProduceConversation):
-    """Produces, and says when each record was due."""
+    """Produces, and tells whoever waits for the records when each was due."""
 
-    end_to_end: EndToEnd
+    readers: Sequence[EndToEnd] = ()
 
     def answered(self, answer: memoryview, since_ns: int | None, now_ns: int) -> None:
         super().answered(answer, since_ns, now_ns)
-        self.end_to_end.acknowledged(self.last_offset, since_ns)
+        for each in self.readers:
+            each.acknowledged(self.last_offset, since_ns)
 
 
 def reader(topic: str, partition: int, start: int, end_to_end: EndToEnd) -> FetchConversation:
-    """Waits for what comes from the offset `start` on."""
-    return FetchConversation(topic, [Stretch(partition, start, None)], Tally(), arrived=end_to_end.arrived)
+    """Waits for what comes from the offset `start` on. A batch is acknowledged, and so counted, by its first record."""
+
+    def arrived(base_offset: int, records: int, now_ns: int) -> None:
+        end_to_end.arrived(base_offset, 1, now_ns)
+
+    return FetchConversation(topic, [Stretch(partition, start, None)], Tally(), arrived=arrived)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bench import report, results
-from bench.chart import ratio_chart
+from bench import report
+from bench.cost import COST
 from bench.goals import GOALS, Goal
-from bench.processes import cpu_seconds, memory_mb, percentile, spread
+from bench.metric import Sample
+from bench.processes import percentile, spread
+from bench.promise import Promise
 from bench.results import Result
 from bench.scenarios import SCENARIOS
-from bench.scenarios.base import Sample
+from bench.written_page import WrittenPage
 
 SAMPLES = [
     Sample(1, "kafka", {"cpu_s_per_gb": 2.0, "records_per_s": 100_000.0}),
@@ -62,41 +64,56 @@ def test_every_goal_names_a_figure_that_its_scenario_takes() -> None:
         assert not goal.against or goal.against in scenario.targets
 
 
-def test_results_come_back_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "DIRECTORY", tmp_path / "results")
-    path = results.save("S1", {"cores": 2}, {"quick": False}, SAMPLES)
-    assert results.load(path)._replace(taken_at=RESULT.taken_at) == RESULT
-    assert results.latest()["S1"].samples == SAMPLES
+def test_a_range_around_one_is_told_as_no_difference() -> None:
+    samples = [
+        *(Sample(number, "kafka", {"cpu_s_per_gb": 1.0}) for number in (1, 2)),
+        *(Sample(number, "logd", {"cpu_s_per_gb": value}) for number, value in ((1, 0.9), (2, 1.2))),
+    ]
+    last = report.table(RESULT._replace(samples=samples)).splitlines()[-1]
+    assert last == "| logd / kafka | none: 1.05 × [0.90–1.20] |  |"
 
 
-def test_page_and_chart_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "DOCS", tmp_path)
-    monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
-    monkeypatch.setattr(report, "CHART", tmp_path / "chart.svg")
-    monkeypatch.setattr(results, "latest", lambda: {"S1": RESULT})
-    page, chart = report.write()
+def test_page_and_charts_are_written(tmp_path: Path) -> None:
+    page, *charts = report.write(tmp_path, {"S1": RESULT})
     assert (
         "| S1 produce, 128 KB batches: CPU per GB | ≤ 0.5; ≤ 0.35 × kafka | 0.40 × [0.30–0.50] | pass |"
         in (page.read_text())
     )
-    assert "0.40 ×" in chart.read_text()
+    assert "0.40 ×" in (tmp_path / "benchmarks.svg").read_text()
+    assert (
+        "75,000" not in (tmp_path / "benchmarks-targets.svg").read_text()
+    )  # only the first figure of a scenario
+    assert {chart.name for chart in charts if chart.suffix == ".svg"} == {
+        "benchmarks.svg",
+        "benchmarks-targets.svg",
+    }
 
 
-def test_what_was_not_measured_here_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "DOCS", tmp_path)
-    monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
-    monkeypatch.setattr(report, "CHART", tmp_path / "chart.svg")
+def test_what_was_not_measured_here_stays_as_it_was(tmp_path: Path) -> None:
     other = RESULT._replace(scenario="S3", samples=[*SAMPLES[:2]])
-    monkeypatch.setattr(results, "latest", lambda: {"S1": RESULT, "S3": other})
-    page, chart = report.write()
-    both = page.read_text(), chart.read_text()
-    monkeypatch.setattr(results, "latest", lambda: {"S3": other})
-    report.write()
-    assert (page.read_text(), chart.read_text()) == both
+    report.write(tmp_path, {"S1": RESULT, "S3": other})
+    page, chart = tmp_path / "BENCHMARKS.md", tmp_path / "benchmarks.svg"
+    both = _sections(page), chart.read_text()
+    report.write(tmp_path, {"S3": other})
+    assert (_sections(page), chart.read_text()) == both
 
 
-def test_chart_escapes_its_labels() -> None:
-    assert "a &lt; b" in ratio_chart("a < b", [("c & d", (0.5, 0.4, 0.6), 0.5)])
+def test_costs_and_promises_stand_below_the_figures(tmp_path: Path) -> None:
+    cost = dict.fromkeys(COST, 7.0)
+    samples = [Sample(1, "logd", {"cpu_s_per_gb": 1.0, **cost})]
+    promises = {"logd": Promise("synced", "validation=full")}
+    page = report.write(tmp_path, {"S1": RESULT._replace(samples=samples, promises=promises)})[0].read_text()
+    assert "| logd | 7.00 [7.00–7.00] | 7.0 [7.0–7.0] | 7 [7–7] | 7 [7–7] | 7 [7–7] |" in page
+    assert "**logd** synced; validation=full." in page
+
+
+def test_a_peer_that_was_nowhere_is_named(tmp_path: Path) -> None:
+    page = report.write(tmp_path, {"S1": RESULT})[0].read_text()
+    assert "not installed there: tansu, logd-full, null, floor." in page
+
+
+def _sections(page: Path) -> dict[str, str]:
+    return WrittenPage(page.read_text()).sections
 
 
 def test_percentile_and_spread() -> None:
@@ -104,11 +121,3 @@ def test_percentile_and_spread() -> None:
     assert percentile(values, 0.5) == 51
     assert percentile(values, 0.99) == 100
     assert spread([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)
-
-
-def test_this_process_has_used_time_and_memory() -> None:
-    import os  # noqa: PLC0415
-
-    assert cpu_seconds(os.getpid()) > 0
-    memory = memory_mb(os.getpid())
-    assert 1 < memory["rss_mb"] <= memory["rss_peak_mb"]

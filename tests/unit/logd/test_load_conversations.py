@@ -8,9 +8,10 @@ import pytest
 
 from logd.load.batches import batch_of, records_that_fit
 from logd.load.conversation import Tally
-from logd.load.end_to_end import EndToEnd
+from logd.load.end_to_end import EndToEnd, Writer, reader
 from logd.load.fetch import FetchConversation, Stretch
 from logd.load.frames import FETCH_VERSION, PRODUCE_VERSION
+from logd.load.histogram import Histogram
 from logd.load.produce import ProduceConversation
 from protocol.codec import decode, encode_bytes
 from protocol.compression import Codec
@@ -162,3 +163,17 @@ def test_end_to_end_meets_both_orders_and_leaves_others_records_out() -> None:
     assert end_to_end.waiting == 0
     assert end_to_end.taken.count == 2
     assert (end_to_end.taken.lowest, end_to_end.taken.highest) == (40, 60)
+
+
+def test_several_consumers_wait_for_the_same_records() -> None:
+    taken = Histogram()
+    readers = [EndToEnd(taken) for _ in range(2)]
+    writer = Writer("t", [0], batch_of(15, 10), Tally())
+    writer.readers = readers
+    first, second = (reader("t", 0, 0, each) for each in readers)
+    first.answered(_fetched("t", _batch(7, 15)), None, 130)
+    writer.answered(_produced("t", 0, 7), 100, 140)
+    assert [each.waiting for each in readers] == [0, 1]
+    second.answered(_fetched("t", _batch(7, 15)), None, 180)
+    assert [each.waiting for each in readers] == [0, 0]
+    assert (taken.count, taken.lowest, taken.highest) == (2, 30, 80)

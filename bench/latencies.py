@@ -1,0 +1,30 @@
+"""Latency as scenarios tell it: percentiles of a histogram of logd/load. At a fixed rate no wait is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.metric import Metric, Metrics
+from logd.load.histogram import Histogram
+
+PERCENTILES: Mapping[str, float] = {
+    "p50_us": 50,
+    "p90_us": 90,
+    "p99_us": 99,
+    "p999_us": 99.9,
+    "p9999_us": 99.99,
+    "max_us": 100,
+}
+"""All that are kept."""
+LATENCY: Mapping[str, Metric] = {
+    "p50_us": Metric("p50", "µs", 0),
+    "p99_us": Metric("p99", "µs", 0),
+    "p999_us": Metric("p99.9", "µs", 0),
+    "max_us": Metric("longest", "µs", 0, ()),
+}
+"""What a table shows of it."""
+
+
+def latencies(taken: Histogram) -> Metrics:
+    """`taken` is in nanoseconds."""
+    return {name: taken.percentile(percent) / 1000 for name, percent in PERCENTILES.items()}

@@ -1,0 +1,113 @@
+"""The goals that are not met: by how much, what of it the floor takes, and what would come next.
+
+Figures come from results. The floor's share says how far anything written in this way could get: of a cost, the part
+that the floor loop has, too; of a rate, what the floor loop reaches where the same is asked of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.goals import GOALS, Goal
+from bench.processes import spread
+from bench.results import Result
+from bench.written_page import WrittenPage
+
+_COMPILE = (
+    "compile framing, dispatch and the log's bookkeeping of the produce path: a third of its time is Python"
+)
+_NEXT: Mapping[tuple[str, str], str] = {
+    (
+        "S1",
+        "cpu_s_per_gb",
+    ): "the write of a batch is most of it: fewer, larger writes where several batches wait",
+    ("S1", "records_per_s"): "the client shares the cores, so what the broker saves in CPU becomes rate: "
+    + _COMPILE,
+    ("S3", "cpu_s_per_gb"): _COMPILE,
+    ("S3", "records_per_s"): "as in S1; and answers of one turn of the loop in one send per connection",
+    ("S4", "cpu_s_per_million"): "requests are small, so the cost is per request: " + _COMPILE,
+    ("S4", "records_per_s"): "as in S1",
+    ("S5", "p50_excess_us"): _COMPILE,
+    (
+        "S5",
+        "p99_excess_us",
+    ): "look which turns of the loop are long: timers, metrics, the collector of garbage",
+    (
+        "S6",
+        "cpu_s_per_gb",
+    ): "fewer turns of the loop for an answer: socket buffers that take a whole one where memory "
+    "allows, and the look-up of the region compiled",
+    ("S6L", "p50_us"): "wake a parked fetch in the turn that appends, and send in it",
+    ("S6L", "p99_us"): "look which turns of the loop are long",
+    ("S7", "requests_per_s"): "several nodes on a machine, one for each core: one loop has one core; "
+    + _COMPILE,
+    ("S7", "requests_per_cpu_s"): _COMPILE,
+    ("S8", "first_ack_s"): "look what is imported before the first answer",
+    ("S8", "rss_mb"): "look what is imported before the first answer",
+    ("S9", "rss_mb"): "return what buffers have grown to",
+    (
+        "S10",
+        "classic_new_ms",
+    ): "nothing in the broker: the client waits 150 ms by itself (see below); the consumer "
+    "protocol has one wait less",
+    ("S10", "classic_known_ms"): "nothing in the broker: the client waits by itself",
+    ("S11", "kb_each"): "smaller receive buffers for connections that are silent",
+    ("S11", "p99_ratio"): "look what the loop does for silent connections",
+    ("S12", "lost_percent"): "write the markers of one turn together",
+    (
+        "S14",
+        "mb_per_s",
+    ): "batches whose records all go or all stay move as a whole; what is left is per record: the "
+    "walk over keys compiled further, and several worker processes where there are cores",
+    ("S14", "p99_ratio"): "a lower priority for the worker process",
+    ("S14S", "mb_per_s"): "as S14, and more of it: ten times as many records in a byte",
+    (
+        "S16",
+        "p99_ratio",
+    ): "check and read ahead in smaller pieces, so that the pool takes the interpreter from the "
+    "loop for less long",
+    ("S17", "orders_per_s"): "the services take the time, not the broker",
+    ("S17", "p50_ms"): "shorter commits in the services",
+    ("S17", "p99_ms"): "shorter commits in the services",
+}
+
+
+def table(found: Mapping[str, Result], earlier: WrittenPage) -> str:
+    """One row for each goal whose line is not passed; `earlier` has the figures of what was not measured here."""
+    rows = []
+    for goal in GOALS:
+        values = goal.values(found[goal.scenario]) if goal.scenario in found else []
+        measured = spread(values) if values else earlier.measured(goal)
+        if measured is not None and goal.verdict(measured[0]) == "not met":
+            rows.append(_row(goal, measured[0], _floor_share(goal, found.get(goal.scenario))))
+    if not rows:
+        return "Every goal that was measured is met."
+    head = [
+        "| goal | asked | measured | distance | the floor's share | what would come next |",
+        "|---" * 6 + "|",
+    ]
+    return "\n".join([*head, *rows])
+
+
+def _row(goal: Goal, median: float, floor_share: str) -> str:
+    unit = " ×" if goal.against else ""
+    distance = f"{abs(median / goal.passed - 1):.0%} {'above' if goal.at_most else 'below'}"
+    idea = _NEXT[goal.scenario, goal.metric]
+    return f"| {goal.label} | {goal.line()} | {median:,.2f}{unit} | {distance} | {floor_share} | {idea} |"
+
+
+def _floor_share(goal: Goal, result: Result | None) -> str:
+    if result is None:
+        return "not known: measured before results were kept"
+    if "floor" not in result.targets():
+        return "no floor to measure against"
+    if goal.at_most:
+        return _of(result.ratios("floor", goal.target, goal.metric), "{:.0%}", " of the cost")
+    return _of(result.ratios("floor", goal.against, goal.metric), "{:.2f} ×", " by the floor itself")
+
+
+def _of(shares: list[float], form: str, what: str) -> str:
+    if not shares:
+        return "no floor to measure against"
+    median, low, high = (form.format(share) for share in spread(shares))
+    return f"{median} [{low}–{high}]{what}"

@@ -1,0 +1,85 @@
+"""What docs/BENCHMARKS.md says in words of its own: before its figures, and after them."""
+
+from __future__ import annotations
+
+HEAD = """# Benchmarks
+
+logd beside Apache Kafka 4.3.1 on one machine, taken with `bench/` (its README says how to repeat and read this).
+This page is written by `python -m bench report`.
+
+- Every figure is the median of the rounds with its range in brackets. A round measures all targets one after the
+  other, in changing order; one round before is thrown away. Ratios are taken within a round. A difference inside
+  the ranges is not a difference, and is marked "none:" where two targets are compared.
+- Kafka runs in KRaft mode with the JVM flags of its own scripts (1 GB heap, G1) and otherwise with its defaults,
+  logd with its defaults: neither waits for fsync. What each promises stands below its figures. S1 to S4, S6L, S12,
+  consumer-perf and e2e-latency are loaded by Kafka's own performance tools, confluent-kafka by that client, the
+  others by logd/load or a raw client: the same settings for all targets.
+- **What logd does less.** By default it checks the header and the checksum of a batch and not every record in it;
+  Kafka iterates the records. `log.record.validation=full` does as Kafka: that is the target "logd-full"; see
+  [gaps](gaps.md).
+- **What one node can do.** A logd node uses one core for its loop, Kafka spreads over many. Most figures are per CPU;
+  on a machine with many cores one Kafka broker takes more load than one logd node.
+- "null" answers and stores nothing: what the client can do at most. "floor" receives, checks CRC-32C, writes and
+  answers (for consuming: sends a file with sendfile), and does nothing else.
+"""
+
+CEILING = """
+### What one node can do
+
+A logd node serves from one core; Kafka spreads over all there are. So these are the ceilings of one logd node, from the
+CPU that a gigabyte or a request costs it, and beside them what a core gives the others. A Kafka broker multiplies its
+column by the cores that it may use; to go beyond one core with logd takes several nodes, and partitions spread over
+them.
+"""
+
+CHARTS = """
+## By target
+
+![the first figure of every scenario, by target](benchmarks-targets.svg)
+"""
+
+LATENCIES = """
+## Latency by percentile
+
+![latency by percentile](benchmarks-latency.svg)
+
+At a fixed rate (paced, fan-out-1, fan-out-5, catch-up) latency counts from when a request was due, so a stall counts
+for everyone who would have come meanwhile. The others saturate: theirs is the latency of a full queue.
+"""
+
+PROFILE = """
+## Where the time of a produce request goes
+
+![flame graph of the broker while it takes batches of 15 records of 1 KB](produce-flame.svg)
+
+`logd bench produce` against a broker on the same machine, `py-spy record -p PID -d 8 -r 300` (py-spy 0.4.3) on
+the broker; one run, 2026-11-30, with other work on the machine: the shares count, the rate does not. Of the samples:
+
+| share | what |
+|---|---|
+| 19 % | writing to the file (`pwrite`) |
+| 15 % | sending the answer |
+| 4 % | receiving |
+| 3 % | CRC-32C |
+| 19 % | the event loop itself, waiting for the kernel included |
+| 34 % | Python: framing, dispatch, checks, the log's and its indexes' bookkeeping |
+| 6 % | pool threads, waiting |
+
+A third is Python, so that is the most that compiling could save; the system calls are one each of receive, write and
+send each time a connection is looked at, as in the floor loop.
+"""
+
+TRIED = """
+## Tried, and not kept
+
+Side by side on one machine, n = 4, medians and ranges; none of it left the spread.
+
+| what | before | with it |
+|---|---|---|
+| up to 16 KB of records copied, to send all in one call: µs of CPU a fetch | 67.5 [56.5–83.0] | 70.0 [56.5–80.0] |
+| the same: p50 from producer to consumer, µs | 228 [144–276] | 199 [179–250] |
+| `socket.send.buffer.bytes=-1`, the system's choice: S6, s/GB | 0.21 [0.19–0.30] | 0.28 [0.22–0.31] |
+
+Kept without a claim: after a send that was cut short the socket is full, and is not asked again at once (S6 0.25
+[0.19–0.29] before, 0.21 [0.19–0.30] with it; one system call and one exception less each time).
+"""

@@ -1,0 +1,173 @@
+"""Goal: rounds are taken as the module of scenarios says, and every scenario fits into the page and the quick run.
+
+Method: a scenario that measures nothing, on targets that are this process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from io import StringIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from bench import __main__ as command
+from bench import results, targets
+from bench.cost import COST
+from bench.progress_bar import ProgressBar
+from bench.promise import Promise, promise_of
+from bench.scenarios import SCENARIOS
+from bench.scenarios.base import Metric, Metrics, OneByOne, Options, Scenario
+from bench.scenarios.wire_produce import ManyProducers, WireProduce
+from bench.targets import Running, Targets
+
+
+class Here:
+    """A target that is this process."""
+
+    bootstrap = "127.0.0.1:1"
+    pid = os.getpid()
+
+    def __init__(self) -> None:
+        self.stopped = 0
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+class HereTargets(Targets):
+    def __init__(self, *, shared: bool = False) -> None:
+        super().__init__(Path("nowhere"), [], {}, shared=shared)
+        self.started: list[Here] = []
+
+    def _start(self, name: str, properties: object) -> Here:
+        self.started.append(Here())
+        return self.started[-1]
+
+    def promise(self, name: str, target: Running) -> Promise:
+        return Promise("none", name)
+
+
+class Nothing(OneByOne):
+    name = "S1"
+    title = "nothing"
+    targets = ("null", "floor", "echo")
+    metrics: ClassVar[dict[str, Metric]] = {"cpu_s_per_gb": Metric("CPU", "s", 1)}
+
+    taken: list[tuple[int, str]]
+
+    def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+        self.taken = [*getattr(self, "taken", []), (round_number, name)]
+        return {"cpu_s_per_gb": float(round_number)}
+
+
+def _options(**changes: Any) -> Options:
+    return Options(rounds=2, quick=False, only=frozenset(), directory=Path("."), logd_command=[])._replace(
+        **changes
+    )
+
+
+def _scenario(options: Options, where: HereTargets | None = None) -> Nothing:
+    return Nothing(options, where or HereTargets(), None, ProgressBar(9, StringIO()))
+
+
+def test_rounds_change_their_order_and_the_first_is_thrown_away() -> None:
+    scenario = _scenario(_options())
+    samples = scenario.run()
+    assert [name for _, name in scenario.taken] == [
+        *("null", "floor", "echo"),
+        *("floor", "echo", "null"),
+        *("echo", "null", "floor"),
+    ]
+    assert len(scenario.taken) == scenario.steps(scenario.options)
+    assert [sample.round for sample in samples] == [1, 1, 1, 2, 2, 2]
+    assert all(COST.keys() < sample.metrics.keys() for sample in samples)
+    assert scenario.promises["floor"] == Promise("none", "floor")
+
+
+def test_a_quick_run_has_no_round_that_warms_up() -> None:
+    scenario = _scenario(_options(rounds=1, quick=True, only=frozenset({"echo"})))
+    assert [(sample.round, sample.target) for sample in scenario.run()] == [(1, "echo")]
+    assert scenario.steps(scenario.options) == 1
+
+
+def test_targets_are_stopped_after_a_scenario_or_shared_until_the_end() -> None:
+    alone = HereTargets()
+    for _ in range(2):
+        _scenario(_options(), alone).run()
+    assert [target.stopped for target in alone.started] == [1] * 6
+    shared = HereTargets(shared=True)
+    for _ in range(2):
+        _scenario(_options(), shared).run()
+    assert [target.stopped for target in shared.started] == [0] * 3
+    assert shared.start("null", {"a": "b"}) is not shared.start("null")
+    shared.close()
+    assert [target.stopped for target in shared.started] == [1] * 4
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_every_scenario_fits_into_the_page(scenario: type[Scenario]) -> None:
+    assert re.fullmatch(r"[\w-]+", scenario.name)
+    for metric in scenario.metrics.values():
+        assert set(metric.against) <= {*scenario.targets, "floor"}
+    for name in scenario.targets:
+        if name not in targets.OURS:
+            assert promise_of(name, None, {}).validation
+
+
+def test_logd_says_itself_what_it_promises() -> None:
+    class Broker:
+        def output(self) -> str:
+            return "logd 1 ready\ndurability: synced to disk before every acknowledgement\n"
+
+    assert promise_of("logd", Broker(), {}).durability == "synced to disk before every acknowledgement"
+    assert promise_of("logd", Broker(), {}).validation.startswith("validation=header")
+    assert promise_of("logd-full", Broker(), {}).validation.startswith("validation=full")
+    full = {"log.record.validation": "full"}
+    assert promise_of("logd", Broker(), full).validation.startswith("validation=full")
+
+
+def test_connections_share_the_partitions() -> None:
+    wire = WireProduce.__new__(ManyProducers)
+    shares = [wire._share(number, 16) for number in range(64)]
+    assert [len(share) for share in shares] == [1] * 64
+    assert [share[0] for share in shares[14:18]] == [14, 15, 0, 1]
+    few = [WireProduce._share(ManyProducers.__new__(WireProduce), number, 1000) for number in range(8)]
+    assert sorted(partition for share in few for partition in share) == list(range(1000))
+
+
+def test_a_run_saves_and_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(results, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(command, "SCENARIOS", {"S1": Nothing})
+    monkeypatch.setattr(command, "Targets", lambda *_arguments, shared: HereTargets(shared=shared))
+    monkeypatch.setattr(command, "gives_memory_back", lambda: False)
+    assert command.main(["--quick", "--directory", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "33%  S1" in said and "100%  S1" in said
+    assert "null: none; null" in said
+    assert "**A quick run: not for publication.**" in (tmp_path / "BENCHMARKS.md").read_text()
+    assert (tmp_path / "benchmarks-targets.png").read_bytes().startswith(b"\x89PNG")
+    (saved,) = tmp_path.glob("S1-*.json")
+    assert results.load(saved).settings["quick"] is True
+
+
+def test_what_cannot_be_measured_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SCENARIOS", {"S1": Nothing})
+    monkeypatch.setattr(Nothing, "missing", classmethod(lambda cls: "not found: java"))
+    monkeypatch.setattr(command, "missing", lambda name: "not found: floor" if name == "floor" else None)
+    assert command.main(["run", "S1"]) == 0
+    said = capsys.readouterr().out
+    assert "without S1: not found: java" in said
+    assert "without floor: not found: floor" in said
+
+
+def test_an_unknown_scenario_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["S99"])
+    assert "no scenario S99" in capsys.readouterr().err
