@@ -286,19 +286,16 @@ class Connection:
     def _send_bytes(self, head: Chunk) -> int:
         """Send the run of byte chunks that starts with `head` in one call."""
         ready = self.responses.ready
-        if len(ready) == 1:
-            sent = self._sock.send(head)
+        run_length = 1
+        if len(ready) > 1 and type(ready[1]) is not FileRegion:
+            run = list(takewhile(_is_bytes, ready))
+            run_length = len(run)
+            head = b"".join(run)
+        sent = self._sock.send(head, _MSG_MORE if run_length < len(ready) else 0)
+        for _ in range(run_length):
             ready.popleft()
-            if sent < len(head):
-                ready.appendleft(memoryview(head)[sent:])
-            return sent
-        run = list(takewhile(_is_bytes, ready))
-        data = b"".join(run)
-        sent = self._sock.send(data, _MSG_MORE if len(run) < len(ready) else 0)
-        for _ in run:
-            ready.popleft()
-        if sent < len(data):
-            ready.appendleft(memoryview(data)[sent:])
+        if sent < len(head):
+            ready.appendleft(memoryview(head)[sent:])
         return sent
 
     # End

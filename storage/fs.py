@@ -61,6 +61,9 @@ class File(Protocol):
     def is_resident(self, position: int, size: int) -> bool:
         """Whether reading the region would not wait for the disk. A probe, not a promise."""
 
+    def read_resident(self, position: int, size: int) -> bytes | None:
+        """`size` bytes from `position`; None where reading them would wait for the disk, or they are not there."""
+
     def fileno(self) -> int:
         """The descriptor, for sendfile; -1 where there is none."""
 

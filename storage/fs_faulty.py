@@ -96,6 +96,10 @@ class FaultyFile:
     def is_resident(self, position: int, size: int) -> bool:
         return True
 
+    def read_resident(self, position: int, size: int) -> bytes | None:
+        data = self.read_at(position, size) if self.is_resident(position, size) else b""
+        return data if len(data) == size else None
+
     def fileno(self) -> int:
         return -1
 

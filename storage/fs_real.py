@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
 from storage.fs import ATOMIC_SUFFIX, DiskSpace, OpenMode
-from storage.residency import is_resident
+from storage.residency import is_resident, read_resident
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
@@ -152,6 +152,15 @@ class RealFile:
             return True
         try:
             return is_resident(self._descriptor, position, size)
+        except OSError as error:
+            raise failure_from(error, self.name) from error
+
+    def read_resident(self, position: int, size: int) -> bytes | None:
+        if self._resident_by_nature:
+            data = self.read_at(position, size)
+            return data if len(data) == size else None
+        try:
+            return read_resident(self._descriptor, position, size)
         except OSError as error:
             raise failure_from(error, self.name) from error
 

@@ -24,6 +24,8 @@ _PAGE_ENTRIES = 512
 WRITE_OUT_ENTRIES = 512
 """Spill the tail at this length: 4 to 6 KB of memory per index, one write per 2 MB of log."""
 
+_UNKNOWN = -1
+
 
 class IndexFile:
     """Entries of two integer columns, both ascending."""
@@ -97,13 +99,6 @@ class IndexFile:
             yield from self.ENTRY.iter_unpack(page)
         yield from self.ENTRY.iter_unpack(bytes(self._tail))
 
-    def _is_resident(self, column: int, value: int) -> bool:
-        """Whether looking for `value` would not wait for the disk. Raises: StorageFailure."""
-        if not self._written or self._page_holds(column, value) or self._tail_holds(column, value):
-            return True
-        file = self._fs.open(self.path, OpenMode.READ)
-        return file.is_resident(0, self._written * self.ENTRY.size)
-
     def _row(self, index: int) -> tuple[int, int]:
         """Entry number `index` as it is stored. Raises: CorruptLog, StorageFailure."""
         if index >= self._written:
@@ -113,11 +108,6 @@ class IndexFile:
         else:
             row = self.ENTRY.unpack(self._read(self._fs.open(self.path, OpenMode.READ), index, 1))
         return row[0], row[1]
-
-    def _tail_holds(self, column: int, value: int) -> bool:
-        """Whether the greatest entry not above `value` is in the tail."""
-        tail = self._tail
-        return bool(tail) and self.ENTRY.unpack_from(tail, 0)[column] <= value
 
     def _page_holds(self, column: int, value: int) -> bool:
         """Whether the greatest entry not above `value` is in the page kept, and the one behind it too if any."""
@@ -134,15 +124,31 @@ class IndexFile:
 
     def _count_not_above(self, column: int, value: int) -> int:
         """How many entries have `column` <= `value`: they are the first ones. Raises: StorageFailure."""
-        if self._tail_holds(column, value):
-            tail = self._tail
-            return self._written + _bisect(tail, self.ENTRY, len(tail) // self.ENTRY.size, column, value)
+        count = self._count_in_memory(column, value)
+        if count == _UNKNOWN:
+            self._load_page(column, value)
+            count = self._page_start + _bisect(self._page, self.ENTRY, column, value)
+        return count
+
+    def _count_if_resident(self, column: int, value: int) -> int:
+        """`_count_not_above`, but _UNKNOWN where that would wait for the disk. Raises: StorageFailure."""
+        count = self._count_in_memory(column, value)
+        if count == _UNKNOWN:
+            file = self._fs.open(self.path, OpenMode.READ)
+            if file.is_resident(0, self._written * self.ENTRY.size):
+                count = self._count_not_above(column, value)
+        return count
+
+    def _count_in_memory(self, column: int, value: int) -> int:
+        """`_count_not_above` where the tail or the page kept tells, else _UNKNOWN."""
+        tail = self._tail
+        if tail and self.ENTRY.unpack_from(tail, 0)[column] <= value:
+            return self._written + _bisect(tail, self.ENTRY, column, value)
         if not self._written:
             return 0
-        if not self._page_holds(column, value):
-            self._load_page(column, value)
-        page = self._page
-        return self._page_start + _bisect(page, self.ENTRY, len(page) // self.ENTRY.size, column, value)
+        if self._page_holds(column, value):
+            return self._page_start + _bisect(self._page, self.ENTRY, column, value)
+        return _UNKNOWN
 
     def _load_page(self, column: int, value: int) -> None:
         """Keep the page in which `value` belongs: everything before it is not above, everything behind is."""
@@ -179,11 +185,11 @@ class IndexFile:
         self.entries = count
 
 
-def _bisect(data: bytes | bytearray, entry: Struct, count: int, column: int, value: int) -> int:
-    """How many of the `count` entries in `data` have `column` <= `value`."""
+def _bisect(data: bytes | bytearray, entry: Struct, column: int, value: int) -> int:
+    """How many of the entries in `data` have `column` <= `value`."""
     unpack = entry.unpack_from
     size = entry.size
-    low, high = 0, count
+    low, high = 0, len(data) // size
     while low < high:
         middle = (low + high) // 2
         if unpack(data, middle * size)[column] <= value:

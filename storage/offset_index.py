@@ -45,23 +45,28 @@ class OffsetIndex(IndexFile):
         """
         return self._around(self._count_not_above(_OFFSET, offset - self.base_offset))
 
-    def is_resident(self, offset: int) -> bool:
-        """Whether `lookup` of `offset` would not wait for the disk. Raises: StorageFailure."""
-        return self._is_resident(_OFFSET, offset - self.base_offset)
+    def lookup_resident(self, offset: int) -> tuple[int, int, int] | None:
+        """`lookup`, or None where that would wait for the disk. Raises: CorruptLog, StorageFailure."""
+        count = self._count_if_resident(_OFFSET, offset - self.base_offset)
+        return None if count < 0 else self._around(count)
 
-    def is_position_resident(self, position: int) -> bool:
-        """Whether `lookup_position` would not wait for the disk. Raises: StorageFailure."""
-        return self._is_resident(_POSITION, position)
-
-    def lookup_position(self, position: int) -> tuple[int, int, int]:
-        """The greatest entry with position <= `position`, like `lookup`."""
-        return self._around(self._count_not_above(_POSITION, position))
+    def lookup_position(self, position: int) -> tuple[int, int] | None:
+        """The greatest entry with position <= `position`, or what `lookup` says where there is none; None where looking
+        would wait for the disk. Raises: CorruptLog, StorageFailure.
+        """
+        count = self._count_if_resident(_POSITION, position)
+        return None if count < 0 else self._last_of(count)
 
     def _around(self, count: int) -> tuple[int, int, int]:
+        offset, position = self._last_of(count)
+        return offset, position, self._row(count)[_POSITION] if count < self.entries else -1
+
+    def _last_of(self, count: int) -> tuple[int, int]:
+        """The last of the first `count` entries."""
         offset, position = self.entry(count - 1) if count else (self.base_offset - 1, 0)
         if position < 0:
             raise CorruptLog(self.path, (count - 1) * self.ENTRY.size, f"position {position}")
-        return offset, position, self._row(count)[_POSITION] if count < self.entries else -1
+        return offset, position
 
     def truncate_to(self, offset: int) -> None:
         """Drops the entries at or above `offset`. Raises: StorageFailure."""

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _RWF_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
+_NOT_NOW = (errno.EAGAIN, errno.EOPNOTSUPP)
+"""The disk would be waited for, or the file system cannot tell."""
+
+_BYTE = [bytearray(1)]
+"""Where a probe puts what nobody looks at."""
+
 _STRIDE = 128 * 1024
 """The kernel's default read-ahead window: a page inside one is rarely cold alone."""
 
@@ -53,16 +59,32 @@ def is_resident(descriptor: int, position: Position, size: int) -> bool:
     return counted >= pages and _probe(descriptor, last, 1)
 
 
+def read_resident(descriptor: int, position: Position, size: int) -> bytes | None:
+    """The bytes of a small range if all of it is there; None where it is not, or the system cannot tell.
+
+    Raises: OSError.
+    """
+    if _RWF_NOWAIT is None:
+        return None
+    data = bytearray(size)
+    try:
+        got = os.preadv(descriptor, (data,), position, _RWF_NOWAIT)
+    except OSError as error:
+        if error.errno in _NOT_NOW:
+            return None
+        raise
+    return bytes(data) if got == size else None
+
+
 def _probe(descriptor: int, position: Position, size: int) -> bool:
     """Read one byte in every window of the range, and its last one, without waiting."""
-    byte = [bytearray(1)]
     assert _RWF_NOWAIT is not None
     try:
         for place in range(position, position + size - 1, _STRIDE):
-            os.preadv(descriptor, byte, place, _RWF_NOWAIT)
-        os.preadv(descriptor, byte, position + size - 1, _RWF_NOWAIT)
+            os.preadv(descriptor, _BYTE, place, _RWF_NOWAIT)
+        os.preadv(descriptor, _BYTE, position + size - 1, _RWF_NOWAIT)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP):
+        if error.errno in _NOT_NOW:
             return False
         raise
     return True

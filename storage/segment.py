@@ -15,7 +15,7 @@ Invariants:
 
 from __future__ import annotations
 
-from protocol.records import HEADER_SIZE
+from protocol.records import HEADER_SIZE, MAGIC, read_header
 from protocol.types import Offset, Position, TimestampMs
 from storage.batch_scan import HEADER_CHUNK, iter_spans
 from storage.byte_ranges import ByteRanges
@@ -40,6 +40,8 @@ OFFSET_SPAN_MAX = (1 << 31) - 1
 
 UNKNOWN = -1
 """A position that cannot be told without waiting for the disk or trusting unchecked bytes."""
+
+_UNKNOWN_CUT = (UNKNOWN, UNKNOWN)
 
 _HINTS_MAX = 64
 """More than the readers that a partition usually has; one dictionary entry each."""
@@ -242,10 +244,11 @@ class Segment:
         position = self.hints.get(offset)
         if position is not None:
             return position
-        if not self.offset_index.is_resident(offset):
-            return UNKNOWN
         try:
-            indexed, start, behind = self.offset_index.lookup(offset)
+            found = self.offset_index.lookup_resident(offset)
+            if found is None:
+                return UNKNOWN
+            indexed, start, behind = found
             end = self.size_bytes if behind < 0 else min(behind + HEADER_SIZE, self.size_bytes)
             if not 0 < end - start <= _WALK_BYTES_MAX or not self.is_readable(start, end):
                 return UNKNOWN
@@ -271,30 +274,30 @@ class Segment:
         The first batch counts as whole even when it is not. All of [start, bound) must be checked, and bound less
         than `size_bytes`. UNKNOWN when that cannot be told here. Raises: StorageFailure.
         """
-        if not self.offset_index.is_position_resident(bound):
-            return UNKNOWN, UNKNOWN
         try:
-            return self._walk_to_bound(start, bound)
+            found = self.offset_index.lookup_position(bound)
+            if found is None:
+                return _UNKNOWN_CUT
+            indexed, position = found
+            header = self.file.read_resident(position, HEADER_SIZE) if position > start else None
+            if header is None:
+                return self._walk_to_bound(start, bound)
         except CorruptLog:
-            return UNKNOWN, UNKNOWN
+            return _UNKNOWN_CUT
+        # Good enough: of what lies behind this batch and before the next entry, little would fit.
+        batch = read_header(header)
+        size = batch.size_bytes
+        if batch.last_offset != indexed or batch.magic != MAGIC or size < HEADER_SIZE:
+            return _UNKNOWN_CUT  # the index does not tell the truth
+        end = position + size
+        return (end, indexed + 1) if end <= bound else (position, batch.base_offset)
 
     def _walk_to_bound(self, start: Position, bound: Position) -> tuple[Position, Offset]:
-        indexed, position, _ = self.offset_index.lookup_position(bound)
-        chunk_size = min(HEADER_CHUNK, self.size_bytes - position)  # what is read for one header
-        if position > start and self.file.is_resident(position, chunk_size):
-            # Good enough: of what lies behind this batch and before the next entry, little would fit.
-            span = next(iter_spans(self.file, position, self.size_bytes))
-            if span.last_offset != indexed:
-                return UNKNOWN, UNKNOWN  # the index does not tell the truth
-            if position + span.size_bytes <= bound:
-                return position + span.size_bytes, span.last_offset + 1
-            return position, span.base_offset
-        position = start
         walk_end = min(bound + HEADER_CHUNK, self.size_bytes)
-        if bound - position > _WALK_BYTES_MAX or not self.file.is_resident(position, walk_end - position):
-            return UNKNOWN, UNKNOWN
-        end, next_offset = position, UNKNOWN
-        for span in iter_spans(self.file, position, self.size_bytes):
+        if bound - start > _WALK_BYTES_MAX or not self.file.is_resident(start, walk_end - start):
+            return _UNKNOWN_CUT
+        end, next_offset = start, UNKNOWN
+        for span in iter_spans(self.file, start, self.size_bytes):
             end, next_offset = span.position, span.base_offset
             if end + span.size_bytes > bound:
                 if end == start:

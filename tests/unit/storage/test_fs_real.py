@@ -67,8 +67,10 @@ def test_residency_follows_the_page_cache(tmp_path: Path) -> None:
     if os.preadv(file.fileno(), [bytearray(1)], 0) and not hasattr(os, "RWF_NOWAIT"):
         pytest.skip("no non-blocking reads here")
     assert not file.is_resident(1 << 20, 1 << 20)
+    assert file.read_resident(1 << 20, 10) is None
     file.read_at(1 << 20, 1 << 20)
     assert file.is_resident(1 << 20, 1 << 20)
+    assert file.read_resident(1 << 20, 10) == bytes(10)
 
 
 def test_memory_is_always_resident() -> None:
@@ -80,6 +82,8 @@ def test_memory_is_always_resident() -> None:
     try:
         file.append(b"abc")
         assert file.is_resident(0, 3)
+        assert file.read_resident(1, 2) == b"bc"
+        assert file.read_resident(1, 3) is None
     finally:
         os.unlink(path)
 

@@ -10,6 +10,7 @@ from storage.errors import CorruptLog
 from storage.fs_memory import MemoryFileSystem
 from storage.index_file import IndexFile
 from storage.offset_index import OffsetIndex
+from tests.support.logs import EvictingFileSystem
 
 PATH = "/00000000000000000100.index"
 
@@ -52,15 +53,31 @@ def test_lookup_gives_the_greatest_entry_not_above(fs: MemoryFileSystem, written
 @pytest.mark.parametrize("written", [0, 2, 5])
 def test_lookup_by_position(fs: MemoryFileSystem, written: int) -> None:
     index = make_index(fs, entries=5, written=written)
-    assert index.lookup_position(0) == (110, 0, 1000)
-    assert index.lookup_position(1999) == (120, 1000, 2000)
-    assert index.lookup_position(9999) == (150, 4000, -1)
+    assert index.lookup_position(0) == (110, 0)
+    assert index.lookup_position(1999) == (120, 1000)
+    assert index.lookup_position(9999) == (150, 4000)
+
+
+def test_lookups_that_would_wait_for_the_disk_tell_nothing() -> None:
+    """What the memory holds is told all the same: the entries not yet written out, and the page read last."""
+    fs = EvictingFileSystem()
+    index = make_index(fs, entries=5, written=2)
+    fs.resident = False
+    assert index.lookup_resident(110) is None
+    assert index.lookup_position(0) is None
+    assert index.lookup_resident(130) == (130, 2000, 3000)
+    assert index.lookup_position(2000) == (130, 2000)
+    fs.resident = True
+    assert index.lookup_resident(110) == (110, 0, 1000)
+    fs.resident = False
+    assert index.lookup_position(0) == (110, 0)
 
 
 def test_lookup_in_an_empty_index_names_no_batch(fs: MemoryFileSystem) -> None:
     index = OffsetIndex(fs, PATH, 100)
     assert index.lookup(500) == (99, 0, -1)
-    assert index.is_resident(10**6)
+    assert index.lookup_resident(10**6) == (99, 0, -1)
+    assert index.lookup_position(10**6) == (99, 0)
 
 
 def test_lookup_over_many_pages(fs: MemoryFileSystem) -> None:

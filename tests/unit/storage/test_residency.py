@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from storage import residency
-from storage.residency import is_resident
+from storage.residency import is_resident, read_resident
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SIZE = 4 << 20
@@ -63,6 +63,13 @@ def test_what_was_written_is_resident(descriptor: int, size: int) -> None:
 def test_what_was_dropped_is_not(descriptor: int, size: int) -> None:
     until(lambda: not is_resident(descriptor, 1 << 20, size), lambda: drop(descriptor, 0, SIZE))
     until(lambda: is_resident(descriptor, 1 << 20, size), lambda: os.pread(descriptor, SIZE, 0))
+
+
+def test_what_is_resident_is_read_and_nothing_else(descriptor: int) -> None:
+    content = os.pread(descriptor, SIZE, 0)
+    assert read_resident(descriptor, 1_000_000, 61) == content[1_000_000:1_000_061]
+    assert read_resident(descriptor, SIZE - 60, 61) is None  # the file ends before
+    until(lambda: read_resident(descriptor, 1_000_000, 61) is None, lambda: drop(descriptor, 0, SIZE))
 
 
 @pytest.mark.usefixtures("way")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.records import HEADER_SIZE
 from storage.config import NO_LIMIT
 from storage.fs_memory import MemoryFileSystem
 from storage.segment import UNKNOWN, Segment
@@ -97,17 +98,29 @@ def test_what_waits_for_the_disk_is_not_told() -> None:
 
 
 def test_a_cut_reads_nothing_but_what_it_knows_to_be_resident(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The header at an index entry is read with what lies behind it, which may be on disk only."""
+    """Neither the header at an index entry, nor the headers up to it where that one is on disk only."""
     segment = filled()
-    cold_from = 4 * SIZE - 1
+    cold_from = 3 * SIZE + HEADER_SIZE - 1
 
     def is_resident(_file: object, position: int, size: int) -> bool:
         return position + size <= cold_from
 
     monkeypatch.setattr(type(segment.file), "is_resident", is_resident)
     assert segment.cut(0, 3 * SIZE) == (UNKNOWN, UNKNOWN)
-    cold_from = 6 * SIZE
+    cold_from = 3 * SIZE + HEADER_SIZE
     assert segment.cut(0, 3 * SIZE) == (3 * SIZE, BASE + 6)
+
+
+@pytest.mark.parametrize(("at", "byte"), [(7, 0xFF), (8, 0x80), (16, 1)])
+def test_a_cut_believes_no_entry_whose_batch_is_another(at: int, byte: int) -> None:
+    """Its last offset, its length and its format are looked at."""
+    fs = MemoryFileSystem()
+    segment = filled(fs)
+    damaged = bytearray(fs.read_file(segment.path))
+    damaged[3 * SIZE + at] = byte
+    fs.write_atomic(segment.path, damaged)
+    segment.close()
+    assert segment.cut(0, 3 * SIZE) == (UNKNOWN, UNKNOWN)
 
 
 def test_what_was_not_checked_is_not_told() -> None:
