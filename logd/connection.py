@@ -25,7 +25,7 @@ from storage.region import FileRegion
 if TYPE_CHECKING:
     from logd.delayed import DelayedRequest
     from logd.server import Server
-    from protocol.produce_shape import ProduceShape
+    from logd.short_way import ShortWay
 
 log = logging.getLogger("logd.connection")
 
@@ -66,9 +66,9 @@ class Connection:
         "last_active",
         "listener",
         "peer",
-        "produce_shape",
         "responses",
         "shapes_learned",
+        "short_way",
         "waiting",
     )
 
@@ -101,8 +101,8 @@ class Connection:
         #: The last request's client id, decoded once (the dispatcher's memo).
         self.client_id_bytes = b""
         self.client_id: str | None = None
-        #: What this client's last Produce request looked like (the dispatcher's memo).
-        self.produce_shape: ProduceShape | None = None
+        #: For requests like one that this client sent before (the dispatcher's memo).
+        self.short_way: ShortWay | None = None
         self.shapes_learned = 0
         self.proceed()
 
@@ -188,7 +188,8 @@ class Connection:
 
     def _may_read(self) -> bool:
         return (
-            not (self._writing or self.close_when_sent or self._held) and len(self.responses) < IN_FLIGHT_MAX
+            not (self._writing or self.close_when_sent or self._held)
+            and len(self.responses.waiting) < IN_FLIGHT_MAX
         )
 
     def hold(self) -> None:
@@ -286,12 +287,12 @@ class Connection:
     def _send_bytes(self, head: Chunk) -> int:
         """Send the run of byte chunks that starts with `head` in one call."""
         ready = self.responses.ready
-        run_length = 1
-        if len(ready) > 1 and type(ready[1]) is not FileRegion:
+        count, run_length = len(ready), 1
+        if count > 1 and type(ready[1]) is not FileRegion:
             run = list(takewhile(_is_bytes, ready))
             run_length = len(run)
             head = b"".join(run)
-        sent = self._sock.send(head, _MSG_MORE if run_length < len(ready) else 0)
+        sent = self._sock.send(head, _MSG_MORE if run_length < count else 0)
         for _ in range(run_length):
             ready.popleft()
         if sent < len(head):

@@ -1,9 +1,9 @@
 """From a request frame to the handler of its API, and from its answer back to the connection.
 
 Handlers live in `logd/handlers/<api>.py` and are imported at their API's first request, so that start-up does not pay
-for them. Produce and ApiVersions, of which this module needs more than the handler, come at once. An unknown API, or a
-version that is not served, ends the connection: no layout exists to answer in. The one exception is ApiVersions, which
-tells the client what would have been served (KIP-511).
+for them. ApiVersions, of which this module needs more than the handler, comes at once. A request like the last one may
+have a shorter way (`logd.short_way`). An unknown API, or a version that is not served, ends the connection: no layout
+exists to answer in. The one exception is ApiVersions, which tells the client what would have been served (KIP-511).
 
 An exception that is not a refusal is a bug: it is logged with its trace, the request fails with
 UNKNOWN_SERVER_ERROR where the response has a place for that, and the connection ends.
@@ -19,15 +19,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from logd.context import RequestContext
-from logd.handlers import produce_short_way
 from logd.handlers.api_versions import unsupported_version_response
+from logd.short_way import SHAPES_LEARNED_MAX, Learn
 from protocol.api import API_VERSIONS, SERVED_APIS, ApiSpec, first_flexible_answer, message_types
 from protocol.codec import reader_for
 from protocol.errors import ErrorCode, ProtocolViolation
 from protocol.messages.message import Message
-from protocol.messages.produce import ProduceRequest
 from protocol.primitives import skip_tagged_fields
-from protocol.produce_shape import ProduceShape
 
 if TYPE_CHECKING:
     from logd.broker import Broker
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("logd.dispatch")
 
 _HEADER: Final = struct.Struct(">hhih")
-
-#: A client whose requests change their shape this often gains nothing from their being remembered.
-_SHAPES_LEARNED_MAX: Final = 64
 
 Handler = Callable[["Broker", Any, RequestContext], "Message | Awaitable[Message | None] | None"]
 
@@ -50,6 +45,7 @@ class _Route:
         "first_flexible",
         "first_flexible_answer",
         "handle",
+        "learn",
         "max_version",
         "min_version",
         "name",
@@ -60,6 +56,7 @@ class _Route:
     def __init__(self, spec: ApiSpec) -> None:
         module = import_module(f"logd.handlers.{spec.module}")
         self.handle: Handler = module.handle
+        self.learn: Learn | None = getattr(module, "learn", None)
         self.name = spec.name
         self.request_type, self.response_type = message_types(spec)
         self.min_version = spec.min_version
@@ -89,12 +86,11 @@ class Dispatcher:
             api_key, version, correlation_id, client_size = _HEADER.unpack_from(frame)
         except struct.error:
             raise ProtocolViolation("frame too short for a request header") from None
-        batch = None
-        if (shape := connection.produce_shape) is not None:
-            batch = shape.records(frame)
-            if batch is not None and produce_short_way.handle_alike(
-                self._broker, connection, shape, correlation_id, batch
-            ):
+        found = None
+        if (short_way := connection.short_way) is not None:
+            shape, handle_alike = short_way
+            found = shape.recognise(frame)
+            if found is not None and handle_alike(self._broker, connection, shape, correlation_id, found):
                 return
         route = self._routes.get(api_key) or self._open_route(api_key)
         if not route.min_version <= version <= route.max_version:
@@ -124,13 +120,12 @@ class Dispatcher:
             self._failed(route, context)
             return
         if (
-            batch is None
-            and isinstance(request, ProduceRequest)
-            and connection.shapes_learned < _SHAPES_LEARNED_MAX
-            and produce_short_way.has_short_way(self._broker, request)
+            found is None
+            and (learn := route.learn) is not None
+            and connection.shapes_learned < SHAPES_LEARNED_MAX
         ):
             connection.shapes_learned += 1
-            connection.produce_shape = ProduceShape.learn(frame, request, version)
+            connection.short_way = learn(self._broker, frame, request, version)
         if response is None:
             return
         if isinstance(response, Message):

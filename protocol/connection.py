@@ -235,38 +235,39 @@ class ResponseQueue:
     """Responses of one connection in request order; its length is the number of requests still to be answered.
 
     `ready` holds chunks that may be written now; the writer takes them from the left and lowers `ready_bytes`.
+    `waiting` holds the requests still to be answered, and is for looking at only.
     """
 
-    __slots__ = ("_waiting", "ready", "ready_bytes")
+    __slots__ = ("ready", "ready_bytes", "waiting")
 
     def __init__(self) -> None:
         self.ready: deque[Chunk] = deque()
         self.ready_bytes = 0
-        self._waiting: deque[ResponseSlot] = deque()
+        self.waiting: deque[ResponseSlot] = deque()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def send(self, chunks: Sequence[Chunk]) -> None:
         """Answer the request just taken, at once."""
-        if self._waiting:
+        if self.waiting:
             slot = ResponseSlot()
             slot.chunks = chunks
-            self._waiting.append(slot)
+            self.waiting.append(slot)
         else:
             self._make_ready(chunks)
 
     def reserve(self) -> ResponseSlot:
         """Keep the place of the request just taken; `fill` answers it."""
         slot = ResponseSlot()
-        self._waiting.append(slot)
+        self.waiting.append(slot)
         return slot
 
     def fill(self, slot: ResponseSlot, chunks: Sequence[Chunk]) -> bool:
         """Answer a reserved request. True when that made something ready to write."""
         assert slot.chunks is None, "a request is answered once"
         slot.chunks = chunks
-        waiting = self._waiting
+        waiting = self.waiting
         if waiting[0] is not slot:
             return False
         while waiting and (filled := waiting[0].chunks) is not None:

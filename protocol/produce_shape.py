@@ -2,7 +2,7 @@
 
 A producer sends the same bytes again and again: header, acks, time-out, one topic, one partition. Only the
 correlation id and the records change. `ProduceShape.learn` remembers those bytes after the codec has read
-them once; `records` then recognises the next request by comparing, and `answer` fills the four numbers that change
+them once; `recognise` then knows the next request by comparing, and `answer` fills the four numbers that change
 into a response that the codec wrote once. What does not fit goes the ordinary way, so the codec stays the one that
 decides what a request means: both ways are tested against each other.
 
@@ -28,7 +28,6 @@ _HEAD_SIZE: Final = 4
 _PREFIX_POSITION: Final = 8
 _NO_TAGS: Final = bytes(3)
 
-_RESPONSE_HEAD: Final = Struct(">iib")
 _OFFSETS: Final = Struct(">qqq")
 _MARK: Final = 0x7A7A7A7A7A7A7A7A
 """Stands for each of the three numbers while their place is looked for."""
@@ -39,9 +38,11 @@ class ProduceShape:
 
     __slots__ = (
         "_head",
+        "_pack_response",
         "_prefix",
         "_prefix_end",
         "_response_head",
+        "_response_size",
         "_response_tail",
         "acks",
         "index",
@@ -64,7 +65,11 @@ class ProduceShape:
         self.topic_name = topic.name
         self.topic_id = topic.topic_id
         self.index = topic.partition_data[0].index
-        self._response_head, self._response_tail = _response_around_offsets(self, version)
+        head, tail = _response_around_offsets(self, version)
+        response = Struct(f">iib{len(head)}sqqq{len(tail)}s")
+        self._response_head, self._response_tail = head, tail
+        self._response_size = response.size - 4
+        self._pack_response = response.pack
 
     @classmethod
     def learn(cls, frame: memoryview, request: ProduceRequest, version: int) -> ProduceShape | None:
@@ -84,7 +89,7 @@ class ProduceShape:
             return None
         return cls(frame, prefix_end, request, version)
 
-    def records(self, frame: memoryview) -> memoryview | None:
+    def recognise(self, frame: memoryview) -> memoryview | None:
         """The records of a request of this shape; None when it is another one."""
         end = self._prefix_end
         if (
@@ -103,12 +108,15 @@ class ProduceShape:
         self, correlation_id: int, base_offset: Offset, log_append_time: TimestampMs, log_start_offset: Offset
     ) -> bytes:
         """The framed response that tells of success."""
-        head, tail = self._response_head, self._response_tail
-        return (
-            _RESPONSE_HEAD.pack(5 + len(head) + _OFFSETS.size + len(tail), correlation_id, 0)
-            + head
-            + _OFFSETS.pack(base_offset, log_append_time, log_start_offset)
-            + tail
+        return self._pack_response(
+            self._response_size,
+            correlation_id,
+            0,
+            self._response_head,
+            base_offset,
+            log_append_time,
+            log_start_offset,
+            self._response_tail,
         )
 
 

@@ -44,6 +44,7 @@ class Partition(Generic[LogT]):
         "_demanded_flush",
         "_follower_ends",
         "_in_sync_followers",
+        "_lacks_replicas",
         "assigned_replicas",
         "high_watermark",
         "in_sync_replicas",
@@ -79,6 +80,8 @@ class Partition(Generic[LogT]):
         self._follower_ends: dict[NodeId, Offset] = {}
         """Log end of each follower as it last reported in this leader epoch; missing until it does."""
         self._in_sync_followers: tuple[NodeId, ...] = ()
+        self._lacks_replicas = False
+        """Some are not in sync. While none is lacking, there are enough of them, whatever the topic demands."""
         self._demanded_flush: Offset = -1
         """An append up to here (exclusive) awaits its flush; -1 when none does."""
         # A log that was replayed holds decided transactions back until it hears this, and where the high watermark is
@@ -113,6 +116,7 @@ class Partition(Generic[LogT]):
         self.assigned_replicas = assigned_replicas
         self.in_sync_replicas = in_sync_replicas
         self._in_sync_followers = tuple(id_ for id_ in in_sync_replicas if id_ != self.node_id)
+        self._lacks_replicas = len(in_sync_replicas) < len(assigned_replicas)
         self.refusal = None
         # A log that was cut back and replayed holds decided transactions back, as one that was just opened does.
         if self.log.producers.first_unstable_offset is not None:
@@ -174,9 +178,7 @@ class Partition(Generic[LogT]):
     @property
     def is_under_min_in_sync(self) -> bool:
         """Whether writes with acks=all are refused, and the high watermark stands still."""
-        in_sync = len(self.in_sync_replicas)
-        # All of them are enough, whatever the topic demands; asked for every batch, so the short way first.
-        return in_sync < len(self.assigned_replicas) and in_sync < self.effective_min_in_sync
+        return self._lacks_replicas and len(self.in_sync_replicas) < self.effective_min_in_sync
 
     def append(self, batch: Any, *, acks: int, now_ms: TimestampMs, origin: Any) -> AppendResult:
         """Write one batch as the leader.
@@ -188,7 +190,8 @@ class Partition(Generic[LogT]):
         """
         if self.refusal is not None:
             raise self._refused()
-        if acks == ACKS_ALL and self.is_under_min_in_sync:
+        # What is asked for every batch is asked the short way first.
+        if acks == ACKS_ALL and self._lacks_replicas and self.is_under_min_in_sync:
             raise self._too_few_in_sync()
         result = self.log.append(batch, leader_epoch=self.leader_epoch, now_ms=now_ms, origin=origin)
         if result.flush_to > self._demanded_flush:  # noqa: PLR1730 - max() costs more than the rest of this
@@ -276,7 +279,7 @@ class Partition(Generic[LogT]):
                 end = log.recovery_point
         for replica_id in self._in_sync_followers:
             end = min(end, self._follower_ends.get(replica_id, -1))
-        if end <= self.high_watermark or self.is_under_min_in_sync:
+        if end <= self.high_watermark or (self._lacks_replicas and self.is_under_min_in_sync):
             return False
         self.high_watermark = end
         if log.producers.first_unstable_offset is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from logd.authorisation import Operation, ResourceType
 from logd.delayed import DelayedFetch, FetchWait
 from logd.fetch_session import replica_id_of
+from logd.handlers.fetch_short_way import learn
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.fetch import FetchRequest, FetchResponse
 from protocol.types import ZERO_UUID
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from storage.cold_read import ColdRead
     from storage.log import ReadResult
 
+__all__ = ["handle", "learn"]
 
 _Answer = FetchResponse.PartitionData
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from logd.handlers.produce_appends import REFUSED_UNANSWERED, Answer, Appends, refuse
 from logd.handlers.produce_request import inquiry_of, keep_records
+from logd.handlers.produce_short_way import learn
 from protocol.errors import BrokerError, ProtocolViolation
 from protocol.messages.produce import ProduceRequest, ProduceResponse
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
     from logd.transaction_inquiry import Inquiry
+
+__all__ = ["handle", "learn"]
 
 
 def handle(

@@ -13,26 +13,30 @@ from logd.context import RequestContext
 from logd.delayed import ProduceWait
 from logd.handlers.produce_appends import REFUSED_UNANSWERED, Answer, append_batch, park, refuse
 from logd.handlers.produce_request import ACKS, LOW_ATTRIBUTES_POSITION
+from logd.short_way import ShortWay
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.messages.produce import ProduceRequest, ProduceResponse
+from protocol.produce_shape import ProduceShape
 from protocol.records import HEADER_SIZE, TRANSACTIONAL_BIT
 from replication.topic_names import INTERNAL_TOPICS
 
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.connection import Connection
-    from protocol.produce_shape import ProduceShape
 
 API_KEY: Final = ProduceRequest.API_KEY
 
 
-def has_short_way(broker: Broker, request: ProduceRequest) -> bool:
-    """Whether a request passes all checks that look at neither its records nor its partition: `handle_alike` makes
-    none of them again.
+def learn(broker: Broker, frame: memoryview, request: ProduceRequest, version: int) -> ShortWay | None:
+    """What to remember of a request: one that passes all checks that look at neither its records nor its partition,
+    since `handle_alike` makes none of them again.
     """
-    return request.acks in ACKS and not any(
+    if request.acks not in ACKS or any(
         (topic.name or broker.topic_name(topic.topic_id)) in INTERNAL_TOPICS for topic in request.topic_data
-    )
+    ):
+        return None
+    shape = ProduceShape.learn(frame, request, version)
+    return None if shape is None else ShortWay(shape, handle_alike)
 
 
 def handle_alike(

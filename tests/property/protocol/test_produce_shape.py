@@ -90,7 +90,7 @@ def test_what_is_recognised_is_what_the_codec_reads(data: st.DataObject, version
         for _ in range(data.draw(st.integers(0, 2))):
             other[data.draw(st.integers(4, len(other) - 1))] = data.draw(st.integers(0, 255))
         other = other[: data.draw(st.sampled_from([len(other), len(other), len(other) - 1]))]
-        records = shape.records(memoryview(other))
+        records = shape.recognise(memoryview(other))
         if records is None:
             continue
         now = read(bytes(other))
@@ -117,7 +117,7 @@ def test_the_next_request_of_a_producer_is_recognised(
     shape = ProduceShape.learn(memoryview(frame(request, version, 1, "c")), request, version)
     assert shape is not None
     request.topic_data[0].partition_data[0].records = records
-    found = shape.records(memoryview(frame(request, version, 2, "c")))
+    found = shape.recognise(memoryview(frame(request, version, 2, "c")))
     assert found is not None and bytes(found) == records
 
 

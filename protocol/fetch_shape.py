@@ -1,0 +1,173 @@
+"""The short way through Fetch: requests that differ from the last one only in where they read.
+
+A consumer of one partition sends the same bytes again and again: header, limits, one topic, one partition. Only the
+correlation id and the fetch offset change. `FetchShape.learn` remembers those bytes after the codec has read them
+once; `recognise` then knows the next request by comparing, and `answer` fills what changes into a response that the
+codec wrote once. What does not fit goes the ordinary way, so the codec stays the one that decides what a request
+means: both ways are tested against each other.
+
+    request   size | key, version | correlation id | client id … leader epoch | fetch offset | … rack id, tags
+                     `_head`                         `_before`                                `_after`
+    response  size | correlation id | 0 | … index, error | three offsets | aborted, replica | length | records | 0 0 0
+                                          `_prefix`                        `_middle`                             `tail`
+
+Only flexible versions. Where the offsets stand nobody counts: the codec writes two that differ, and shows it.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from protocol.codec import decode, encode, encode_bytes
+from protocol.messages.fetch import FetchRequest, FetchResponse
+from protocol.primitives import encode_uvarint
+from protocol.types import Offset, Position
+
+_FIRST_FLEXIBLE_VERSION: Final = 12
+_HEAD_SIZE: Final = 4
+_BEFORE_POSITION: Final = 8
+_READ_COMMITTED: Final = 1
+
+_OFFSET: Final = Struct(">q")
+_THREE_OFFSETS_SIZE: Final = 24
+
+
+class FetchShape:
+    """What stays the same over the requests of one consumer for one partition."""
+
+    __slots__ = (
+        "_after",
+        "_after_position",
+        "_before",
+        "_head",
+        "_middle",
+        "_offset_position",
+        "_pack_head",
+        "_prefix",
+        "_response_size",
+        "_size",
+        "current_leader_epoch",
+        "index",
+        "isolation_level",
+        "max_bytes",
+        "min_bytes",
+        "tail",
+        "topic_id",
+        "topic_name",
+    )
+
+    def __init__(
+        self, frame: memoryview, offset_position: Position, request: FetchRequest, version: int
+    ) -> None:
+        self._size = len(frame)
+        self._offset_position = offset_position
+        self._after_position = after_position = offset_position + _OFFSET.size
+        self._head = bytes(frame[:_HEAD_SIZE])
+        self._before = bytes(frame[_BEFORE_POSITION:offset_position])
+        self._after = bytes(frame[after_position:])
+        topic = request.topics[0]
+        partition = topic.partitions[0]
+        self.topic_name = topic.topic
+        self.topic_id = topic.topic_id
+        self.index = partition.partition
+        self.current_leader_epoch = partition.current_leader_epoch
+        self.isolation_level = request.isolation_level
+        self.min_bytes = request.min_bytes
+        self.max_bytes = min(request.max_bytes, partition.partition_max_bytes)
+        """Of the request and of its partition, whichever is less."""
+        self._prefix, self._middle, self.tail = _response_around_offsets(self, version)
+        head = Struct(f">iib{len(self._prefix)}sqqq{len(self._middle)}s")
+        self._pack_head = head.pack
+        self._response_size = head.size - 4 + len(self.tail)  # but for the records and their length
+
+    @classmethod
+    def learn(cls, frame: memoryview, request: FetchRequest, version: int) -> FetchShape | None:
+        """Remember a request that the codec read from `frame`; None when it has not one partition of one topic."""
+        if version < _FIRST_FLEXIBLE_VERSION or len(request.topics) != 1:
+            return None
+        if len(request.topics[0].partitions) != 1:
+            return None
+        offset_position = _offset_position(frame, request, version)
+        return None if offset_position is None else cls(frame, offset_position, request, version)
+
+    def recognise(self, frame: memoryview) -> Offset | None:
+        """The fetch offset of a request of this shape; None when it is another one."""
+        if (
+            len(frame) != self._size
+            or bytes(frame[:_HEAD_SIZE]) != self._head
+            or bytes(frame[_BEFORE_POSITION : self._offset_position]) != self._before
+            or bytes(frame[self._after_position :]) != self._after
+        ):
+            return None
+        offset: Offset = _OFFSET.unpack_from(frame, self._offset_position)[0]
+        return offset
+
+    def answer(
+        self,
+        correlation_id: int,
+        high_watermark: Offset,
+        last_stable_offset: Offset,
+        log_start_offset: Offset,
+        records_size: int,
+    ) -> bytes:
+        """The framed response up to its records, of which there are some; behind them comes `tail`."""
+        length = encode_uvarint(records_size + 1)
+        head = self._pack_head(
+            self._response_size + len(length) + records_size,
+            correlation_id,
+            0,
+            self._prefix,
+            high_watermark,
+            last_stable_offset,
+            log_start_offset,
+            self._middle,
+        )
+        return head + length
+
+
+def _offset_position(frame: memoryview, request: FetchRequest, version: int) -> Position | None:
+    """Where the fetch offset stands in the frame; None when the codec would write something else than is there."""
+    written = encode_bytes(request, version)
+    start = len(frame) - len(written)
+    if frame[start:] != written:
+        return None
+    other = decode(FetchRequest, version, written)
+    partition = other.topics[0].partitions[0]
+    partition.fetch_offset = ~partition.fetch_offset  # other in every byte
+    return start + _first_difference(written, encode_bytes(other, version))
+
+
+def _response_around_offsets(shape: FetchShape, version: int) -> tuple[bytes, bytes, bytes]:
+    """What the codec writes before the three offsets, between them and the length of the records, and behind those."""
+    zeros, tail = _around_records(shape, version, 0)
+    ones, _ = _around_records(shape, version, -1)
+    start = _first_difference(zeros, ones)
+    return (
+        zeros[:start],
+        zeros[start + _THREE_OFFSETS_SIZE : -1],
+        tail,
+    )  # without the length, which takes one byte
+
+
+def _around_records(shape: FetchShape, version: int, offset: Offset) -> tuple[bytes, bytes]:
+    """What the codec writes before and behind a single byte of records, with `offset` for each of the three."""
+    partition = FetchResponse.PartitionData(
+        partition_index=shape.index,
+        high_watermark=offset,
+        last_stable_offset=offset,
+        log_start_offset=offset,
+        aborted_transactions=[] if shape.isolation_level == _READ_COMMITTED else None,
+        records=b"\0",
+    )
+    topic = FetchResponse.FetchableTopicResponse(
+        topic=shape.topic_name, topic_id=shape.topic_id, partitions=[partition]
+    )
+    response = FetchResponse(responses=[topic])
+    head, _, tail = encode(response, version)
+    assert isinstance(head, bytes) and isinstance(tail, bytes)
+    return head, tail
+
+
+def _first_difference(one: bytes, other: bytes) -> Position:
+    return next(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)

@@ -1,0 +1,258 @@
+"""Requests that repeat are answered as others are, byte for byte; over real sockets.
+
+Method: one client asks for what is there and is learned from; then it and a client that comes new ask the same. What
+they are told must be the same bytes, and whether the short way was taken is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from logd.handlers import fetch_short_way
+from protocol.codec import encode_bytes
+from protocol.messages.fetch import FetchRequest
+from tests.support import partition_transactions as transactions
+from tests.support.logs import EvictingFileSystem, make_batch
+from tests.support.node import (
+    LONG_MS,
+    Node,
+    RawPeer,
+    fetch_request,
+    header,
+    play,
+    wanted,
+)
+from tests.support.node_talk import append, delete_topic, parked, topic_with
+from tests.support.partition_transactions import write_in_transaction
+
+SIZE = len(make_batch())
+VERSIONS = range(4, 19)
+FLEXIBLE = 12
+BY_ID = 13
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The offsets from which the short way answered."""
+    offsets: list[int] = []
+    handle_alike = fetch_short_way.handle_alike
+
+    def counted(broker: Any, connection: Any, shape: Any, correlation_id: int, offset: int) -> bool:
+        is_done = handle_alike(broker, connection, shape, correlation_id, offset)
+        if is_done:
+            offsets.append(offset)
+        return is_done
+
+    monkeypatch.setattr(fetch_short_way, "handle_alike", counted)
+    yield offsets
+
+
+def framed(request: FetchRequest, version: int, number: int = 1) -> bytes:
+    return header(1, version, number, flexible=version >= FLEXIBLE) + encode_bytes(request, version)
+
+
+def one(topic: str | bytes, offset: int, **fields: Any) -> FetchRequest:
+    partition = {name: fields.pop(name) for name in ("current_leader_epoch",) if name in fields}
+    return fetch_request((topic, wanted(0, offset, **partition)), **fields)
+
+
+async def asked(peer: RawPeer, request: FetchRequest, version: int) -> bytes:
+    peer.send(framed(request, version))
+    return await peer.answer()
+
+
+async def both(node: Node, first: FetchRequest, then: FetchRequest, version: int) -> bytes:
+    """Ask `then` of a client that was learned from at `first`, and of a new one; return what both are told."""
+    learned, new = await node.peer(), await node.peer()
+    await asked(learned, first, version)
+    answer = await asked(learned, then, version)
+    assert answer == await asked(new, then, version)
+    await learned.close()
+    await new.close()
+    return answer
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("isolation", [0, 1])
+def test_the_answer_is_the_same_in_every_version(version: int, isolation: int, taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        topic_id = await topic_with(client, 5)
+        node.partition("t").log.advance_log_start_offset(1)
+        topic: str | bytes = topic_id if version >= BY_ID else "t"
+        requests = [one(topic, offset, isolation_level=isolation) for offset in (2, 3)]
+        answer = await both(node, *requests, version)
+        assert len(answer) > 2 * SIZE
+        assert taken == ([3] if version >= FLEXIBLE else [])
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("offset", "fields"),
+    [
+        (5, {}),  # nothing is there
+        (6, {}),  # out of range
+        (0, {}),  # deleted
+        (2, {"min_bytes": 3 * SIZE + 1}),  # too little is there
+        (2, {"current_leader_epoch": 7}),  # unknown
+    ],
+)
+def test_what_is_not_answered_with_records_goes_the_ordinary_way(
+    offset: int, fields: dict[str, Any], taken: list[int]
+) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 5)
+        node.partition("t").log.advance_log_start_offset(1)
+        await both(node, one("t", 2, **fields), one("t", offset, **fields), 12)
+        assert taken == []
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("limit", ["max_bytes", "partition_max_bytes"])
+@pytest.mark.parametrize(("bytes_max", "batches"), [(0, 1), (SIZE - 1, 1), (2 * SIZE, 2), (-1, 1)])
+def test_the_limits_on_bytes_hold(limit: str, bytes_max: int, batches: int, taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 5)
+        requests = [
+            fetch_request(("t", wanted(0, offset, partition_max_bytes=bytes_max)))
+            if limit == "partition_max_bytes"
+            else one("t", offset, max_bytes=bytes_max)
+            for offset in (0, 1)
+        ]
+        answer = await both(node, *requests, 12)
+        assert batches * SIZE < len(answer) < (batches + 1) * SIZE
+        assert taken == [1]
+
+    play(scenario)
+
+
+def test_a_request_that_waits_and_the_next_ones(taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        peer = await node.peer()
+        for offset in (0, 1):
+            await asked(peer, one("t", offset, max_wait_ms=LONG_MS), 12)
+        peer.send(*[framed(one("t", offset, max_wait_ms=LONG_MS), 12, offset) for offset in (2, 1)])
+        await parked(node)
+        await append(client)
+        answers = [await peer.answer() for _ in range(2)]
+        assert [answer[:4] for answer in answers] == [
+            b"\0\0\0\2",
+            b"\0\0\0\1",
+        ]  # in order, whatever was done first
+        assert taken == [1, 1]
+
+    play(scenario)
+
+
+def test_other_requests_between_are_answered_for_themselves(taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 3, 3)
+        peer, new = await node.peer(), await node.peer()
+        session = one("t", 0, session_epoch=0)
+        two = fetch_request(("t", wanted(0, 0)), ("t", wanted(1, 1)))
+        other = fetch_request(("t", wanted(1, 2)))
+        for request in (one("t", 0), two, one("t", 1), other, one("t", 1), one("t", 2)):
+            assert await asked(peer, request, 12) == await asked(new, request, 12)
+        assert taken == [2, 2]
+        await asked(peer, session, 12)
+        await asked(peer, session, 12)
+        assert taken == [2, 2]
+
+    play(scenario)
+
+
+def test_a_topic_that_is_deleted_and_made_again(taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        old = await topic_with(client, 2)
+        by_id, by_name = await node.peer(), await node.peer()
+        for offset in (0, 1):
+            await asked(by_id, one(old, offset), 13)
+            await asked(by_name, one("t", offset), 12)
+        assert taken == [1, 1]
+        await delete_topic(client, old)
+        new = await topic_with(client, 2)
+        assert await asked(by_id, one(old, 1), 13) == await asked(await node.peer(), one(old, 1), 13)
+        assert taken == [1, 1]
+        assert await asked(by_name, one("t", 1), 12) == await asked(await node.peer(), one("t", 1), 12)
+        assert taken == [1, 1, 1]
+        assert new != old
+
+    play(scenario)
+
+
+def test_a_partition_that_is_led_elsewhere(taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        peer = await node.peer()
+        await asked(peer, one("t", 0), 12)
+        node.partition("t").resign(leader_id=2, leader_epoch=6, partition_epoch=2)
+        assert await asked(peer, one("t", 1), 12) == await asked(await node.peer(), one("t", 1), 12)
+        assert taken == []
+
+    play(scenario)
+
+
+def test_what_an_open_or_aborted_transaction_hides(taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        partition = node.partition("t")
+        batch = make_batch(2, producer_id=7, producer_epoch=0, base_sequence=0, transactional=True)
+        write_in_transaction(partition, batch)
+        for isolation, offset, way in ((0, 1, [1]), (1, 1, [1]), (1, 2, [])):
+            requests = [one("t", at, isolation_level=isolation) for at in (0, offset)]
+            await both(node, *requests, 12)
+            assert taken == way
+            taken.clear()
+        transactions.end_transaction(partition, 7, committed=False)
+        for isolation, way in ((0, [1]), (1, [])):
+            await both(node, *[one("t", at, isolation_level=isolation) for at in (0, 1)], 12)
+            assert taken == way
+            taken.clear()
+
+    play(scenario)
+
+
+def test_what_lies_on_disk_only_comes_through_the_pool(taken: list[int]) -> None:
+    fs = EvictingFileSystem()
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 3)
+        peer = await node.peer()
+        await asked(peer, one("t", 0), 12)
+        fs.resident = False
+        peer.send(framed(one("t", 1), 12))
+        answer = await peer.answer()
+        fs.resident = True
+        assert answer == await asked(await node.peer(), one("t", 1), 12)
+        assert taken == []
+
+    play(scenario, fs=fs)
+
+
+def test_a_broker_with_an_authoriser_asks_it_every_time(taken: list[int]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 3)
+        peer = await node.peer()
+        await asked(peer, one("t", 0), 12)
+        node.broker.authorise = lambda *_: False
+        refused = await asked(peer, one("t", 1), 12)
+        assert refused == await asked(await node.peer(), one("t", 1), 12)
+        assert len(refused) < SIZE
+        assert taken == []
+
+    play(scenario)
