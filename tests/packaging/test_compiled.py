@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.support.broker import ROOT, LogdBroker
+from tests.support.patience import PATIENCE_S
 from tests.support.wheel import build_wheel, missing_compiler, unpacked_command
 
 pytestmark = [
@@ -37,7 +38,6 @@ TESTS = (
     "tests/unit/storage/test_cleaning_retention.py",
     "tests/property/protocol/test_records.py",
 )
-PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,7 @@ from services.orders.settings import Settings
 from services.orders.supervisor import ROOT, Supervisor
 from tests.services import brokers
 from tests.services.brokers import Broker
+from tests.support.patience import wait_until
 
 PYTHON = ROOT / ".venv-services" / "bin" / "python"
 
@@ -56,11 +57,13 @@ def without_services(directory: Path, **settings: str) -> Iterator[tuple[Broker,
 
 def until_assigned(services: Supervisor, *names: str) -> None:
     """Until the only instance of each has all partitions, of which there are as many as by default."""
-    deadline = time.monotonic() + 60
+
+    def is_assigned(name: str) -> bool:
+        health = _health(f"{services.url(name)}/health")
+        return len(health.get("partitions", ())) >= Settings().partitions
+
     for name in names:
-        while len(_health(f"{services.url(name)}/health").get("partitions", ())) < Settings().partitions:
-            assert time.monotonic() < deadline, name
-            time.sleep(0.05)
+        wait_until(partial(is_assigned, name), lambda: f"not all have all partitions: {names}")
 
 
 def _health(url: str) -> dict[str, Any]:

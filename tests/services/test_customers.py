@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.services import http_client as http
 from tests.services.brokers import Broker
 from tests.services.ecosystem import run_command, without_services
 from tests.services.recording import Recording, Written
+from tests.support.patience import wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 NOT_TEXT = b"\xff\xfe"
@@ -162,10 +162,7 @@ async def metrics(services: Supervisor) -> str:
 
 
 def until_started_anew(services: Supervisor, old: int, instance: str = "1") -> None:
-    deadline = time.monotonic() + 60
-    while services.pid("customers", instance) == old:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: services.pid("customers", instance) != old)
 
 
 def check_log(bootstrap: str) -> None:

@@ -7,7 +7,6 @@ is seen in the changelog of its state, that it does no more in its log and its m
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -19,6 +18,7 @@ from services.orders.supervisor import Supervisor
 from tests.services import shoppers
 from tests.services.ecosystem import run_command, until_assigned, without_services
 from tests.services.recording import Recording
+from tests.support.patience import wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 RETENTION_MS = 3000
@@ -46,12 +46,12 @@ def pay(bootstrap: str, order_id: str, customer_id: str) -> None:
 
 def until_given_up(services: Supervisor, order_id: str) -> None:
     """It says so, once the commit is done that is seen before."""
-    deadline = time.monotonic() + 60
-    while order_id not in [
-        line["order"] for line in services.lines("email", "1") if line["event"] == "mail given up"
-    ]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+
+    def has_said_so() -> bool:
+        lines = services.lines("email", "1")
+        return order_id in [line["order"] for line in lines if line["event"] == "mail given up"]
+
+    wait_until(has_said_so)
     with urlopen(f"{services.url('email')}/metrics", timeout=30) as answer:
         assert b'orders_events_total{kind="mail_given_up"}' in answer.read()
 

@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from services.orders.supervisor import Supervisor
 from tests.services.ecosystem import without_services
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 TOPICS = ["orders", "details-retries"]
@@ -42,7 +43,8 @@ def member(bootstrap: str) -> Consumer:
 
 
 def until(is_so: Callable[[], bool], *polled: Consumer) -> None:
-    deadline = time.monotonic() + 30
+    """Polls meanwhile, and often: what is waited for may pass."""
+    deadline = time.monotonic() + PATIENCE_S
     while not is_so():
         assert time.monotonic() < deadline
         for consumer in polled:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from tests.services import http_client as http
 from tests.services import shoppers
 from tests.services.ecosystem import Ecosystem
 from tests.services.smtp_sink import SmtpSink
+from tests.support.patience import wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -120,9 +120,6 @@ def mails(ecosystem: Ecosystem) -> None:
         producer.produce("outbox-emails", json.dumps(mail).encode(), b"o", 0)
     assert producer.flush(30) == 0
     ecosystem.services.start("mailer", smtp=sink.address)
-    deadline = time.monotonic() + 60
-    while "<mail-2@test>" not in sink.message_ids:
-        assert time.monotonic() < deadline, sink.message_ids
-        time.sleep(0.05)
+    wait_until(lambda: "<mail-2@test>" in sink.message_ids, lambda: sink.message_ids)
     assert not sink.message_ids.keys() & {"<mail-0@test>", "<mail-1@test>"}
     sink.close()

@@ -20,6 +20,7 @@ from tests.services.ecosystem import PYTHON, Ecosystem
 from tests.services.judge import Judge
 from tests.services.shoppers import Purchase
 from tests.services.smtp_sink import SmtpSink
+from tests.support.patience import wait_until, wait_until_async
 
 HOUR_MS = 3_600_000
 UNREADABLE_PRICE = 7.77  # see planted.py
@@ -52,15 +53,10 @@ def send_mails(ecosystem: Ecosystem, message_ids: set[str]) -> None:
     """By a mail server that refuses at first, from a process that is killed after the first: each at least once."""
     sink = SmtpSink(refuse_first=2, one_alone=True)
     ecosystem.services.start("mailer", smtp=sink.address)
-    deadline = time.monotonic() + 100
-    while not sink.message_ids:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: bool(sink.message_ids))
     ecosystem.services.kill("mailer")
     sink.go_on.set()
-    while sink.message_ids.keys() != message_ids:
-        assert time.monotonic() < deadline, sink.message_ids
-        time.sleep(0.01)
+    wait_until(lambda: sink.message_ids.keys() == message_ids, lambda: sink.message_ids)
     sink.close()
 
 
@@ -96,9 +92,7 @@ def try_dead_letters_again(ecosystem: Ecosystem) -> list[Purchase]:
         "CONFIRMED",
     }
     assert set(asyncio.run(states_of(ecosystem, stumbled_over, 500))) == {504}
-    deadline = time.monotonic() + 60
-    while ecosystem.run("dead_letters", "list").count("what a price") != 5:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ecosystem.run("dead_letters", "list").count("what a price") == 5)
     ecosystem.services.remove("details")
     ecosystem.services.start("details")
     assert "details: 5 sent back" in ecosystem.run("dead_letters", "reprocess")
@@ -130,16 +124,15 @@ def rewind(ecosystem: Ecosystem) -> list[Purchase]:
 
 async def until_corrected(ecosystem: Ecosystem, wrong: list[Purchase], ahead: float) -> None:
     """In every view, and still so after the view was read anew beside the old one."""
-    deadline = time.monotonic() + 60
     for instance in ecosystem.instances:
         await http.request("POST", f"{ecosystem.url(instance)}/view/rebuild")
-    while True:
+
+    async def is_corrected() -> bool:
         orders = await states_of(ecosystem, wrong, 30_000)
         rebuilt = all(
             ecosystem.services.has_logged("orders", instance, "view rebuilt")
             for instance in ecosystem.instances
         )
-        if rebuilt and all(order["createdAt"] < ahead for order in orders):
-            return
-        assert time.monotonic() < deadline, orders
-        await asyncio.sleep(0.2)
+        return rebuilt and all(order["createdAt"] < ahead for order in orders)
+
+    await wait_until_async(is_corrected)

@@ -18,6 +18,7 @@ import pytest
 from services.orders.supervisor import ROOT
 from tests.services import brokers
 from tests.services.ecosystem import PYTHON, without_services
+from tests.support.patience import wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 ON_LOGD = pytest.mark.skipif(brokers.AGAINST_KAFKA, reason="it starts logd")
@@ -32,10 +33,14 @@ class Run:
 
     def until(self, is_so: Callable[[str], bool]) -> None:
         """Of what it has written."""
-        deadline = time.monotonic() + 120
-        while not is_so(self._output.read_text()):
-            assert self._process.poll() is None and time.monotonic() < deadline, self._output.read_text()
-            time.sleep(0.02)
+
+        def is_so_now() -> bool:
+            ended = self._process.poll()
+            found = is_so(self.written())
+            assert found or ended is None, self.written()
+            return found
+
+        wait_until(is_so_now, self.written, 120)
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
         self._process.send_signal(number)

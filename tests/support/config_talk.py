@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -11,12 +10,11 @@ from protocol.errors import ErrorCode
 from protocol.messages.alter_configs import AlterConfigsRequest
 from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
 from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
+from tests.support.patience import wait_until_async
 
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
 SET, DELETE, APPEND, SUBTRACT = range(4)
 FROM_TOPIC, FROM_NODE, FROM_CLUSTER, FROM_START, DEFAULT = 1, 2, 3, 4, 5
-_LOOKS = 1200
-"""Twenty looks a second: a minute."""
 
 Change = tuple[str, int, str | None]
 Row = DescribeConfigsResponse.DescribeConfigsResourceResult
@@ -91,12 +89,14 @@ class Talk:
 
     async def settled(self, kind: int, name: str, key: str, value: str | None) -> Row | None:
         """The setting once it has the value: Kafka's broker learns of a change after the one who made it."""
-        for _ in range(_LOOKS):
+        row: Row | None = None
+
+        async def has_it() -> bool:
+            nonlocal row
             row = (await self.describe(kind, name, key))[1].get(key)
-            if (None if row is None else row.value) == value:
-                break
-            await asyncio.sleep(0.05)
-        assert (None if row is None else row.value) == value
+            return (None if row is None else row.value) == value
+
+        await wait_until_async(has_it, lambda: f"{key} is {row}, not {value}")
         return row
 
     @asynccontextmanager
@@ -107,14 +107,12 @@ class Talk:
         finally:
             assert await self.alter(BROKER, name, *((key, DELETE, None) for key in keys)) is ErrorCode.NONE
             source = FROM_NODE if name else FROM_CLUSTER
-            for key in keys:
-                for _ in range(_LOOKS):
-                    row = (await self.describe(BROKER, name, key))[1].get(key)
-                    if row is None or row.config_source != source:
-                        break
-                    await asyncio.sleep(0.05)
-                else:
-                    raise AssertionError(f"{key} is still {source}")
+
+            async def is_gone() -> bool:
+                rows = (await self.describe(BROKER, name, *keys))[1]
+                return source not in {row.config_source for row in rows.values()}
+
+            await wait_until_async(is_gone, lambda: f"one of {keys} is still of source {source}")
 
 
 def synonyms_of(row: Row | None) -> list[tuple[str, str | None, int]]:

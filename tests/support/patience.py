@@ -92,3 +92,14 @@ def wait_until(
     while not condition():
         assert time.monotonic() < deadline, explain()
         time.sleep(_PAUSE_S)
+
+
+async def wait_until_async(
+    condition: Callable[[], Awaitable[bool]],
+    explain: Callable[[], object] = lambda: "it did not come about in time",
+) -> None:
+    """As `wait_until`, on an event loop."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not await condition():
+        assert time.monotonic() < deadline, explain()
+        await asyncio.sleep(_PAUSE_S)
