@@ -2,14 +2,13 @@
 
     faults, for a while ──► they stop, dead clients come back or stay away ──► within a bound all groups are settled
 
-Everything that is drawn comes from one generator, and nothing else decides: a seed is a run.
+A seed is a run: see common/seeded_run.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from coordinator.group_config import GroupConfig
@@ -21,9 +20,8 @@ from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_delete import OffsetDeleteRequest
 from protocol.messages.sync_group import SyncGroupRequest
 from protocol.types import TimestampMs
-from tests.simulation.common.clock import Clock
-from tests.simulation.common.command_line import Violation, replay_command
 from tests.simulation.common.network import Connection, Network
+from tests.simulation.common.seeded_run import TRACE_LINES, Action, SeededRun, run_seed
 from tests.simulation.groups.checks import Checker
 from tests.simulation.groups.classic_client import ClassicClient
 from tests.simulation.groups.clients import Client, Partition, fetch_request
@@ -38,7 +36,6 @@ FAULTS_MS = 40_000
 REBALANCE_TIMEOUTS_MS = (4_000, 8_000)
 SESSION_TIMEOUTS_MS = (6_000, 9_000)
 HIGH_WATERMARK_STALLS_MS = 3_000
-TRACE_LINES = 40
 
 
 @dataclass
@@ -54,26 +51,14 @@ class Slot:
 
 def run(seed: int, *, bug: str | None = None, keep: int = TRACE_LINES) -> Simulation:
     """Run one seed. Raises: Violation."""
-    simulation = Simulation(seed)
-    try:
-        simulation.start()
-        simulation.go_wrong()
-        simulation.heal()
-    except Exception as error:
-        trace = "\n".join(f"  {line}" for line in simulation.trace[-keep:])
-        raise Violation(
-            f"{type(error).__name__}: {error}\nafter {simulation.elapsed_ms} ms, in\n{trace}\n"
-            f"replay: {replay_command(NAME, seed, bug)}"
-        ) from error
-    return simulation
+    return run_seed(Simulation, NAME, seed, bug, keep)
 
 
-class Simulation:
+class Simulation(SeededRun):
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.choose = choose = Random(seed)
-        self.clock = Clock(START_MS)
-        self.trace: list[str] = []
+        super().__init__(seed)
+        choose = self.choose
         self.topics = Topics(a=choose.randint(1, 6), b=choose.randint(1, 4))
         retention_ms = choose.choice((15_000, 30_000, 1 << 40))
         self.config = GroupConfig(
@@ -96,7 +81,6 @@ class Simulation:
         """Older twins, whose slots have other clients now."""
         self._wanted: list[Slot] = []
         """Those that have clients at the end."""
-        self.faulty = True
         self._parked_join_ms = max(REBALANCE_TIMEOUTS_MS) + HIGH_WATERMARK_STALLS_MS + 2_000
         self.checker.answer_within_ms = {
             JoinGroupRequest: self._parked_join_ms,
@@ -104,10 +88,6 @@ class Simulation:
         }
         self.checker.revoke_within_ms = max(REBALANCE_TIMEOUTS_MS) + 6_000
         self.checker.answer_within_ms_else = HIGH_WATERMARK_STALLS_MS + 1_000
-
-    @property
-    def elapsed_ms(self) -> int:
-        return self.clock.now_ms - START_MS
 
     @property
     def clients(self) -> Iterator[Client]:
@@ -118,9 +98,6 @@ class Simulation:
         for client in self.strays:
             if client.alive:
                 yield client
-
-    def note(self, what: str) -> None:
-        self.trace.append(f"{self.elapsed_ms:6d} {what}")
 
     # -- groups --------------------------------------------------------------------------------------------
 
@@ -184,13 +161,9 @@ class Simulation:
         self.node.log.lag_ms = choose.choice((0, 30, 400))
         self.node.log.refuse_one_in = choose.choice((0, 0, 40, 8))
         self.clock.alarms_late_ms = choose.choice((0, 50))
-        actions = [action for action, weight in self.weighted_actions() for _ in range(weight)]
-        end_ms = self.clock.now_ms + FAULTS_MS
-        while self.clock.now_ms < end_ms:
-            self.clock.run_until(self.clock.now_ms + choose.randint(100, 2500))
-            choose.choice(actions)()
+        self.do_for(FAULTS_MS, self.weighted_actions())
 
-    def weighted_actions(self) -> list[tuple[Callable[[], None], int]]:
+    def weighted_actions(self) -> list[tuple[Action, int]]:
         return [
             (self.crash_client, 4),
             (self.leave, 4),

@@ -7,8 +7,7 @@ at every moment. A failure prints the command that replays it. For more:
 
 import pytest
 
-from tests.simulation.common.command_line import Violation
-from tests.simulation.groups.simulation import Simulation, run
+from tests.simulation.groups.simulation import run
 
 RUNS = 2000
 _AT_ONCE = 100
@@ -26,10 +25,6 @@ def test_runs(start: int) -> None:
 def test_many_more_runs(start: int) -> None:
     for seed in range(start, start + 2_000):
         run(seed)
-
-
-def test_a_seed_is_a_run() -> None:
-    assert [run(seed).trace for seed in range(1, 6)] == [run(seed).trace for seed in range(1, 6)]
 
 
 def test_the_runs_do_everything() -> None:
@@ -70,15 +65,3 @@ EXPECTED = {
     "offset expired",
     "twin fenced",
 }
-
-
-def test_a_failure_names_the_command_that_replays_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Simulation) -> None:
-        raise AssertionError("something is wrong")
-
-    monkeypatch.setattr(Simulation, "heal", fail)
-    with pytest.raises(Violation) as caught:
-        run(7, bug="some_bug")
-    lines = str(caught.value).splitlines()
-    assert lines[0] == "AssertionError: something is wrong"
-    assert lines[-1] == "replay: python -m tests.simulation.groups --start 7 --seeds 1 --bug some_bug"

@@ -2,14 +2,13 @@
 
     faults, for a while ──► they stop; the dead stay dead, the living go on ──► within a bound all is settled and right
 
-Everything that is drawn comes from one generator, and nothing else decides: a seed is a run.
+A seed is a run: see common/seeded_run.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import TypeAlias
 
 from coordinator.transaction_config import TransactionConfig
@@ -18,9 +17,8 @@ from protocol.messages.describe_transactions import DescribeTransactionsRequest
 from protocol.types import TimestampMs, TopicPartition
 from replication.partition import READ_COMMITTED, READ_UNCOMMITTED
 from storage.config import LogConfig
-from tests.simulation.common.clock import Clock
-from tests.simulation.common.command_line import Violation, replay_command
 from tests.simulation.common.network import Network
+from tests.simulation.common.seeded_run import TRACE_LINES, Action, SeededRun, run_seed
 from tests.simulation.transactions.applications import PlainWriter, TransactionalWriter
 from tests.simulation.transactions.brokers import Brokers
 from tests.simulation.transactions.checks import Checker
@@ -39,7 +37,6 @@ from tests.simulation.transactions.transaction_server import (
     TransactionServer,
 )
 from tests.simulation.transactions.truth import Transaction
-from tests.support.shards import START_MS
 
 NAME = "transactions"
 FAULTS_MS = 30_000
@@ -50,7 +47,6 @@ LIBRARIES = ((True,), (True,), (False,), (True, False))
 SWEEP_MS = 1_000
 HELD_MS_MAX = 60_000
 HIGH_WATERMARK_STALLS_MS = 3_000
-TRACE_LINES = 40
 
 _Server: TypeAlias = DataServer | TransactionServer | GroupServer
 
@@ -73,30 +69,14 @@ class Slot:
 
 def run(seed: int, *, bug: str | None = None, keep: int = TRACE_LINES) -> Simulation:
     """Run one seed. Raises: Violation."""
-    simulation: Simulation | None = None
-    try:
-        simulation = Simulation(seed)
-        simulation.start()
-        simulation.go_wrong()
-        simulation.heal()
-    except Exception as error:
-        lines = simulation.trace[-keep:] if simulation else []
-        trace = "\n".join(f"  {line}" for line in lines)
-        elapsed_ms = simulation.elapsed_ms if simulation else 0
-        raise Violation(
-            f"{type(error).__name__}: {error}\nafter {elapsed_ms} ms, in\n{trace}\n"
-            f"replay: {replay_command(NAME, seed, bug)}"
-        ) from error
-    return simulation
+    return run_seed(Simulation, NAME, seed, bug, keep)
 
 
-class Simulation:
+class Simulation(SeededRun):
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.choose = choose = Random(seed)
-        self.clock = Clock(START_MS)
-        self.trace: list[str] = []
-        self.faulty = True
+        super().__init__(seed)
+        choose = self.choose
         self.closing = False
         """Writers finish what they are at, and no more."""
         self.hold_end_one_in = 0
@@ -152,13 +132,6 @@ class Simulation:
         replica.on_read_anew = lambda: self.checker.coordinator_lost(replica.log.log_end_offset)
         server.start()
         return server
-
-    @property
-    def elapsed_ms(self) -> int:
-        return self.clock.now_ms - START_MS
-
-    def note(self, what: str) -> None:
-        self.trace.append(f"{self.elapsed_ms:6d} {what}")
 
     def new_transaction(self, producer: str, transactional_id: str | None) -> Transaction:
         transaction = Transaction(len(self.all_transactions), producer, transactional_id)
@@ -250,13 +223,9 @@ class Simulation:
         for replica in self._all_replicas():
             replica.lag_ms = choose.choice((0, 0, 30, 400))
             replica.refuse_one_in = choose.choice((0, 0, 0, 40, 8))
-        actions = [action for action, weight in self.weighted_actions() for _ in range(weight)]
-        end_ms = self.clock.now_ms + FAULTS_MS
-        while self.clock.now_ms < end_ms:
-            self.clock.run_until(self.clock.now_ms + choose.randint(100, 2_500))
-            choose.choice(actions)()
+        self.do_for(FAULTS_MS, self.weighted_actions())
 
-    def weighted_actions(self) -> list[tuple[Callable[[], None], int]]:
+    def weighted_actions(self) -> list[tuple[Action, int]]:
         return [
             (self.crash_producer, 5),
             (self.start_producer, 10),
