@@ -93,7 +93,10 @@ def _run(arguments: argparse.Namespace) -> int:
         for each in chosen:
             done = progress.done
             scenario = each(options, targets, page_cache, progress)
-            found[each.name] = _measure(scenario, progress, properties, page_cache is not None)
+            try:
+                found[each.name] = _measure(scenario, progress, properties, page_cache is not None)
+            except Exception as error:  # the others have taken hours, or will
+                progress.say(f"{each.name} failed: {type(error).__name__}: {error}")
             progress.reach(done + each.steps(options))
     finally:
         progress.close()
@@ -103,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
         shutil.rmtree(directory, ignore_errors=True)
     for path in report.write(results.DIRECTORY, found) if found else ():
         print(path)
-    return 0
+    return 0 if len(found) == len(chosen) else 1
 
 
 def _measure(

@@ -54,7 +54,7 @@ def ratio_chart(title: str, rows: Sequence[Row]) -> Drawing:
             Box(label, middle - 8, x(median) - label, 16, colour),
             Line(x(low), middle, x(high), middle),
             Line(x(line), middle - 11, x(line), middle + 11, _RED, dashed=True),
-            Text(x(max(high, median)) + 6, middle + 4, f"{median:.2f} ×"),
+            Text(label + plot + 12, middle + 4, f"{median:.2f} ×"),
         ]
     return drawing
 
@@ -108,12 +108,15 @@ class Curves(NamedTuple):
 
 
 def latency_chart(title: str, panels: Sequence[Curves]) -> Drawing:
-    """Panels one below the other; the tail is stretched, latency is on a logarithmic scale."""
-    left, plot, height, gap, top = 90, 560, 190, 60, 44
-    drawing = Drawing(left + plot + 130, top + len(panels) * (height + gap) + _MARGIN)
+    """Two panels in a row; the tail is stretched, latency is on a logarithmic scale."""
+    left, plot, right, height, gap, top = 70, 330, 90, 150, 70, 44
+    rows = -(-len(panels) // 2)
+    drawing = Drawing(2 * (left + plot + right), top + rows * (height + gap) + _MARGIN)
     drawing.shapes.append(Text(_MARGIN, 26, title, _TITLE, bold=True))
     for number, panel in enumerate(panels):
-        _panel(drawing, panel, left, top + number * (height + gap) + 34, plot, height)
+        row, column = divmod(number, 2)
+        x = left + column * (left + plot + right)
+        _panel(drawing, panel, x, top + row * (height + gap) + 34, plot, height)
     return drawing
 
 
@@ -125,7 +128,7 @@ def _panel(drawing: Drawing, panel: Curves, left: float, top: float, width: floa
         return top + height - (log10(max(value, 1.0)) - lowest) / max(highest - lowest, 1) * height
 
     step = width / max(len(panel.ticks) - 1, 1)
-    drawing.shapes.append(Text(_MARGIN, top - 12, f"{panel.title}, µs", 13, bold=True))
+    drawing.shapes.append(Text(left - 50, top - 12, f"{panel.title}, µs", 12, bold=True))
     for power in range(lowest, highest + 1):
         at = y(10.0**power)
         drawing.shapes += [

@@ -24,9 +24,12 @@ _NEXT: Mapping[tuple[str, str], str] = {
     ("S1", "records_per_s"): "the client shares the cores, so what the broker saves in CPU becomes rate: "
     + _COMPILE,
     ("S3", "cpu_s_per_gb"): _COMPILE,
-    ("S3", "records_per_s"): "as in S1; and answers of one turn of the loop in one send per connection",
+    (
+        "S3",
+        "records_per_s",
+    ): "as with larger batches; and answers of one turn of the loop in one send per connection",
     ("S4", "cpu_s_per_million"): "requests are small, so the cost is per request: " + _COMPILE,
-    ("S4", "records_per_s"): "as in S1",
+    ("S4", "records_per_s"): "as with larger batches",
     ("S5", "p50_excess_us"): _COMPILE,
     (
         "S5",
@@ -102,12 +105,12 @@ def _floor_share(goal: Goal, result: Result | None) -> str:
     if "floor" not in result.targets():
         return "no floor to measure against"
     if goal.at_most:
-        return _of(result.ratios("floor", goal.target, goal.metric), "{:.0%}", " of the cost")
-    return _of(result.ratios("floor", goal.against, goal.metric), "{:.2f} ×", " by the floor itself")
+        return _of(result.ratios("floor", goal.target, goal.metric), "{:.0%}", "", " of the cost")
+    return _of(result.ratios("floor", goal.against, goal.metric), "{:.2f}", " ×", " by the floor itself")
 
 
-def _of(shares: list[float], form: str, what: str) -> str:
+def _of(shares: list[float], form: str, unit: str, what: str) -> str:
     if not shares:
         return "no floor to measure against"
     median, low, high = (form.format(share) for share in spread(shares))
-    return f"{median} [{low}–{high}]{what}"
+    return f"{median}{unit} [{low}–{high}]{what}"

@@ -65,9 +65,9 @@ def _targets(found: Mapping[str, Result]) -> Drawing | None:
                 for target in scenario.targets
                 if (values := found[name].values(target, key))
             }
-            groups.append(
-                Group(f"{name}: {scenario.title}: {metric.title}", metric.unit, metric.digits, by_target)
-            )
+            better = "longer" if key.endswith("_per_s") else "shorter"
+            title = f"{name}: {scenario.title}: {metric.title}"
+            groups.append(Group(title, f"{metric.unit} ({better} is better)", metric.digits, by_target))
     return target_chart("What was measured, by target", groups) if groups else None
 
 

@@ -127,9 +127,7 @@ class OneByOne(Scenario):
         for round_number in range(1 if self.options.quick else 0, self.options.rounds + 1):
             shift = round_number % max(len(names), 1)
             for name in (*names[shift:], *names[:shift]):
-                os.sync()  # nobody pays for the dirty pages of the one before
-                if self.writes:
-                    self._fill_memory()
+                self._settle()
                 metrics = self._measure_with_cost(name, running[name], round_number)
                 self._report(round_number, name, metrics)
                 if round_number > 0:
@@ -139,6 +137,12 @@ class OneByOne(Scenario):
     @abstractmethod
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         """Round 0 warms up; what it returns is thrown away."""
+
+    def _settle(self) -> None:
+        if not self.options.quick:
+            os.sync()  # nobody pays for the dirty pages of the one before
+        if self.writes:
+            self._fill_memory()
 
     def _measure_with_cost(self, name: str, target: Running, round_number: int) -> Metrics:
         before = usage(target.pid)

@@ -31,7 +31,7 @@ _RECORD_BYTES = 1024
 _BATCH_RECORDS = 120
 _PROBE_EVERY_S = 0.002
 _IDLE_S = 10.0
-_IDLE_QUICK_S = 2.0
+_IDLE_QUICK_S = 0.5
 
 
 class ColdReads(OneByOne):
@@ -88,7 +88,7 @@ class ColdReads(OneByOne):
     @cached_property
     def _topic_bytes(self) -> int:
         if self.options.quick:
-            return 256 << 20
+            return 128 << 20
         return min(10_000_000_000, shutil.disk_usage(self.options.directory).free // 4)
 
     def _idle_s(self) -> float:

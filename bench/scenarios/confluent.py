@@ -60,7 +60,7 @@ class ConfluentKafka(OneByOne):
         }
 
     def _records(self) -> int:
-        return 50_000 if self.options.quick else 500_000
+        return 30_000 if self.options.quick else 500_000
 
 
 def _produce(bootstrap: str, topic: str, records: int) -> None:

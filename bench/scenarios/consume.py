@@ -125,7 +125,9 @@ class EndToEnd(OneByOne):
         background = perf_client.start(target.bootstrap, f"{topic}-load", self.load)
         try:
             assert background.stdout is not None
-            for _ in range(4):  # the notice about warm-up, then three seconds of reports
+            for _ in range(
+                2 if self.options.quick else 4
+            ):  # the notice about warm-up, then a report each second
                 background.stdout.readline()
             return self._probe(writer, reader, topic)
         finally:
@@ -151,7 +153,7 @@ class EndToEnd(OneByOne):
         return {"p50_us": percentile(taken, 0.5) / 1000, "p99_us": percentile(taken, 0.99) / 1000}
 
     def _probes(self) -> int:
-        return 500 if self.options.quick else 2_000
+        return 200 if self.options.quick else 2_000
 
 
 def _fetch_frame(topic: str, offset: int, *, max_wait_ms: int = 500) -> bytes:

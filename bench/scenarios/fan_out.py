@@ -87,7 +87,7 @@ class OneToOne(OneByOne):
             run.close()
 
     def _seconds(self) -> float:
-        return 1.0 if self.options.quick else 10.0
+        return 0.5 if self.options.quick else 10.0
 
 
 class OneToFive(OneToOne):

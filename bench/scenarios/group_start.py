@@ -90,7 +90,7 @@ with the consumer protocol no first."""
         }
 
     def _consumers(self) -> int:
-        return 5 if self.options.quick else 20
+        return 2 if self.options.quick else 20
 
 
 def _commit(settings: Mapping[str, Any]) -> None:

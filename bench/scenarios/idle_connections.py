@@ -100,7 +100,10 @@ class IdleConnections(OneByOne):
 
     def _p99_us(self, run: Run) -> float:
         try:
-            return run.go(self._seconds(), warm_up_s=1.0).latency.percentile(99) / 1000
+            return (
+                run.go(self._seconds(), warm_up_s=0.2 if self.options.quick else 1.0).latency.percentile(99)
+                / 1000
+            )
         finally:
             run.close()
 
@@ -108,4 +111,4 @@ class IdleConnections(OneByOne):
         return 500 if self.options.quick else 5_000
 
     def _seconds(self) -> float:
-        return 2.0 if self.options.quick else 15.0
+        return 0.5 if self.options.quick else 15.0

@@ -30,6 +30,7 @@ class IdleGroups(OneByOne):
     name = "S18"
     title = "2,000 groups of 5 members that send heartbeats"
     targets = ("kafka", "logd")
+    is_quick = False
     writes = False
     metrics: ClassVar[Mapping[str, Metric]] = {
         "cpu_percent": Metric("broker CPU with heartbeats", "% of a core", 1),

@@ -64,7 +64,7 @@ class ConsumerPerf(_KafkaTool):
         }
 
     def _records(self) -> int:
-        return 150_000 if self.options.quick else 3_000_000
+        return 90_000 if self.options.quick else 3_000_000  # whole batches
 
 
 class EndToEndLatency(_KafkaTool):
@@ -90,4 +90,4 @@ class EndToEndLatency(_KafkaTool):
         return found._asdict()
 
     def _records(self) -> int:
-        return 1_000 if self.options.quick else 10_000
+        return 500 if self.options.quick else 10_000

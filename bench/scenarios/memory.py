@@ -39,6 +39,7 @@ class Memory(OneByOne):
     name = "S9"
     title = "memory after 10 GB through it"
     targets = ("kafka", "logd")
+    is_quick = False
     metrics: ClassVar[Mapping[str, Metric]] = {
         "rss_mb": Metric("resident afterwards", "MB", 0),
         "rss_peak_mb": Metric("highest", "MB", 0),

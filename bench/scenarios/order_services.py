@@ -38,6 +38,7 @@ class OrderServices(OneByOne):
     name = "S17"
     title = "the order services: from POST to verdict"
     targets = ("kafka", "logd")
+    is_quick = False
     metrics: ClassVar[Mapping[str, Metric]] = {
         "orders_per_s": Metric("as fast as accepted", "orders/s", 0),
         "p50_ms": Metric("p50 at 50 orders/s", "ms", 0),

@@ -69,7 +69,7 @@ class LargeBatches(Produce):
     metrics = _PER_GB
     record_bytes = 1024
     records = 1_000_000
-    quick_records = 300_000
+    quick_records = 150_000
     client_settings: ClassVar[Mapping[str, str]] = {"batch.size": "131072", "acks": "all"}
 
 
@@ -79,7 +79,7 @@ class DefaultBatches(Produce):
     metrics = _PER_GB
     record_bytes = 1024
     records = 700_000
-    quick_records = 200_000
+    quick_records = 100_000
 
 
 class SmallRecords(Produce):
@@ -91,7 +91,7 @@ class SmallRecords(Produce):
     }
     record_bytes = 100
     records = 4_000_000
-    quick_records = 1_000_000
+    quick_records = 400_000
 
     def _cost(self, cpu_s: float) -> Metrics:
         return {"cpu_s_per_million": cpu_s / (self._load().records / 1e6)}

@@ -25,6 +25,7 @@ from protocol.errors import ErrorCode
 from tests.support.kafka_broker import KafkaInstallation
 
 _IDLE_S = 3.0
+_IDLE_QUICK_S = 1.0
 _TIMEOUT_S = 60
 
 
@@ -63,7 +64,7 @@ class Startup(OneByOne):
         try:
             _acknowledged_produce(connect_when_up(bootstrap, time.monotonic() + _TIMEOUT_S))
             elapsed = time.perf_counter() - started
-            time.sleep(_IDLE_S)
+            time.sleep(_IDLE_QUICK_S if self.options.quick else _IDLE_S)
             return {"first_ack_s": elapsed, **memory_mb(process.pid), **cost_since(process.pid, Usage())}
         finally:
             process.terminate()

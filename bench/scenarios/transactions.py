@@ -36,6 +36,7 @@ class Transactions(OneByOne):
     name = "S12"
     title = "transactions that commit every 100 ms, 1 KB records, full speed"
     targets = ("kafka", "logd")
+    is_quick = False
     metrics: ClassVar[Mapping[str, Metric]] = {
         "lost_percent": Metric("rate lost", "%", 1, ()),
         "plain_records_per_s": Metric("plain", "records/s", 0),
@@ -94,7 +95,7 @@ transaction is the harder figure.
         return _Run(outcome.records_per_s, used, transactions)
 
     def _records(self) -> int:
-        return 200_000 if self.options.quick else 1_000_000
+        return 50_000 if self.options.quick else 1_000_000
 
     def _small_records(self) -> int:
-        return 4_000 if self.options.quick else 12_000
+        return 1_000 if self.options.quick else 12_000

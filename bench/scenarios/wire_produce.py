@@ -50,7 +50,7 @@ class WireProduce(OneByOne):
     def settings(self) -> Mapping[str, object]:
         return {
             "connections": self.connections,
-            "partitions": self.partitions,
+            "partitions": self._partitions(),
             "in_flight": self.in_flight,
             "record_bytes": self.record_bytes,
             "batch_records": self.batch_records,
@@ -64,8 +64,8 @@ class WireProduce(OneByOne):
         topic = f"{self.name.lower()}-{round_number}"
         connection = Connection(target.bootstrap)
         if name in BROKERS:
-            create_topic(connection, topic, {"file.delete.delay.ms": "1000"}, self.partitions)
-        partitions = self.partitions if name in BROKERS else 1
+            create_topic(connection, topic, {"file.delete.delay.ms": "1000"}, self._partitions())
+        partitions = self._partitions() if name in BROKERS else 1
         first_ms = self._produce_first(connection, topic, partitions)
         figures = self._run(target, topic, partitions)
         if name in BROKERS:
@@ -106,8 +106,11 @@ class WireProduce(OneByOne):
     def _pace(self) -> Pace:
         return Saturating() if self.requests_per_s is None else FixedRate(self.requests_per_s)
 
+    def _partitions(self) -> int:
+        return min(self.partitions, 100) if self.options.quick else self.partitions
+
     def _seconds(self) -> float:
-        return 1.0 if self.options.quick else self.seconds
+        return 0.5 if self.options.quick else self.seconds
 
 
 class OneProducer(WireProduce):

@@ -39,7 +39,7 @@ def test_distance_and_share_of_a_rate() -> None:
     rates = {"logd": 500.0, "null": 1000.0, "floor": 800.0}
     found = _result("S1", **{target: {"records_per_s": rate} for target, rate in rates.items()})
     (row,) = not_met.table(found, NOTHING).splitlines()[2:]
-    assert "| 0.50 × | 41% below | 0.80 × [0.80 ×–0.80 ×] by the floor itself |" in row
+    assert "| 0.50 × | 41% below | 0.80 × [0.80–0.80] by the floor itself |" in row
 
 
 def test_what_only_the_page_knows_is_told_from_there() -> None:

@@ -155,6 +155,26 @@ def test_a_run_saves_and_shows(
     assert results.load(saved).settings["quick"] is True
 
 
+def test_a_scenario_that_fails_does_not_take_the_others_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Failing(Nothing):
+        name = "S3"
+
+        def prepare(self, name: str, target: Running) -> None:
+            raise RuntimeError("no disk")
+
+    monkeypatch.setattr(results, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(command, "SCENARIOS", {"S3": Failing, "S1": Nothing})
+    where = HereTargets()
+    monkeypatch.setattr(command, "Targets", lambda *_arguments, shared: where)
+    monkeypatch.setattr(command, "gives_memory_back", lambda: False)
+    assert command.main(["--rounds", "1", "--directory", str(tmp_path)]) == 1
+    assert "S3 failed: RuntimeError: no disk" in capsys.readouterr().out
+    assert [path.name[:3] for path in tmp_path.glob("*.json")] == ["S1-"]
+    assert [target.stopped for target in where.started] == [1] * 4
+
+
 def test_what_cannot_be_measured_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
