@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
 from logd.cli.errors import UsageError
 from logd.cli.parser import (
@@ -12,6 +11,7 @@ from logd.cli.parser import (
     add_actions,
     add_client_options,
     add_command,
+    run_action,
     seconds,
     whole_number,
 )
@@ -59,8 +59,7 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     _check(options)
-    code: int = import_module(f"logd.cli.bench_{options.action}").run(options)
-    return code
+    return run_action("bench", options.action, options)
 
 
 def _add_produce(actions: Any) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
-from logd.cli.parser import INT32_MAX, add_client_options, add_command, whole_number
+from logd.cli.parser import INT32_MAX, add_client_options, add_command, run_action, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
@@ -46,5 +45,4 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    code: int = import_module(f"logd.cli.cluster_{options.what}").run(options)
-    return code
+    return run_action("cluster", options.what, options)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
-from logd.cli.parser import Parser, add_actions, add_client_options, add_command
+from logd.cli.parser import Parser, add_actions, add_client_options, add_command, run_action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
@@ -47,8 +46,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    code: int = import_module(f"logd.cli.config_{options.action}").run(options)
-    return code
+    return run_action("config", options.action, options)
 
 
 def _add_list(actions: Any) -> Parser:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 
 from logd.cli import output
-from logd.cli.connection import explain, run_with_client
+from logd.cli.connection import run_with_client
+from logd.cli.outcomes import tell_failures
 from logd.cli.settings import Resource, Setting, describe_settings, parse_resource, refused
 from logd.cluster_client import ClusterClient
-from logd.console import warn
 from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 
@@ -31,9 +31,7 @@ def run(options: argparse.Namespace) -> int:
             else:
                 rows += [(resource, each) for each in answer if each.source == resource.own_source]
         _print(options, rows)
-        for error in failures:
-            warn(explain(error))
-        return 1 if failures else 0
+        return tell_failures(failures)
 
     return run_with_client(options, work)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
 from logd.cli.group_goal import parse_goal
 from logd.cli.parser import (
@@ -12,9 +11,10 @@ from logd.cli.parser import (
     add_actions,
     add_client_options,
     add_command,
+    run_action,
     whole_number,
 )
-from logd.cli.values import one_of, parse_duration, parse_partitions
+from logd.cli.values import add_partitions_option, one_of, parse_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
@@ -49,6 +49,7 @@ _DELETE_OFFSETS = """\
   logd group delete-offsets billing --topic orders:0,3 --yes
 """
 _PATTERNS = "a pattern such as 'billing-*' stands for all groups that fit"
+_PARTITIONS = "a topic, or some of its partitions; repeatable"
 _STATES = (
     "assigning",
     "completingrebalance",
@@ -77,9 +78,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    module = options.action.replace("-", "_")
-    code: int = import_module(f"logd.cli.group_{module}").run(options)
-    return code
+    return run_action("group", options.action, options)
 
 
 def _add_list(actions: Any) -> Parser:
@@ -146,7 +145,7 @@ def _add_reset_offsets(actions: Any) -> Parser:
         epilog=_RESET,
     )
     parser.add_argument("group", metavar="GROUP", help="which")
-    _add_topic_option(parser, required=False)
+    add_partitions_option(parser, help=_PARTITIONS)
     parser.add_argument(
         "--all-topics", action="store_true", help="all topics for which the group has committed offsets"
     )
@@ -187,19 +186,6 @@ def _add_delete_offsets(actions: Any) -> Parser:
         epilog=_DELETE_OFFSETS,
     )
     parser.add_argument("group", metavar="GROUP", help="which")
-    _add_topic_option(parser, required=True)
+    add_partitions_option(parser, help=_PARTITIONS, required=True)
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     return parser
-
-
-def _add_topic_option(parser: Parser, *, required: bool) -> None:
-    parser.add_argument(
-        "--topic",
-        dest="topics",
-        metavar="TOPIC[:N,...]",
-        type=parse_partitions,
-        action="append",
-        default=[],
-        required=required,
-        help="a topic, or some of its partitions; repeatable",
-    )

@@ -10,19 +10,17 @@ lag, member, error}. What is not known, or not there, is null.
 from __future__ import annotations
 
 import argparse
-import asyncio
 from typing import NamedTuple
 
 from logd.cli import output
-from logd.cli.connection import explain, run_with_client
+from logd.cli.connection import run_with_client
 from logd.cli.group_details import Assignment, Group, Member, describe_group
 from logd.cli.group_offsets import Committed, committed_offsets
 from logd.cli.groups import select_groups
 from logd.cli.offsets import END, list_offsets
-from logd.cli.outcomes import error_row
+from logd.cli.outcomes import error_row, gather_answers, tell_failures
 from logd.client import Client
 from logd.cluster_client import ClusterClient, format_address
-from logd.console import warn
 from logd.coordinators import Coordinator, Coordinators
 from protocol.errors import BrokerError
 from protocol.types import Offset, TopicPartition
@@ -70,21 +68,9 @@ def run(options: argparse.Namespace) -> int:
     async def work(cluster: ClusterClient) -> int:
         group_ids, failures = await select_groups(cluster, options.groups, timeout_s=options.timeout)
         coordinators = Coordinators(cluster, options.timeout)
-        answers = await asyncio.gather(
-            *(_describe(cluster, coordinators, group_id) for group_id in group_ids), return_exceptions=True
-        )
-        found: list[_Described] = []
-        for group_id, answer in zip(group_ids, answers, strict=True):
-            if isinstance(answer, BrokerError):
-                failures[group_id] = answer
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                found.append(answer)
+        found, refused = await gather_answers(_describe(cluster, coordinators, each) for each in group_ids)
         _print(options, found)
-        for error in failures.values():
-            warn(explain(error))
-        return 1 if failures else 0
+        return tell_failures([*failures.values(), *refused])
 
     return run_with_client(options, work)
 
@@ -115,9 +101,7 @@ def _print(options: argparse.Namespace, found: list[_Described]) -> None:
     if options.json:
         output.print_json([_row(each) for each in found])
     else:
-        for at, each in enumerate(found):
-            output.write("\n" if at else "")
-            _print_group(each)
+        output.print_each(found, _print_group)
     output.flush()
 
 

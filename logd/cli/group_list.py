@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections import defaultdict
-from fnmatch import fnmatchcase
 
 from logd.cli import output
 from logd.cli.connection import run_with_client
 from logd.cli.errors import CommandError
 from logd.cli.group_details import count_members
-from logd.cli.groups import ListedGroup, is_pattern, list_groups
+from logd.cli.groups import ListedGroup, list_groups
+from logd.cli.patterns import fits, is_pattern
 from logd.cluster_client import ClusterClient
 from protocol.errors import BrokerError
 from protocol.types import NodeId
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         groups = [group for group in listed if _is_wanted(options, group)]
         _print(options, groups, {} if options.quiet else await _members(cluster, groups))
         for name in options.groups:
-            if not any(_fits(group, name) for group in listed):
+            if not any(fits(group.group_id, name) for group in listed):
                 what = f"no group fits {name!r}" if is_pattern(name) else f"there is no group {name}"
                 raise CommandError(what, "without a name, all are listed")
         return 0
@@ -39,14 +39,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _is_wanted(options: argparse.Namespace, group: ListedGroup) -> bool:
     return (
-        (not options.groups or any(_fits(group, name) for name in options.groups))
+        (not options.groups or any(fits(group.group_id, name) for name in options.groups))
         and (not options.states or group.state.lower() in options.states)
         and (not options.types or group.type in options.types)
     )
-
-
-def _fits(group: ListedGroup, name: str) -> bool:
-    return fnmatchcase(group.group_id, name) if is_pattern(name) else group.group_id == name
 
 
 async def _members(cluster: ClusterClient, groups: list[ListedGroup]) -> dict[str, int]:

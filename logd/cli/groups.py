@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from logd.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error
+from logd.cli.loaded import ask_when_loaded
+from logd.cli.patterns import fits, is_pattern
+from logd.cluster_client import ClusterClient
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 from protocol.types import NodeId
-
-_PATTERN_SIGNS = frozenset("*?[")
 
 CLASSIC = "classic"
 CONSUMER = "consumer"
@@ -52,16 +51,12 @@ async def select_groups(cluster: ClusterClient, wanted: Sequence[str], *, timeou
     failures: dict[str, BrokerError] = {}
     listed = await list_groups(cluster, timeout_s=timeout_s) if patterns else []
     for pattern in patterns:
-        fitting = [group.group_id for group in listed if fnmatchcase(group.group_id, pattern)]
+        fitting = [group.group_id for group in listed if fits(group.group_id, pattern)]
         if not fitting:
             text = f"no group fits {pattern!r}; `logd group list` lists them"
             failures[pattern] = BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, text)
         chosen |= dict.fromkeys(fitting)
     return Selection(list(chosen), failures)
-
-
-def is_pattern(name: str) -> bool:
-    return not _PATTERN_SIGNS.isdisjoint(name)
 
 
 def unknown_group(group_id: str) -> BrokerError:
@@ -70,15 +65,11 @@ def unknown_group(group_id: str) -> BrokerError:
 
 
 async def _list_on(cluster: ClusterClient, node_id: NodeId, timeout_s: float) -> list[ListedGroup]:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while True:
-        response: ListGroupsResponse = await cluster.call(ListGroupsRequest(), node=node_id)
-        if response.error_code != ErrorCode.COORDINATOR_LOAD_IN_PROGRESS or loop.time() >= deadline:
-            break
-        await asyncio.sleep(RETRY_PAUSE_S)
-    if response.error_code != ErrorCode.NONE:
-        raise broker_error(response.error_code, None)
+    async def ask() -> ListGroupsResponse:
+        answer: ListGroupsResponse = await cluster.call(ListGroupsRequest(), node=node_id)
+        return answer
+
+    response = await ask_when_loaded(ask, timeout_s)
     return [
         # Types are named from version 5 on; before it every group was a classic one.
         ListedGroup(

@@ -1,17 +1,18 @@
-"""The end of a command that changed several things: one line, or one JSON object, for each; 1 when any was refused."""
+"""The end of a command that had to do with several things: what became of each; 1 when any was refused."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from logd.cli import output
 from logd.cli.connection import explain
 from logd.console import warn
+from protocol.errors import BrokerError
 
-if TYPE_CHECKING:
-    from protocol.errors import BrokerError
+T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
@@ -32,10 +33,31 @@ def print_outcomes(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> 
         if each.error is None and not options.json:
             output.print_line(each.text)
     output.flush()
-    failed = [each.error for each in outcomes if each.error is not None]
-    for error in failed:
+    return tell_failures(each.error for each in outcomes if each.error is not None)
+
+
+def tell_failures(failures: Iterable[BrokerError]) -> int:
+    """Say on standard error what was not done; return the exit code."""
+    code = 0
+    for error in failures:
         warn(explain(error))
-    return 1 if failed else 0
+        code = 1
+    return code
+
+
+async def gather_answers(calls: Iterable[Awaitable[T]]) -> tuple[list[T], list[BrokerError]]:
+    """Wait for all; return what they came to, and what brokers refused, each in order. Anything else is raised."""
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    found: list[T] = []
+    failures: list[BrokerError] = []
+    for answer in answers:
+        if isinstance(answer, BrokerError):
+            failures.append(answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            found.append(answer)
+    return found, failures
 
 
 def error_row(error: BrokerError | None) -> dict[str, object] | None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from logd.cli.errors import CommandError
 from logd.console import discard_output, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
-    from typing import IO
+    from typing import IO, TypeVar
+
+    T = TypeVar("T")
 
 Cell = str | int | None
 
@@ -53,6 +55,13 @@ def flush() -> None:
         sys.stdout.flush()
     except OSError as error:
         raise _failure(error) from None
+
+
+def print_each(things: Iterable[T], print_one: Callable[[T], None]) -> None:
+    """One thing after the other, with an empty line between them."""
+    for at, thing in enumerate(things):
+        write("\n" if at else "")
+        print_one(thing)
 
 
 def print_line(text: str) -> None:

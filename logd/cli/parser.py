@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from importlib import import_module
 
 from logd.cli import output
 from logd.cli.argument_order import in_order
@@ -86,6 +87,12 @@ def add_actions(parser: Parser) -> Any:
     return parser.add_subparsers(
         title="actions", metavar="ACTION", dest="action", required=True, parser_class=Parser
     )
+
+
+def run_action(command: str, action: str, options: argparse.Namespace) -> int:
+    """Do what was chosen: `run` of logd.cli.<command>_<action>, which is loaded only now."""
+    code: int = import_module(f"logd.cli.{command}_{action.replace('-', '_')}").run(options)
+    return code
 
 
 def add_client_options(parser: Parser) -> None:

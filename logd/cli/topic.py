@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
 from logd.cli.parser import (
     INT32_MAX,
@@ -13,6 +12,7 @@ from logd.cli.parser import (
     add_client_options,
     add_command,
     pair,
+    run_action,
     whole_number,
 )
 
@@ -71,8 +71,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    code: int = import_module(f"logd.cli.topic_{options.action}").run(options)
-    return code
+    return run_action("topic", options.action, options)
 
 
 def _add_list(actions: Any) -> Parser:

@@ -14,7 +14,8 @@ from logd.cli.compaction import Described, ask_for_compaction, describe_compacti
 from logd.cli.connection import run_with_client
 from logd.cli.errors import CommandError, UsageError
 from logd.cli.outcomes import Outcome, print_outcomes
-from logd.cli.topics import is_pattern, partitions_of
+from logd.cli.patterns import is_pattern
+from logd.cli.topics import partitions_of
 from logd.cluster_client import ClusterClient, format_address
 from protocol.compaction_state import CompactionState
 from protocol.errors import BrokerError, ErrorCode

@@ -17,11 +17,11 @@ from logd.cli import output
 from logd.cli.compaction import Described, describe_compaction, dirty_ratio
 from logd.cli.connection import explain, run_with_client
 from logd.cli.offsets import END, START, list_offsets
+from logd.cli.outcomes import tell_failures
 from logd.cli.settings import Resource, Setting, describe_settings
 from logd.cli.sizes import leader_sizes, total_size
 from logd.cli.topics import Topic, replication_factor, select_topics, topic_id
 from logd.cluster_client import ClusterClient
-from logd.console import warn
 from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 from protocol.messages.metadata import MetadataResponse
@@ -48,13 +48,9 @@ def run(options: argparse.Namespace) -> int:
             if options.json:
                 output.print_json([_topic_row(topic, facts) for topic in topics])
             else:
-                for at, topic in enumerate(topics):
-                    output.write("\n" if at else "")
-                    _print(topic, facts)
+                output.print_each(topics, lambda topic: _print(topic, facts))
             output.flush()
-        for error in failures.values():
-            warn(explain(error))
-        return 1 if failures else 0
+        return tell_failures(failures.values())
 
     return run_with_client(options, work)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 
 from logd.cli import output
-from logd.cli.connection import explain, run_with_client
+from logd.cli.connection import run_with_client
+from logd.cli.outcomes import tell_failures
 from logd.cli.sizes import leader_sizes, total_size
 from logd.cli.topics import Topic, replication_factor, select_topics, topic_id
 from logd.cluster_client import ClusterClient
-from logd.console import warn
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,9 +21,7 @@ def run(options: argparse.Namespace) -> int:
         sizes = await _sizes(cluster, topics) if options.size else {}
         if topics or not failures:
             _print(options, topics, sizes)
-        for error in failures.values():
-            warn(explain(error))
-        return 1 if failures else 0
+        return tell_failures(failures.values())
 
     return run_with_client(options, work)
 

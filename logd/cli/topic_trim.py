@@ -12,7 +12,8 @@ from logd.cli.confirm import confirm
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.errors import UsageError
 from logd.cli.outcomes import Outcome, print_outcomes
-from logd.cli.topics import is_pattern, partitions_of
+from logd.cli.patterns import is_pattern
+from logd.cli.topics import partitions_of
 from logd.client import Client
 from logd.cluster_client import ClusterClient
 from protocol.errors import BrokerError, ErrorCode

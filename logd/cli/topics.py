@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from logd.cli.errors import CommandError
+from logd.cli.patterns import fits, is_pattern
 from logd.cluster_client import ClusterClient, broker_error
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.metadata import MetadataResponse
 from protocol.types import uuid_to_str
 
 Topic = MetadataResponse.MetadataResponseTopic
-
-_PATTERN_SIGNS = frozenset("*?[")  # none of them may stand in a topic's name
 
 
 class Selection(NamedTuple):
@@ -49,7 +47,7 @@ async def select_topics(
             chosen[name] = row
     listed = {name: row for name, row in found.items() if internal or not row.is_internal}
     for pattern in patterns or ([] if wanted else ["*"]):
-        fitting = {name: row for name, row in listed.items() if fnmatchcase(name, pattern)}
+        fitting = {name: row for name, row in listed.items() if fits(name, pattern)}
         if not fitting and wanted:
             text = f"no topic fits {pattern!r}; `logd topic list` lists them"
             failures[pattern] = BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, text)
@@ -67,10 +65,6 @@ async def partitions_of(cluster: ClusterClient, topic: str, wanted: Sequence[int
         if each not in there:
             raise CommandError(f"topic {topic} has no partition {each}", f"it has {len(there)}")
     return there if wanted is None else sorted(set(wanted))
-
-
-def is_pattern(name: str) -> bool:
-    return not _PATTERN_SIGNS.isdisjoint(name)
 
 
 def unknown_topic(name: str) -> BrokerError:

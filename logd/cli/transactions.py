@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from logd.cli.loaded import ask_when_loaded
 from logd.client import Client
-from logd.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error
+from logd.cluster_client import ClusterClient, broker_error
 from logd.coordinators import Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_transactions import DescribeTransactionsRequest, DescribeTransactionsResponse
@@ -96,15 +97,12 @@ async def _list_on(
     ):
         text = f"node {node_id} cannot tell how long transactions have been under way"
         raise BrokerError(ErrorCode.UNSUPPORTED_VERSION, text)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while True:
-        response: ListTransactionsResponse = await cluster.call_on(node, request)
-        if response.error_code != ErrorCode.COORDINATOR_LOAD_IN_PROGRESS or loop.time() >= deadline:
-            break
-        await asyncio.sleep(RETRY_PAUSE_S)
-    if response.error_code != ErrorCode.NONE:
-        raise broker_error(response.error_code, None)
+
+    async def ask() -> ListTransactionsResponse:
+        answer: ListTransactionsResponse = await cluster.call_on(node, request)
+        return answer
+
+    response = await ask_when_loaded(ask, timeout_s)
     return [
         ListedTransaction(row.transactional_id, node_id, row.transaction_state, row.producer_id)
         for row in response.transaction_states

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
 from logd.cli.parser import (
     INT32_MAX,
@@ -12,9 +11,10 @@ from logd.cli.parser import (
     add_actions,
     add_client_options,
     add_command,
+    run_action,
     whole_number,
 )
-from logd.cli.values import one_of, parse_duration, parse_partitions
+from logd.cli.values import add_partitions_option, one_of, parse_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
@@ -70,9 +70,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    module = options.action.replace("-", "_")
-    code: int = import_module(f"logd.cli.txn_{module}").run(options)
-    return code
+    return run_action("txn", options.action, options)
 
 
 def _add_list(actions: Any) -> Parser:
@@ -139,7 +137,7 @@ def _add_find_hanging(actions: Any) -> Parser:
         "readers of committed records wait for them for ever.",
         epilog=_FIND_HANGING,
     )
-    _add_topic_option(parser, "look at a topic, or at some of its partitions, only; repeatable")
+    add_partitions_option(parser, help="look at a topic, or at some of its partitions, only; repeatable")
     parser.add_argument(
         "--node",
         metavar="ID",
@@ -167,7 +165,7 @@ def _add_abort(actions: Any) -> Parser:
         epilog=_ABORT,
     )
     parser.add_argument("ids", metavar="TRANSACTIONAL-ID", nargs="*", help="which")
-    _add_topic_option(parser, "the partition of a hanging transaction, such as orders:0")
+    add_partitions_option(parser, help="the partition of a hanging transaction, such as orders:0")
     parser.add_argument(
         "--start-offset",
         metavar="OFFSET",
@@ -194,15 +192,3 @@ def _add_abort(actions: Any) -> Parser:
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     return parser
-
-
-def _add_topic_option(parser: Parser, help: str) -> None:
-    parser.add_argument(
-        "--topic",
-        dest="topics",
-        metavar="TOPIC[:N,...]",
-        type=parse_partitions,
-        action="append",
-        default=[],
-        help=help,
-    )

@@ -8,17 +8,15 @@ null while no transaction is under way.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 from typing import NamedTuple
 
 from logd.cli import output
-from logd.cli.connection import explain, run_with_client
+from logd.cli.connection import run_with_client
+from logd.cli.outcomes import gather_answers, tell_failures
 from logd.cli.transactions import Transaction, describe_transaction
 from logd.cluster_client import ClusterClient, format_address
-from logd.console import warn
 from logd.coordinators import Coordinator, CoordinatorOf, Coordinators
-from protocol.errors import BrokerError
 
 
 class _Described(NamedTuple):
@@ -31,22 +29,9 @@ def run(options: argparse.Namespace) -> int:
     async def work(cluster: ClusterClient) -> int:
         ids = list(dict.fromkeys(options.ids))
         coordinators = Coordinators(cluster, options.timeout, CoordinatorOf.TRANSACTIONS)
-        answers = await asyncio.gather(
-            *(_describe(cluster, coordinators, each) for each in ids), return_exceptions=True
-        )
-        found: list[_Described] = []
-        failures: list[BrokerError] = []
-        for answer in answers:
-            if isinstance(answer, BrokerError):
-                failures.append(answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                found.append(answer)
+        found, refused = await gather_answers(_describe(cluster, coordinators, each) for each in ids)
         _print(options, found)
-        for error in failures:
-            warn(explain(error))
-        return 1 if failures else 0
+        return tell_failures(refused)
 
     return run_with_client(options, work)
 
@@ -62,9 +47,7 @@ def _print(options: argparse.Namespace, found: list[_Described]) -> None:
     if options.json:
         output.print_json([_row(each) for each in found])
     else:
-        for at, each in enumerate(found):
-            output.write("\n" if at else "")
-            _print_one(each)
+        output.print_each(found, _print_one)
     output.flush()
 
 

@@ -10,11 +10,11 @@ import argparse
 import time
 
 from logd.cli import output
-from logd.cli.connection import explain, run_with_client
+from logd.cli.connection import run_with_client
 from logd.cli.group_partitions import chosen_partitions
 from logd.cli.open_transactions import Hanging, OpenTransaction, hanging_among, open_transactions
+from logd.cli.outcomes import tell_failures
 from logd.cluster_client import ClusterClient
-from logd.console import warn
 from protocol.errors import BrokerError
 from protocol.types import TopicPartition
 
@@ -33,9 +33,7 @@ def run(options: argparse.Namespace) -> int:
         )
         _print(options, await hanging_among(cluster, candidates, timeout_s=options.timeout), now_ms)
         failures = [answer for answer in found.values() if isinstance(answer, BrokerError)]
-        for error in failures:
-            warn(explain(error))
-        return 1 if failures else 0
+        return tell_failures(failures)
 
     return run_with_client(options, work)
 

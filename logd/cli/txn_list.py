@@ -6,12 +6,11 @@ JSON: an array of {transactional_id, state, producer_id, coordinator}; coordinat
 from __future__ import annotations
 
 import argparse
-from fnmatch import fnmatchcase
 
 from logd.cli import output
 from logd.cli.connection import run_with_client
 from logd.cli.errors import CommandError
-from logd.cli.groups import is_pattern
+from logd.cli.patterns import fits, is_pattern
 from logd.cli.transactions import ListedTransaction, list_transactions
 from logd.cluster_client import ClusterClient
 
@@ -27,21 +26,19 @@ def run(options: argparse.Namespace) -> int:
         )
         _print(
             options,
-            [each for each in listed if not options.ids or any(_fits(each, name) for name in options.ids)],
+            [
+                each
+                for each in listed
+                if not options.ids or any(fits(each.transactional_id, name) for name in options.ids)
+            ],
         )
         for name in options.ids:
-            if not any(_fits(each, name) for each in listed):
+            if not any(fits(each.transactional_id, name) for each in listed):
                 filtered = options.states or options.producer_ids or options.older_than is not None
                 raise CommandError(_nothing(name, filtered=bool(filtered)), "without a name, all are listed")
         return 0
 
     return run_with_client(options, work)
-
-
-def _fits(listed: ListedTransaction, name: str) -> bool:
-    if is_pattern(name):
-        return fnmatchcase(listed.transactional_id, name)
-    return listed.transactional_id == name
 
 
 def _nothing(name: str, *, filtered: bool) -> str:

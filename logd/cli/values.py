@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from logd.cli.parser import INT32_MAX
+from logd.cli.parser import INT32_MAX, Parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself is not imported: see logd.cli
@@ -40,6 +40,20 @@ def parse_partitions(text: str) -> tuple[str, list[int]]:
     ):
         raise argparse.ArgumentTypeError(f"{text!r} is not TOPIC or TOPIC:PARTITION[,...]")
     return topic, sorted({int(part) for part in parts})
+
+
+def add_partitions_option(parser: Parser, *, help: str, required: bool = False) -> None:
+    """--topic, which may name partitions; all that are given are `options.topics`."""
+    parser.add_argument(
+        "--topic",
+        dest="topics",
+        metavar="TOPIC[:N,...]",
+        type=parse_partitions,
+        action="append",
+        default=[],
+        required=required,
+        help=help,
+    )
 
 
 def one_of(words: tuple[str, ...]) -> Callable[[str], str]:
