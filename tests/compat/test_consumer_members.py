@@ -6,16 +6,19 @@ test_static_consumers.py has what sessions are for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.compat.group_scenarios import (
+    come_and_go,
+    go_on_when_the_broker_comes_back,
+    share_and_find_commits_again,
+)
 from tests.support.broker import LogdBroker
 from tests.support.group_clients import GROUP_CLIENTS, parameters, together
-from tests.support.group_members import Member
 from tests.support.group_scene import Scene
-from tests.support.patience import wait_until
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
@@ -50,35 +53,12 @@ def scene(broker: LogdBroker) -> Iterator[Scene]:
 def test_members_share_the_partitions_and_commits_are_found_again(
     scene: Scene, clients: Sequence[str]
 ) -> None:
-    group = scene.group
-    members = [group.join(client) for client in clients]
-    group.settle(*members)
-    group.process(scene.produce(10))
-    wait_until(lambda: scene.committed() == scene.ends)  # a commit that a rebalance overtakes comes later
-    for member in members:
-        member.leave()
-    wait_until(lambda: all(member.left for member in members))
-    assert scene.committed() == scene.ends
-    later = group.join(clients[0])
-    group.settle(later)
-    new = scene.produce(1)
-    group.process(new)
-    assert sorted(later.got) == sorted(new)
+    share_and_find_commits_again(scene, clients)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_who_comes_gets_a_share_and_who_leaves_gives_it_back_at_once(scene: Scene, client: str) -> None:
-    group = scene.group
-    first = group.join(client)
-    group.settle(first)
-    second = group.join(client)
-    group.settle(first, second)
-    third = group.join(client)
-    group.settle(first, second, third)
-    group.process(scene.produce(5))
-    second.leave()
-    group.settle(first, third)  # which waits for less than a session
-    group.process(scene.produce(5))
+    come_and_go(scene, client)
 
 
 @pytest.mark.parametrize("client", [together("franz-go-consumer")])
@@ -96,13 +76,4 @@ def test_a_group_goes_on_when_the_broker_comes_back(
     tmp_path: Path, clients: Sequence[str], stop: str
 ) -> None:
     with LogdBroker(tmp_path, properties=PROPERTIES, arguments=["--port", str(free_port())]) as broker:
-        scene = Scene(broker)
-        with scene.group as group:
-            members: list[Member] = [group.join(client) for client in clients]
-            group.settle(*members)
-            group.process(scene.produce(5))
-            end: Callable[[], object] = broker.stop if stop == "clean" else broker.kill
-            end()
-            broker.restart()
-            group.process(scene.produce(5))
-            assert not any(member.failure for member in members)
+        go_on_when_the_broker_comes_back(broker, clients, stop)
