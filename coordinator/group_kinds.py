@@ -9,7 +9,7 @@ Source: Kafka group-coordinator, Group.java.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from coordinator.classic import kind as classic
 from coordinator.classic.group import ClassicGroup
@@ -18,27 +18,11 @@ from coordinator.consumer.group import ConsumerGroup
 from protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
+    from coordinator.offsets.asked import OffsetToCommit
     from coordinator.shard import Effects
-    from protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
-    from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest, TxnOffsetCommitResponse
     from protocol.types import TimestampMs
 
 _Group_contra = TypeVar("_Group_contra", contravariant=True)
-
-
-class OffsetToCommit(NamedTuple):
-    """One partition of a commit that exists."""
-
-    topic: str
-    topic_id: bytes
-    asked: (
-        OffsetCommitRequest.OffsetCommitRequestPartition
-        | TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition
-    )
-    answer: (
-        OffsetCommitResponse.OffsetCommitResponsePartition
-        | TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition
-    )
 
 
 class GroupKind(Protocol[_Group_contra]):

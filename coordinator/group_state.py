@@ -5,7 +5,7 @@ Shared by the modules that decide (classic/, consumer/, offsets/, administration
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from coordinator.classic.group import ClassicGroup
 from coordinator.consumer.group import ConsumerGroup
@@ -13,13 +13,22 @@ from coordinator.consumer.topics import KnownTopics
 from coordinator.offsets.store import OffsetStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from coordinator.group_config import GroupConfig
-    from coordinator.offsets.expiry import SweepStep
     from coordinator.ports import Entropy, GroupConfigs, TopicCatalog
 
 Group: TypeAlias = ClassicGroup | ConsumerGroup
+
+
+class SweepStep(NamedTuple):
+    """What a sweep for expired offsets looks at next: some of a topic, or, without topic, a group whose offsets it has
+    been through.
+    """
+
+    group_id: str
+    topic: str | None = None
+    partitions: Sequence[int] = ()
 
 
 class GroupState:
@@ -57,7 +66,7 @@ class GroupState:
         self.orphans: dict[tuple[str, str, bytes], None] = {}
         """Group, deleted topic and its id: the group may still have offsets for it. In order of arrival."""
         self.sweep: Iterator[SweepStep] | None = None
-        """What the sweep for expired offsets that is under way has yet to look at."""
+        """What the sweep that is under way has yet to look at."""
 
     def config_of(self, group_id: str) -> GroupConfig:
         """Return what holds for one group."""

@@ -15,7 +15,7 @@ from protocol.errors import ErrorCode
 if TYPE_CHECKING:
     from coordinator.consumer.group import ConsumerGroup
     from coordinator.consumer.member import ConsumerMember
-    from coordinator.group_kinds import OffsetToCommit
+    from coordinator.offsets.asked import OffsetToCommit
     from coordinator.shard import Effects
     from protocol.types import TimestampMs
 

@@ -25,8 +25,8 @@ from protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitRes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coordinator.group_kinds import OffsetToCommit
     from coordinator.group_state import GroupState
+    from coordinator.offsets.asked import OffsetToCommit
     from coordinator.shard import Call, Effects
     from protocol.types import TimestampMs
 

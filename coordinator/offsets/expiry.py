@@ -11,9 +11,10 @@ Source: KIP-211, KIP-496; Kafka OffsetMetadataManager.java, OffsetExpirationCond
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from coordinator.group_kinds import kind_of
+from coordinator.group_state import SweepStep
 from coordinator.offsets.delete import PAUSE_MS, tombstone
 from coordinator.offsets.store import NEVER, SINCE_COMMIT
 
@@ -32,14 +33,6 @@ _KEY: Final[TimerKey] = (EXPIRY_TIMER,)
 _SLICE: Final = 1_000
 #: Offsets of a topic looked at together; a slice may be larger by as many.
 _STEP: Final = 100
-
-
-class SweepStep(NamedTuple):
-    """What a sweep looks at next: offsets of a topic, or, without topic, a group whose offsets it has been through."""
-
-    group_id: str
-    topic: str | None = None
-    partitions: Sequence[int] = ()
 
 
 def begin_expiry(state: GroupState, now_ms: TimestampMs, effects: Effects) -> None:

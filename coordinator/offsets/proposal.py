@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from coordinator.group_kinds import OffsetToCommit
+from coordinator.offsets.asked import OffsetToCommit
 from coordinator.offsets.store import NEVER
 from protocol.errors import ErrorCode
 from protocol.messages.records_group import OffsetCommitKey, OffsetCommitValue

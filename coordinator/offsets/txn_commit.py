@@ -30,8 +30,8 @@ from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest, TxnOffse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coordinator.group_kinds import OffsetToCommit
     from coordinator.group_state import GroupState
+    from coordinator.offsets.asked import OffsetToCommit
     from coordinator.shard import Call, Effects
     from protocol.types import TimestampMs
 
