@@ -58,7 +58,7 @@ def table(result: Result) -> str:
 
 
 def _page(found: Mapping[str, Result], earlier: WrittenPage, charts: Sequence[str]) -> str:
-    parts = [page_text.HEAD, _missing(found), "## Against the goals\n"]
+    parts = [page_text.HEAD.rstrip(), *_machine(found), *_missing(found), "\n## Against the goals\n"]
     if f"{plots.RATIOS}.svg" in charts:
         parts.append(f"![ratios to Kafka]({plots.RATIOS}.svg)\n")
     parts += [_goals(found, earlier), "\n### Not met\n", not_met.table(found, earlier)]
@@ -85,12 +85,21 @@ def _section(result: Result) -> list[str]:
     return [*parts, "", remark] if remark else parts
 
 
-def _missing(found: Mapping[str, Result]) -> str:
-    """Peers that have a place in a scenario and were measured in none."""
+def _machine(found: Mapping[str, Result]) -> list[str]:
+    """Where the newest of it was taken; every section names its own."""
+    newest = max(found.values(), key=lambda result: result.taken_at, default=None)
+    if newest is None:
+        return []
+    machine = ", ".join(f"{name} {value}" for name, value in newest.machine.items() if name != "load_before")
+    return [f"- The machine: {machine}. Everything: `make bench`, then `python -m bench report`."]
+
+
+def _missing(found: Mapping[str, Result]) -> list[str]:
+    """Targets that have a place in a scenario and were measured in none."""
     measured = {target for result in found.values() for target in result.targets()}
     wanted = dict.fromkeys(target for name in found for target in SCENARIOS[name].targets)
     absent = [target for target in wanted if target not in measured]
-    return f"- Not measured, since not installed there: {', '.join(absent)}.\n" if absent else ""
+    return [f"- Not measured here: {', '.join(absent)}."] if absent else []
 
 
 def _goals(found: Mapping[str, Result], earlier: WrittenPage) -> str:
@@ -117,7 +126,8 @@ def _circumstances(result: Result) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in result.machine.items())
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
     warning = "**A quick run: not for publication.** " if result.settings.get("quick") else ""
-    return f"{warning}Taken {result.taken_at}; {machine}. {settings}."
+    command = f"`python -m bench run {result.scenario}`"
+    return f"{warning}Taken {result.taken_at} by {command}; {machine}. {settings}."
 
 
 def _measured(result: Result) -> list[str]:

@@ -107,6 +107,7 @@ def machine() -> dict[str, object]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "kernel": platform.release(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),
     }

@@ -12,6 +12,7 @@ echo       answers with a fixed frame
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +98,7 @@ class Targets:
         self._started = 0
         self._shared = shared
         self._kept: dict[tuple[str, frozenset[tuple[str, str]]], Running] = {}
+        self._directories: dict[Running, Path] = {}
 
     def start(self, name: str, properties: Mapping[str, str] | None = None) -> Running:
         """`properties` are for the brokers only."""
@@ -108,13 +110,13 @@ class Targets:
         return self._kept[key]
 
     def release(self, target: Running) -> None:
-        """Nobody needs it any more who has started it."""
+        """Nobody needs it any more who has started it: it is stopped, and what it has stored is removed."""
         if target not in self._kept.values():
-            target.stop()
+            self._stop(target)
 
     def close(self) -> None:
         while self._kept:
-            self._kept.popitem()[1].stop()
+            self._stop(self._kept.popitem()[1])
 
     def promise(self, name: str, target: Running) -> Promise:
         return promise_of(name, target, self._logd_properties)
@@ -137,7 +139,15 @@ class Targets:
             "echo": lambda: Baseline("echo"),
             "floor": lambda: Baseline("floor", directory / "written"),
         }
-        return starters[name]()
+        target = starters[name]()
+        self._directories[target] = directory
+        return target
+
+    def _stop(self, target: Running) -> None:
+        target.stop()
+        directory = self._directories.pop(target, None)
+        if directory is not None:  # else a scenario has made the target itself
+            shutil.rmtree(directory, ignore_errors=True)
 
     def _logd(
         self, directory: Path, properties: Mapping[str, str], command: Sequence[str] | None = None

@@ -109,7 +109,13 @@ def test_costs_and_promises_stand_below_the_figures(tmp_path: Path) -> None:
 
 def test_a_peer_that_was_nowhere_is_named(tmp_path: Path) -> None:
     page = report.write(tmp_path, {"S1": RESULT})[0].read_text()
-    assert "not installed there: tansu, logd-full, null, floor." in page
+    assert "- Not measured here: tansu, logd-full, null, floor." in page
+
+
+def test_machine_and_commands_are_named(tmp_path: Path) -> None:
+    page = report.write(tmp_path, {"S1": RESULT})[0].read_text()
+    assert "- The machine: cores 2. Everything: `make bench`" in page
+    assert "Taken 2026-11-20 12:00 UTC by `python -m bench run S1`; cores 2. quick False." in page
 
 
 def _sections(page: Path) -> dict[str, str]:

@@ -44,6 +44,7 @@ class HereTargets(Targets):
 
     def _start(self, name: str, properties: object) -> Here:
         self.started.append(Here())
+        self._directories[self.started[-1]] = Path("nowhere")
         return self.started[-1]
 
     def promise(self, name: str, target: Running) -> Promise:
@@ -105,6 +106,14 @@ def test_targets_are_stopped_after_a_scenario_or_shared_until_the_end() -> None:
     assert shared.start("null", {"a": "b"}) is not shared.start("null")
     shared.close()
     assert [target.stopped for target in shared.started] == [1] * 4
+
+
+def test_what_a_target_has_stored_goes_with_it(tmp_path: Path) -> None:
+    here = Targets(tmp_path, [], {})
+    floor = here.start("floor")
+    assert [path.name for path in tmp_path.glob("*/*")] == ["written"]
+    here.release(floor)
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
