@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from logd.config.topic_keys import log_config_for, usable_topic_configs
+from logd.config.topic_configs import log_config_for, usable_topic_configs
 from logd.server import Server, ServerLimits
 from protocol.configs import ConfigResourceType
 from protocol.types import TopicPartition

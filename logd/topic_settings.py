@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from logd.config.broker_config import BrokerConfig
 from logd.config.key import ConfigKey, format_value
-from logd.config.topic_keys import INTERNAL_SEGMENT_BYTES, TOPIC_KEYS_BY_NAME, usable_topic_configs
+from logd.config.topic_configs import usable_topic_configs
+from logd.config.topic_keys import INTERNAL_SEGMENT_BYTES, TOPIC_KEYS_BY_NAME
 from logd.setting import Setting, Synonym, broker_synonyms
 from protocol.configs import ConfigSource
 

@@ -7,7 +7,7 @@ makes typed values of it. `docs/config.md` is written from the table by `python 
 from logd.config.broker_config import BrokerConfig, load_config
 from logd.config.key import ConfigKey, ConfigValueError
 from logd.config.listeners import Listener
-from logd.config.topic_keys import log_config_for, parse_topic_configs
+from logd.config.topic_configs import log_config_for, parse_topic_configs
 from logd.errors import ConfigError
 
 __all__ = [

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from logd.config.key import format_value
-from logd.config.topic_keys import TOPIC_KEYS_BY_NAME, topic_configs_problem
+from logd.config.topic_configs import topic_configs_problem
+from logd.config.topic_keys import TOPIC_KEYS_BY_NAME
 from protocol.configs import ConfigResourceType
 
 if TYPE_CHECKING:

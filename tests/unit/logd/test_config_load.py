@@ -15,7 +15,7 @@ from logd.config import (
     parse_topic_configs,
 )
 from logd.config.key import LONG_MAX
-from logd.config.topic_keys import topic_configs_problem, usable_topic_configs
+from logd.config.topic_configs import topic_configs_problem, usable_topic_configs
 
 STOCK_FILES = Path(__file__).parent / "kafka_files"
 
