@@ -15,6 +15,7 @@ What a caller may rely on, and no more:
 from __future__ import annotations
 
 import enum
+import posixpath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -150,6 +151,16 @@ class FileSystem(Protocol):
 
 ATOMIC_SUFFIX = ".tmp"
 """Ends the name of the file that `write_atomic` writes beside its target; a leftover is worth nothing."""
+
+
+def write_beside(fs: FileSystem, path: str, data: bytes) -> None:
+    """`write_atomic` of file systems that may lose what was not synced."""
+    beside = path + ATOMIC_SUFFIX
+    file = fs.open(beside, OpenMode.CREATE)
+    file.append(data)
+    file.sync()
+    fs.rename(beside, path)
+    fs.sync_dir(posixpath.dirname(path))
 
 
 def has_content(fs: FileSystem, path: str) -> bool:

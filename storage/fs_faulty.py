@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storage.crash_model import POWER_LOSSES, Directory, Inode, Loss, Node, directory_after
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import ATOMIC_SUFFIX, DiskSpace, OpenMode
-from storage.fs_memory import MEMORY_SPACE
+from storage.fs import DiskSpace, OpenMode, write_beside
+from storage.fs_memory import MEMORY_SPACE, MemoryLock
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
@@ -109,20 +109,6 @@ class FaultyFile:
     def _check_writable(self) -> None:
         if self._refused:
             raise StorageFailure(self.name, self._refused)
-
-
-class FaultyLock:
-    """A held name in the file system's set of locks."""
-
-    __slots__ = ("_held", "_path")
-
-    def __init__(self, held: set[str], path: str) -> None:
-        self._held = held
-        self._path = path
-        held.add(path)
-
-    def release(self) -> None:
-        self._held.discard(self._path)
 
 
 class FaultyFileSystem:
@@ -298,19 +284,14 @@ class FaultyFileSystem:
         return bytes(self._inode(path).data)
 
     def write_atomic(self, path: str, data: bytes) -> None:
-        beside = path + ATOMIC_SUFFIX
-        file = self.open(beside, OpenMode.CREATE)
-        file.append(data)
-        file.sync()
-        self.rename(beside, path)
-        self.sync_dir(posixpath.dirname(path))
+        write_beside(self, path, data)
 
     def lock(self, path: str) -> Lock:
         path = posixpath.normpath(path)
         if path in self._locks:
             raise DirectoryLocked(f"{path} is locked by another process")
         self.open(path, OpenMode.APPEND)
-        return FaultyLock(self._locks, path)
+        return MemoryLock(self._locks, path)
 
     def is_locked(self, path: str) -> bool:
         return posixpath.normpath(path) in self._locks

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import ATOMIC_SUFFIX, DiskSpace, OpenMode
+from storage.fs import DiskSpace, OpenMode, write_beside
 from storage.residency import is_resident, read_resident
 
 if TYPE_CHECKING:
@@ -264,12 +264,7 @@ class RealFileSystem:
             return file.read()
 
     def write_atomic(self, path: str, data: bytes) -> None:
-        beside = path + ATOMIC_SUFFIX
-        file = self.open(beside, OpenMode.CREATE)
-        file.append(data)
-        file.sync()
-        self.rename(beside, path)
-        self.sync_dir(os.path.dirname(path))
+        write_beside(self, path, data)
 
     def lock(self, path: str) -> Lock:
         with _mapped(path):
