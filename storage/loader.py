@@ -24,6 +24,7 @@ from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs
 from storage.batch_scan import check_epoch
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs
 from storage.config import LogConfig
+from storage.cut_tail import cut_tail
 from storage.errors import CorruptLog, MalformedFile
 from storage.fs import FileSystem, OpenMode
 from storage.leader_epochs import LeaderEpochCache
@@ -34,7 +35,7 @@ from storage.producer_replay import replay_batch, replay_segments
 from storage.producer_state import ProducerStateManager
 from storage.recovery_report import RecoveryReport
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
-from storage.segment_recovery import CUT_SUFFIX, SegmentScan, keep_aside, rebuild_segment
+from storage.segment_recovery import SegmentScan, rebuild_segment
 from storage.segment_walk import walk_from_indexes
 from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
 
@@ -352,34 +353,11 @@ class _Loading:
             segment.txn_index.append(aborted)
 
     def _cut(self, index: int, position: Position, end: Offset, reason: str) -> None:
-        """Ends the log at `position` of segment number `index`; keeps what is cut off in files beside it.
-
-        The copy is durable before the log gets shorter, and later segments go from the last to the first: a
-        crash in between finds the same damage again, or no gap.
-        """
-        fs, report = self._fs, self.report
+        """Ends the log at `position` of segment number `index`, where `end` is due."""
         if end < self._recovery_point:
             raise CorruptLog(self.segments[index].path, position, reason)
-        report.cut_offset, report.cut_reason = end, reason
-        keep = index if position == 0 and index > 0 else index + 1
-        if keep > index:
-            segment = self.segments[index]
-            report.cut_bytes += segment.file.size() - position
-            report.cut_files.append(keep_aside(fs, segment.path, position))
-        for segment in reversed(self.segments[keep:]):
-            kept_path = f"{segment.path}.0{CUT_SUFFIX}"
-            report.cut_bytes += fs.size(segment.path)
-            report.cut_files.append(kept_path)
-            segment.close()
-            fs.rename(segment.path, kept_path)
-            for path in segment.paths[1:]:
-                fs.remove(path)
-        fs.sync_dir(self._directory)
-        if keep > index:
-            file = self.segments[index].file
-            file.truncate(position)
-            file.sync()  # or the next crash might mix what was cut off with what is appended in its place
-        del self.segments[keep:]
+        self.report.cut_offset, self.report.cut_reason = end, reason
+        cut_tail(self._fs, self._directory, self.segments, index, position, self.report)
 
     def ensure_active(self, log_start_offset: Offset, log_end_offset: Offset) -> Offset:
         """Sees to an active segment, and that the log does not end below its start; returns where it ends."""

@@ -13,13 +13,7 @@ from protocol.records import BatchHeader
 from protocol.types import Offset, Position
 from storage.batch_scan import iter_checked
 from storage.errors import CorruptLog
-from storage.fs import FileSystem, OpenMode
 from storage.segment import Segment
-
-_COPY_CHUNK = 1 << 20
-
-CUT_SUFFIX = ".cut"
-"""Ends the name of a file that keeps bytes which recovery took out of a log."""
 
 
 class SegmentScan(NamedTuple):
@@ -73,17 +67,3 @@ def rebuild_segment(
     segment.write_indexes()
     segment.checked.add(0, segment.size_bytes)
     return SegmentScan(next_offset, segment.size_bytes, damage)
-
-
-def keep_aside(fs: FileSystem, path: str, position: Position) -> str:
-    """Copies the file from `position` on to a file beside it, durably; returns its path. Raises:
-    StorageFailure.
-    """
-    source = fs.open(path, OpenMode.READ)
-    kept_path = f"{path}.{position}{CUT_SUFFIX}"
-    kept = fs.open(kept_path, OpenMode.CREATE)
-    while data := source.read_at(position, _COPY_CHUNK):
-        kept.append(data)
-        position += len(data)
-    kept.sync()
-    return kept_path
