@@ -246,7 +246,8 @@ class Connection:
 
     def _on_writable(self) -> None:
         self.flush()
-        self.proceed()
+        if not self._writing:
+            self.proceed()
 
     def _send_ready(self) -> bool:
         """True when nothing is left. Raises BlockingIOError when the socket is full."""
