@@ -223,6 +223,7 @@ def reopened(fs: FileSystem, world: CompactedWorld, *, clean: bool = False) -> L
 
 def check(world: CompactedWorld, log: Log, *, cleaned_to: Offset | None = None) -> None:
     """Compares `log` with what was written; below `cleaned_to` it must be as a pass leaves it."""
+    assert log.size_bytes == sum(segment.size_bytes for segment in log.segments)
     batches = _read_batches(log)
     for before, after in pairwise(batches):
         assert read_header(before).last_offset < read_header(after).base_offset
