@@ -26,7 +26,7 @@ def to_png(drawing: Drawing) -> bytes:
                 _draw_line(pen, shape)
             case Box(x, y, width, height, colour):
                 right, bottom = (x + width) * _SCALE - 1, (y + height) * _SCALE - 1
-                if width > 0 and height > 0:
+                if right >= x * _SCALE and bottom >= y * _SCALE:  # else it is thinner than a pixel
                     pen.rectangle((x * _SCALE, y * _SCALE, right, bottom), fill=colour)
             case Text(x, y, text, size, anchor, colour, bold):
                 pen.text(

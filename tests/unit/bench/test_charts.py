@@ -40,7 +40,7 @@ def test_png_has_the_shapes_at_twice_the_size() -> None:
     assert text is not None and len(text) > 2
 
 
-@pytest.mark.parametrize("median", [0.0, -0.1])
+@pytest.mark.parametrize("median", [0.0, -0.1, 0.0001])
 def test_a_bar_of_nothing_is_drawn_nowhere(median: float) -> None:
     to_png(ratio_chart("", [("", (median, median, 0.2), 0.5)]))
 
