@@ -58,7 +58,13 @@ def table(result: Result) -> str:
 
 
 def _page(found: Mapping[str, Result], earlier: WrittenPage, charts: Sequence[str]) -> str:
-    parts = [page_text.HEAD.rstrip(), *_machine(found), *_missing(found), "\n## Against the goals\n"]
+    parts = [
+        page_text.HEAD.rstrip(),
+        *_warning(found),
+        *_machine(found),
+        *_missing(found),
+        "\n## Against the goals\n",
+    ]
     if f"{plots.RATIOS}.svg" in charts:
         parts.append(f"![ratios to Kafka]({plots.RATIOS}.svg)\n")
     parts += [_goals(found, earlier), "\n### Not met\n", not_met.table(found, earlier)]
@@ -83,6 +89,11 @@ def _section(result: Result) -> list[str]:
     parts.append(_circumstances(result))
     remark = SCENARIOS[result.scenario].remark
     return [*parts, "", remark] if remark else parts
+
+
+def _warning(found: Mapping[str, Result]) -> list[str]:
+    is_quick = any(result.settings.get("quick") for result in found.values())
+    return ["- **Of quick runs: no figure and no verdict here is for publication.**"] if is_quick else []
 
 
 def _machine(found: Mapping[str, Result]) -> list[str]:

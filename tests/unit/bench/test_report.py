@@ -107,6 +107,12 @@ def test_costs_and_promises_stand_below_the_figures(tmp_path: Path) -> None:
     assert "**logd** synced; validation=full." in page
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_page_of_quick_runs_says_so_at_its_head(tmp_path: Path, quick: bool) -> None:
+    page = report.write(tmp_path, {"S1": RESULT._replace(settings={"quick": quick})})[0].read_text()
+    assert ("**Of quick runs" in page[: page.index("## Against the goals")]) is quick
+
+
 def test_a_peer_that_was_nowhere_is_named(tmp_path: Path) -> None:
     page = report.write(tmp_path, {"S1": RESULT})[0].read_text()
     assert "- Not measured here: tansu, logd-full, null, floor." in page
