@@ -14,7 +14,7 @@ from bench.results import Result
 from bench.written_page import WrittenPage
 
 _COMPILE = (
-    "compile framing, dispatch and the log's bookkeeping of the produce path: a third of its time is Python"
+    "compile the modules of the produce path as one: a third of its time is Python (see what was tried)"
 )
 _RATE = "the client shares the cores, so what the broker saves in CPU becomes rate: " + _COMPILE
 _NEXT: Mapping[str, str] = {
@@ -26,8 +26,8 @@ _NEXT: Mapping[str, str] = {
     "S4 records_per_s": _RATE,
     "S5 p50_excess_us": _COMPILE,
     "S5 p99_excess_us": "look which turns of the loop are long: timers, metrics, the collector of garbage",
-    "S6 cpu_s_per_gb": "compile the look-up of the region and the queue of what is to be sent; the floor loop calls "
-    "sendfile as often",
+    "S6 cpu_s_per_gb": "a larger `socket.send.buffer.bytes`, which takes an answer whole in one turn of the "
+    "loop (see what was tried)",
     "S6L p50_us": "look what lies between the append and the answer to the parked fetch",
     "S6L p99_us": "look which turns of the loop are long",
     "S7 requests_per_s": "several nodes on a machine, one for each core: one loop has one core; " + _COMPILE,
