@@ -30,8 +30,6 @@ from protocol.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from protocol.types import TimestampMs
 
 _NOT_ITS_LENGTH = "its length does not fit the batch"
@@ -92,7 +90,7 @@ def read_keys(  # noqa: PLR0912 - flat on purpose, like record_walk.py
     return keys, without_value
 
 
-def keep_records(header: BatchHeader, body: bytes, keep: Sequence[int]) -> tuple[BatchHeader, bytes]:
+def keep_records(header: BatchHeader, body: bytes, keep: bytes) -> tuple[BatchHeader, bytes]:
     """Return header and body with only those records of an uncompressed `body` whose place in `keep` is not 0.
 
     There must be one. Raises: BrokerError INVALID_RECORD.
@@ -135,7 +133,7 @@ def keep_records(header: BatchHeader, body: bytes, keep: Sequence[int]) -> tuple
     if run_start >= 0:
         kept.append(body[run_start:pos])
     max_timestamp = header.max_timestamp if header.is_log_append_time else header.base_timestamp + greatest
-    return header._replace(max_timestamp=max_timestamp, record_count=count), b"".join(kept)
+    return _narrowed(header, max_timestamp, count), b"".join(kept)
 
 
 def set_delete_horizon(header: BatchHeader, body: bytes, horizon: TimestampMs) -> tuple[BatchHeader, bytes]:
@@ -177,26 +175,41 @@ def set_delete_horizon(header: BatchHeader, body: bytes, horizon: TimestampMs) -
     return header._replace(attributes=attributes, base_timestamp=horizon), bytes(out)
 
 
-def without_records(header: BatchHeader) -> bytearray:
-    """Return the batch with none of its records: what is left says who wrote it, up to which offset and sequence."""
-    batch = bytearray(HEADER_SIZE)
-    emptied = header._replace(
-        batch_length=HEADER_SIZE - LOG_OVERHEAD,
+def without_records(header: BatchHeader) -> BatchHeader:
+    """Return the header of a batch that has none of its records left: it says who wrote it, up to which offset and
+    sequence.
+    """
+    return header._replace(
         attributes=header.attributes & ~(CODEC_MASK | DELETE_HORIZON_BIT),
         base_timestamp=NO_TIMESTAMP,
         record_count=0,
     )
-    HEADER.pack_into(batch, 0, *emptied)
-    set_crc(batch)
-    return batch
 
 
 def pack_batch(header: BatchHeader, body: bytes) -> bytearray:
     """Return the batch of `header` with an uncompressed `body`, in its codec, with length and checksum set."""
     codec = codec_of(header.attributes)
     blob = body if codec == Codec.NONE else compress(codec, body)
-    batch = bytearray(HEADER_SIZE)
-    HEADER.pack_into(batch, 0, *header._replace(batch_length=HEADER_SIZE - LOG_OVERHEAD + len(blob)))
+    batch = bytearray(HEADER.pack(header.base_offset, HEADER_SIZE - LOG_OVERHEAD + len(blob), *header[2:]))
     batch += blob
     set_crc(batch)
     return batch
+
+
+def _narrowed(header: BatchHeader, max_timestamp: TimestampMs, record_count: int) -> BatchHeader:
+    """What `_replace` would return, in less than half the time: most batches lose some of their records."""
+    return BatchHeader(
+        header.base_offset,
+        header.batch_length,
+        header.leader_epoch,
+        header.magic,
+        header.crc,
+        header.attributes,
+        header.last_offset_delta,
+        header.base_timestamp,
+        max_timestamp,
+        header.producer_id,
+        header.producer_epoch,
+        header.base_sequence,
+        record_count,
+    )

@@ -20,6 +20,9 @@ from storage.cleaning.job import CleaningJob
 from storage.cleaning.transactions import CleanedTransactions
 from storage.offset_map import SUPERSEDED, TOMBSTONE
 
+Retained = tuple[BatchHeader, Buffer]
+"""A batch with its header; length and checksum in that may be those from before."""
+
 _STAYS_UNLESS_SUPERSEDED = bytes((1, 0, 1)).ljust(256, b"\0")
 _STAYS_WITH_VALUE = bytes((1, 0, 0)).ljust(256, b"\0")
 
@@ -34,8 +37,8 @@ class BatchRetention:
         self._now_ms = job.now_ms
         self._horizon = job.now_ms + job.delete_retention_ms
 
-    def filter(self, header: BatchHeader, batch: Buffer, marks: bytearray | None) -> Buffer | None:
-        """Returns what takes the place of `batch`: itself when nothing changes, None when it goes.
+    def filter(self, header: BatchHeader, batch: Buffer, marks: bytearray | None) -> Retained | None:
+        """Returns what takes the place of `batch`: that itself when nothing changes; None when it goes.
 
         `marks` has a byte for each of its records; None when nothing is known of them, and they stay.
         Raises: BrokerError INVALID_RECORD.
@@ -45,7 +48,7 @@ class BatchRetention:
         if self._transactions.on_data(header):
             return self._emptied(header, batch)
         if marks is None:
-            return batch
+            return header, batch
         going = marks.count(SUPERSEDED)
         tombstones = marks.count(TOMBSTONE)
         horizon = header.delete_horizon
@@ -57,30 +60,33 @@ class BatchRetention:
             return self._emptied(header, batch)
         sets_horizon = tombstones > 0 and horizon is None
         if not going and not sets_horizon:
-            return batch
+            return header, batch
         body = bytes(record_bytes(batch, header))
         if going:
-            header, body = keep_records(header, body, marks.translate(keep_table))
+            header, body = keep_records(header, body, bytes(marks.translate(keep_table)))
         if sets_horizon:
             header, body = set_delete_horizon(header, body, self._horizon)
-        return pack_batch(header, body)
+        return header, pack_batch(header, body)
 
-    def _filter_marker(self, header: BatchHeader, batch: Buffer) -> Buffer | None:
+    def _filter_marker(self, header: BatchHeader, batch: Buffer) -> Retained | None:
         if not header.record_count:
             return self._emptied(header, batch)  # all of its transaction went before
         marker = read_end_txn_marker(batch)
         if marker is None or not self._transactions.on_marker(header, committed=marker.committed):
-            return batch
+            return header, batch
         horizon = header.delete_horizon
         if horizon is None:
-            body = bytes(record_bytes(batch, header))
-            return pack_batch(*set_delete_horizon(header, body, self._horizon))
-        return batch if self._now_ms < horizon else self._emptied(header, batch)
+            header, body = set_delete_horizon(header, bytes(record_bytes(batch, header)), self._horizon)
+            return header, pack_batch(header, body)
+        return (header, batch) if self._now_ms < horizon else self._emptied(header, batch)
 
-    def _emptied(self, header: BatchHeader, batch: Buffer) -> Buffer | None:
+    def _emptied(self, header: BatchHeader, batch: Buffer) -> Retained | None:
         if header.last_offset + 1 != self._end_offset and not self._is_last_of_producer(header):
             return None
-        return without_records(header) if header.record_count else batch
+        if not header.record_count:
+            return header, batch
+        header = without_records(header)
+        return header, pack_batch(header, b"")
 
     def _is_last_of_producer(self, header: BatchHeader) -> bool:
         last = self._last_records.get(header.producer_id)

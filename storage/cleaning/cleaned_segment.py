@@ -5,7 +5,7 @@ Not a Segment: it is never read from, and takes batches as they are. Its indexes
 
 from __future__ import annotations
 
-from protocol.records import BatchHeader, read_header
+from protocol.records import BatchHeader
 from protocol.types import Buffer, Offset, TimestampMs
 from storage.cleaning.source import Pace
 from storage.fs import FileSystem, OpenMode
@@ -53,10 +53,8 @@ class CleanedSegment:
         self._offset_index.create()
         self._time_index.create()
 
-    def append(self, batch: Buffer, header: BatchHeader | None = None) -> None:
-        """Takes a whole batch; its `header` is read where it is not given."""
-        if header is None:
-            header = read_header(batch)
+    def append(self, header: BatchHeader, batch: Buffer) -> None:
+        """Takes a whole batch with its header."""
         last_offset = header.last_offset
         if header.max_timestamp > self._largest_timestamp:
             self._largest_timestamp = header.max_timestamp

@@ -144,12 +144,12 @@ class Cleaner:
                 if not header.is_control and header.base_offset < end_offset:
                     marks = window.marks[place : place + header.record_count]
                     place += header.record_count
-                kept = self._retention.filter(header, batch, marks)
+                retained = self._retention.filter(header, batch, marks)
                 target = self._target
-                if kept is not batch and target is None:
+                if target is None and (retained is None or retained[1] is not batch):
                     target = self._begin_late(segment, position)
-                if target is not None and kept is not None:
-                    target.append(kept, header if kept is batch else None)
+                if target is not None and retained is not None:
+                    target.append(*retained)
             if window.marks is self._marked.map.marks:
                 self._next_mark = place
 
@@ -158,7 +158,7 @@ class Cleaner:
         target = self._begin(segment)
         if changed_at:
             for _, header, batch in self._source.batches(segment, 0, changed_at):
-                target.append(batch, header)
+                target.append(header, batch)
         return target
 
     def _windows(self, segment: SourceSegment) -> Iterator[_Window]:
