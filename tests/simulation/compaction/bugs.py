@@ -41,6 +41,7 @@ class _BlindTransactions(CleanedTransactions):
 
 
 def _settle_on_the_first(offset_map: OffsetMap) -> None:
+    offset_map._entries.take_in()
     for partition, numbers in enumerate(offset_map._entries.numbers):
         hashes = offset_map._entries.hashes[partition]
         pieces = [hashes[at : at + 16] for at in range(0, len(hashes), 16)]

@@ -47,7 +47,7 @@ def crash_everywhere(seed: int) -> Outcome:
             outcome.crashes += 1
             _check_crash(world, fs, choose, operation, loss)
 
-    for memory_bytes, segment_bytes in ((300, CONFIG.segment_bytes), (1 << 20, 3 * CONFIG.segment_bytes)):
+    for memory_bytes, segment_bytes in ((310, CONFIG.segment_bytes), (1 << 20, 3 * CONFIG.segment_bytes)):
         world.configure(segment_bytes)  # the larger one lets neighbours become one
         fill(world, choose)
         flush(world.log)

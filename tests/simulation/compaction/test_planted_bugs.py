@@ -20,7 +20,7 @@ def clean_by_the_model(seed: int) -> None:
     """Fills a log and cleans it with all of the memory that it needs, and with little of it, several times."""
     choose = random.Random(seed)
     world = CompactedWorld(MemoryFileSystem(NOW_MS))
-    for memory_bytes in (1 << 20, 300, 300, 1 << 20):
+    for memory_bytes in (1 << 20, 310, 310, 1 << 20):
         fill(world, choose)
         world.clean(memory_bytes=memory_bytes)
         check(world, world.log, cleaned_to=world.cleaned_to)
