@@ -32,6 +32,9 @@ _PROGRESS_EVERY_S: Final = 0.25
 #: The broker's clients come first.
 _NICENESS: Final = 5
 
+#: Seconds until a thread that has read something gets the interpreter: a piece is worked on for some milliseconds.
+_SWITCH_INTERVAL_S: Final = 0.0001
+
 _INPUT: Final = 0
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -69,7 +72,10 @@ def _clean(fields: dict[str, Any]) -> None:
 
 
 def _run_cleaner(job: CleaningJob, pace: Callable[[int], None]) -> None:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
     from storage.cleaning.cleaner import Cleaner  # noqa: PLC0415
+    from storage.cleaning.read_ahead import ReadAhead  # noqa: PLC0415
     from storage.fs_real import RealFileSystem  # noqa: PLC0415
 
     progress_at = time.monotonic() + _PROGRESS_EVERY_S
@@ -81,9 +87,11 @@ def _run_cleaner(job: CleaningJob, pace: Callable[[int], None]) -> None:
             progress_at = time.monotonic() + _PROGRESS_EVERY_S
             _send({"progress": cleaner.done_bytes})
 
-    cleaner = Cleaner(RealFileSystem(), job, pace_and_tell)
-    for group in cleaner.run():
-        _send({"group": group})
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    with ThreadPoolExecutor(1, "read-ahead") as thread:
+        cleaner = Cleaner(RealFileSystem(), job, pace_and_tell, lambda file: ReadAhead(file, thread))
+        for group in cleaner.run():
+            _send({"group": group})
     _send({"result": cleaner.result})
 
 

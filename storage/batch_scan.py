@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from protocol.crc import crc32c
 from protocol.records import (
@@ -20,7 +20,7 @@ from protocol.records import (
     MAGIC,
     BatchHeader,
 )
-from protocol.types import Offset
+from protocol.types import Buffer, Offset, Position
 from storage.errors import CorruptLog
 from storage.fs import File
 from storage.leader_epochs import LeaderEpochCache
@@ -30,6 +30,15 @@ HEADER_CHUNK = 4096
 """Bytes read at once while walking headers: the default distance between two index entries."""
 _CHECK_CHUNK = 1 << 20
 """Bytes read at once while checking: enough to keep the disk busy, little enough to hold in memory."""
+
+
+class Readable(Protocol):
+    """What a walk needs of a File."""
+
+    name: str
+
+    def read_at(self, position: Position, size: int) -> Buffer:
+        """Up to `size` bytes from `position`; fewer only at end of file. Raises: StorageFailure."""
 
 
 class OutOfPlace(CorruptLog):
@@ -68,7 +77,7 @@ def iter_spans(file: File, position: int, end: int) -> Iterator[BatchSpan]:
 
 
 def iter_checked(
-    file: File,
+    file: Readable,
     position: int,
     end: int,
     *,
@@ -119,7 +128,7 @@ def check_epoch(path: str, position: int, header: BatchHeader, epochs: LeaderEpo
         raise CorruptLog(path, position, f"a batch has leader epoch {header.leader_epoch}, not {expected}")
 
 
-def _read_chunk(file: File, position: int, end: int, piece: int, needed: int) -> memoryview:
+def _read_chunk(file: Readable, position: int, end: int, piece: int, needed: int) -> memoryview:
     data = file.read_at(position, min(max(piece, needed), end - position))
     if len(data) < needed:
         raise CorruptLog(file.name, position, "the file ends inside a batch")

@@ -19,15 +19,16 @@ from protocol.errors import BrokerError
 from protocol.record_keys import read_keys
 from protocol.records import record_bytes
 from protocol.types import Position
+from storage.batch_scan import Readable
 from storage.cleaning.batch_retention import BatchRetention
 from storage.cleaning.cleaned_segment import CleanedSegment
 from storage.cleaning.grouping import group_segments
 from storage.cleaning.job import CleanedGroup, CleaningJob, CleaningResult, SourceSegment
 from storage.cleaning.marking import Marked, mark_superseded
-from storage.cleaning.source import Pace, Source
+from storage.cleaning.source import Opened, Pace, Source
 from storage.cleaning.transactions import CleanedTransactions
 from storage.errors import CorruptLog, StorageFailure
-from storage.fs import FileSystem
+from storage.fs import File, FileSystem
 
 _WINDOW_RECORDS = 1 << 19
 
@@ -45,15 +46,21 @@ def no_pace(_bytes: int) -> None:
     """As fast as it goes."""
 
 
+def _as_it_is(file: File) -> Readable:
+    return file
+
+
 class Cleaner:
     """Use once: `run`, then `result`."""
 
-    def __init__(self, fs: FileSystem, job: CleaningJob, pace: Pace = no_pace) -> None:
+    def __init__(
+        self, fs: FileSystem, job: CleaningJob, pace: Pace = no_pace, opened: Opened = _as_it_is
+    ) -> None:
         self.result: CleaningResult | None = None
         """Known when `run` has ended."""
         self._fs = fs
         self._job = job
-        self._source = Source(fs, job, pace)
+        self._source = Source(fs, job, pace, opened)
         self._transactions = CleanedTransactions(job.aborted)
         self._retention = BatchRetention(job, self._transactions)
         self._marked: Marked

@@ -1,0 +1,50 @@
+"""A file that is read from one end to the other: what will be asked for next is read on a thread meanwhile.
+
+The caller works on a piece while the kernel copies the next one, on another core, or the disk finds it. The thread does
+nothing but read. Its guess is the piece behind the last one, and a little of that again, since a batch that a piece has
+cut off is read anew from where it begins; who asks for something else gets it, only not ahead of time.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+from typing import NamedTuple
+
+from protocol.types import Buffer, Position
+from storage.fs import File
+
+_OVERLAP = 1 << 16
+
+
+class _Ahead(NamedTuple):
+    start: Position
+    data: Future[bytes]
+
+
+class ReadAhead:
+    """A File, as far as reading goes; not for two readers at once."""
+
+    def __init__(self, file: File, thread: Executor) -> None:
+        self.name = file.name
+        self._file = file
+        self._thread = thread
+        self._ahead: _Ahead | None = None
+
+    def read_at(self, position: Position, size: int) -> Buffer:
+        """As `File.read_at`. Raises: StorageFailure, for what was read ahead when it is asked for."""
+        data = self._taken(position, size)
+        if data is None:
+            data = self._file.read_at(position, size)
+        end = position + len(data)
+        if end < self._file.size():
+            start = max(end - _OVERLAP, position)
+            self._ahead = _Ahead(start, self._thread.submit(self._file.read_at, start, end + size - start))
+        return data
+
+    def _taken(self, position: Position, size: int) -> Buffer | None:
+        """What was read ahead, if that is what is wanted."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.start > position:
+            return None
+        data = memoryview(ahead.data.result())[position - ahead.start :]
+        return data[:size] if len(data) >= size else None
