@@ -369,6 +369,9 @@ class Segment:
         self.offset_max = self.base_offset + OFFSET_SPAN_MAX
         self._bytes_since_index = 0
         self._find_largest_timestamp()
+        if not end:
+            self.first_timestamp = NO_TIMESTAMP
+            self.roll_above_timestamp = self.roll_above_now = NO_LIMIT
         return end_offset
 
     def _find_largest_timestamp(self) -> None:

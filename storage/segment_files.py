@@ -48,6 +48,7 @@ class SegmentFiles:
 
     def roll(self, base_offset: Offset, now_ms: TimestampMs) -> Segment:
         """Makes a new active segment; returns it. A failure leaves the list as it was."""
+        assert base_offset > self._segments.active.base_offset
         unsynced = self._unsynced
         unsynced.add_snapshot(base_offset, self._producers.take_snapshot(base_offset))
         old = self._segments.active

@@ -267,6 +267,20 @@ def test_a_segment_is_rolled_by_the_time_of_its_first_batch() -> None:
     assert bases(log) == [0, 2]
 
 
+def test_a_segment_that_lost_all_its_batches_has_no_age() -> None:
+    """Else a second one with its base offset would be made, in the same files."""
+    log = new_log(segment_ms=1000)
+    append(log, make_batch(timestamp_ms=NOW_MS))
+    log.roll(NOW_MS)
+    append(log, make_batch(timestamp_ms=NOW_MS))
+    log.truncate_to(1, NOW_MS)
+    append(log, make_batch(timestamp_ms=NOW_MS + 5000))
+    append(log, make_batch(timestamp_ms=NOW_MS + 6000))
+    assert bases(log) == [0, 1]
+    append(log, make_batch(timestamp_ms=NOW_MS + 6001))
+    assert bases(log) == [0, 1, 3]
+
+
 def test_a_segment_without_timestamps_is_rolled_by_the_clock() -> None:
     log = new_log(segment_ms=1000)
     append(log, make_batch(timestamp_ms=-1), now_ms=NOW_MS)
