@@ -35,7 +35,7 @@ _COMPILED: Final = (
     "storage/offset_map.py",
 )
 """What compaction does for each record and each batch. Together they take a third of the time to compile that each for
-itself would, at the price of one module more at the top level, which they share.
+itself would, at the price of one module more beside the packages, which they share.
 """
 
 

@@ -70,7 +70,7 @@ class OffsetMap:
 
     def has_room(self, count: int) -> bool:
         """Whether `count` more records fit; makes room by settling. An empty map takes any number of them."""
-        if self._fits(count, 1.0) or not self._entries.count:
+        if self._fits(count, 1.0) or not self._unless_superseded:
             return True
         self.settle()
         return self._fits(count, self._load_factor)
@@ -96,6 +96,7 @@ class OffsetMap:
         if self._is_settled:
             return
         mark, entries = self._unless_superseded, self._entries
+        self.marks = bytearray()  # both at once would be beyond the bound
         marks = self.marks = bytearray((SUPERSEDED,)) * len(mark)
         entries.take_in()
         entries.count = 0

@@ -76,6 +76,12 @@ def test_an_empty_map_takes_a_batch_of_any_size() -> None:
     assert OffsetMap(0, 0.9).has_room(1000)
 
 
+def test_records_of_aborted_transactions_take_room_too() -> None:
+    offset_map = OffsetMap(1, 0.9)
+    offset_map.skip(10)
+    assert not offset_map.has_room(10)
+
+
 def test_keys_far_apart_in_a_large_map() -> None:
     choose = random.Random(5)
     names = [choose.randbytes(choose.randint(0, 30)) for _ in range(3000)]

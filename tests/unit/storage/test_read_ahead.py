@@ -97,6 +97,30 @@ def test_what_comes_next_is_read_before_it_is_asked_for(goes_back: int) -> None:
     assert file.reads == []
 
 
+def test_a_reader_that_goes_far_back_is_known_from_then_on() -> None:
+    content = random.Random(8).randbytes(2_000_000)
+    file, later = watched(content), Later()
+    ahead = ReadAhead(file, later)
+    position, size, goes_back = 0, 300_000, 150_000
+    reads_at_once = []
+    for _ in range(4):
+        later.do_all()
+        file.reads.clear()
+        assert bytes(ahead.read_at(position, size)) == content[position : position + size]
+        reads_at_once.append(len(file.reads))
+        position += size - goes_back
+    assert reads_at_once == [1, 1, 0, 0]
+
+
+def test_a_batch_of_any_size_is_not_guessed_again() -> None:
+    file, later = watched(bytes(12_000_000)), Later()
+    ahead = ReadAhead(file, later)
+    ahead.read_at(0, 5_000_000)
+    file.reads.clear()
+    later.do_all()
+    assert file.reads == []
+
+
 def test_nothing_is_read_ahead_behind_the_end() -> None:
     file, later = watched(), Later()
     ahead = ReadAhead(file, later)
@@ -108,7 +132,7 @@ def test_nothing_is_read_ahead_behind_the_end() -> None:
     assert file.reads == []
 
 
-def test_a_failure_is_told_to_who_asks_for_what_failed() -> None:
+def test_a_failure_is_told_to_who_asks_for_what_fails_and_to_nobody_else() -> None:
     file, later = watched(), Later()
     ahead = ReadAhead(file, later)
     ahead.read_at(0, PIECE)
@@ -116,5 +140,10 @@ def test_a_failure_is_told_to_who_asks_for_what_failed() -> None:
     later.do_all()
     with pytest.raises(StorageFailure):
         ahead.read_at(PIECE, PIECE)
+    ahead = ReadAhead(file, later)
+    file.fails = False
+    ahead.read_at(0, PIECE)
+    file.fails = True
+    later.do_all()
     file.fails = False
     assert bytes(ahead.read_at(PIECE, PIECE)) == CONTENT[PIECE : 2 * PIECE]
