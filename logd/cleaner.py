@@ -3,7 +3,8 @@
 The log with the largest dirty share goes first. When no log is worth a pass, the next look is after
 log.cleaner.backoff.ms. A log in which a pass met what it could not read is set aside, with a warning, until it is
 opened again, or somebody asks for it; the others go on. A pass itself is cleaning_pass.py, and runs in a process of its
-own. Passes that somebody asked for (asked_passes.py) come before all others.
+own. Passes that somebody asked for (asked_passes.py) come before all others. Since a pass takes only what is on disk, a
+log that is next but was written a moment ago is flushed first, once: else its end would take another pass.
 
 While a log is being cleaned, retention leaves it alone, as Kafka's cleaner sees to it for compacted topics.
 """
@@ -52,6 +53,8 @@ class LogCleaner:
         """The logs that `uncleanable` speaks of: another of the same name is another matter."""
         self._passes: dict[TopicPartition, CleaningPass] = {}
         self._asked = AskedPasses()
+        self._flushing: set[LocalPartition] = set()
+        """Those whose pass waits for a flush, or for the next look if that takes longer."""
         self._tasks: set[asyncio.Task[bool]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self._look_again = asyncio.Event()
@@ -68,7 +71,7 @@ class LogCleaner:
 
     def flushed(self, partition: LocalPartition) -> None:
         """More of the partition is on disk."""
-        if self._asked.is_waiting(partition):
+        if self._asked.is_waiting(partition) or partition in self._flushing:
             self._look_again.set()
 
     def ask(self, partition: LocalPartition) -> int:
@@ -82,8 +85,7 @@ class LogCleaner:
             name = "log.cleaner.threads=0" if config.enable else "log.cleaner.enable=false"
             raise BrokerError(ErrorCode.POLICY_VIOLATION, f"The broker does not compact: {name}")
         partition.log.roll(self._broker.now_ms())
-        self._broker.flusher.request(partition)
-        self._broker.state_changed(partition)  # and with that, flush
+        self._flush(partition)
         self._asked.forget_others(self._manager.logs)
         ticket = self._asked.ask(partition, partition.log.segments[-1].base_offset)
         self._look_again.set()
@@ -150,8 +152,10 @@ class LogCleaner:
             self._begin(partition, config)
         if free > len(asked):
             candidates = sorted(self._candidates(), key=lambda each: each[0], reverse=True)
+            self._flushing.intersection_update(partition for _, partition in candidates)
             for _, partition in candidates[: free - len(asked)]:
-                self._begin(partition, config)
+                if self._is_on_disk(partition):
+                    self._begin(partition, config)
 
     def _candidates(self) -> list[tuple[float, LocalPartition]]:
         """(dirty share, partition) of every log that is worth a pass."""
@@ -171,6 +175,21 @@ class LogCleaner:
             if ratio is not None:
                 found.append((ratio, partition))
         return found
+
+    def _is_on_disk(self, partition: LocalPartition) -> bool:
+        """Whether all but the active segment is; said, too, of what was flushed since it was asked first: more may
+        have come behind.
+        """
+        if partition in self._flushing or partition.log.durable_end == partition.log.segments[-1].base_offset:
+            self._flushing.discard(partition)
+            return True
+        self._flushing.add(partition)
+        self._flush(partition)
+        return False
+
+    def _flush(self, partition: LocalPartition) -> None:
+        self._broker.flusher.request(partition)
+        self._broker.state_changed(partition)  # and with that, flush
 
     def _look_at(self, partition: LocalPartition) -> Dirtiness:
         from storage.cleaning.dirtiness import look_at  # noqa: PLC0415 - a node without compacted topics

@@ -125,7 +125,7 @@ class Dispatcher:
             and connection.shapes_learned < SHAPES_LEARNED_MAX
         ):
             connection.shapes_learned += 1
-            connection.short_way = learn(self._broker, frame, request, version)
+            connection.short_way = learn(self._broker, frame, request, version) or connection.short_way
         if response is None:
             return
         if isinstance(response, Message):

@@ -1,4 +1,4 @@
-"""What a connection remembers of its last request, so that the next one like it costs less.
+"""What a connection remembers of a request, so that the next one like it costs less.
 
 Clients send the same bytes again and again, but for a few. A *shape* knows such a request by comparing bytes
 (`protocol.produce_shape`, `protocol.fetch_shape`); a handler that has a short way says with `learn` what to remember,
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from protocol.fetch_shape import FetchShape
     from protocol.produce_shape import ProduceShape
 
-#: A client whose requests change their shape this often gains nothing from their being remembered.
+#: A client whose requests change their shape this often, while it is connected, gains nothing from their being
+#: remembered.
 SHAPES_LEARNED_MAX: Final = 64
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from logd.cleaning_pass import CleaningPass, PassEnd
 from logd.client import Client
 from logd.worker import Throttle
 from protocol.record_builder import build_batch
@@ -163,6 +164,34 @@ def test_a_lag_that_is_too_long_asks_for_a_pass() -> None:
         node.clock.now_ms += 1001
         await compacted(node)
 
+    play(scenario, OFTEN)
+
+
+def test_what_was_written_just_now_is_cleaned_in_the_same_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = 0
+    run = CleaningPass.run
+
+    async def counted(cleaning: CleaningPass) -> PassEnd:
+        nonlocal passes
+        passes += 1
+        return await run(cleaning)
+
+    async def scenario(node: Node) -> None:
+        await fill(node, **{"min.compaction.lag.ms": "1000"})
+        partition = node.partition("t")
+        log = partition.log
+        node.broker.flusher.request(partition)
+        node.broker.state_changed(partition)
+        await eventually(lambda: log.durable_end > 0)
+        await fill(node)
+        assert log.durable_end < log.segments[-1].base_offset
+        node.clock.now_ms += 1001
+        await compacted(node)
+        assert passes == 1
+        assert log.durable_end == log.segments[-1].base_offset
+
+    monkeypatch.setattr("logd.housekeeping._TICK_S", 1000)
+    monkeypatch.setattr(CleaningPass, "run", counted)
     play(scenario, OFTEN)
 
 

@@ -55,7 +55,8 @@ def framed(request: FetchRequest, version: int, number: int = 1) -> bytes:
 
 
 def one(topic: str | bytes, offset: int, **fields: Any) -> FetchRequest:
-    partition = {name: fields.pop(name) for name in ("current_leader_epoch",) if name in fields}
+    of_partition = ("current_leader_epoch", "last_fetched_epoch")
+    partition = {name: fields.pop(name) for name in of_partition if name in fields}
     return fetch_request((topic, wanted(0, offset, **partition)), **fields)
 
 
@@ -163,10 +164,33 @@ def test_other_requests_between_are_answered_for_themselves(taken: list[int]) ->
         other = fetch_request(("t", wanted(1, 2)))
         for request in (one("t", 0), two, one("t", 1), other, one("t", 1), one("t", 2)):
             assert await asked(peer, request, 12) == await asked(new, request, 12)
-        assert taken == [2, 2]
+        assert taken == [1, 1, 2, 2]
         await asked(peer, session, 12)
         await asked(peer, session, 12)
-        assert taken == [2, 2]
+        assert taken == [1, 1, 2, 2]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [
+        (12, {"last_fetched_epoch": 0}),
+        (12, {"replica_id": 2}),
+        (15, {"replica_state": FetchRequest.ReplicaState(replica_id=2, replica_epoch=0)}),
+    ],
+)
+def test_who_asks_more_than_for_records_goes_the_ordinary_way(
+    version: int, fields: dict[str, Any], taken: list[int]
+) -> None:
+    """Whether histories part, or as a follower, who is told of more than a consumer."""
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        topic_id = await topic_with(client, 3)
+        topic = topic_id if version >= BY_ID else "t"
+        await both(node, one(topic, 0, **fields), one(topic, 1, **fields), version)
+        assert taken == []
 
     play(scenario)
 
