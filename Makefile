@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml tools/find_python.sh
 		echo "making $(VENV) with $$python"; rm -rf $(VENV); "$$python" -m venv $(VENV) || exit 1; \
 	fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint --group plots
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint
 	@touch $@
 
 services: $(SERVICES_STAMP)
@@ -74,7 +74,7 @@ types: setup services
 unit: setup
 	$(PYTEST) -q -m "not slow and not full" tests/unit tests/tidy
 
-bench: setup
+bench: setup services
 	$(BIN)/python -m bench $(ARGS)
 
 wheel: setup

@@ -25,6 +25,13 @@ LATENCY: Mapping[str, Metric] = {
 """What a table shows of it."""
 
 
+_BEYOND_MIN = 5
+
+
 def latencies(taken: Histogram) -> Metrics:
-    """`taken` is in nanoseconds."""
-    return {name: taken.percentile(percent) / 1000 for name, percent in PERCENTILES.items()}
+    """`taken` is in nanoseconds. A percentile beyond which there are too few to tell it is left out."""
+    return {
+        name: taken.percentile(percent) / 1000
+        for name, percent in PERCENTILES.items()
+        if percent == 100 or taken.count * (100 - percent) / 100 >= _BEYOND_MIN
+    }

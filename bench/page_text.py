@@ -8,12 +8,13 @@ logd beside Apache Kafka 4.3.1 on one machine, taken with `bench/` (its README s
 This page is written by `python -m bench report`.
 
 - Every figure is the median of the rounds with its range in brackets. A round measures all targets one after the
-  other, in changing order; one round before is thrown away. Ratios are taken within a round. A difference inside
-  the ranges is not a difference, and is marked "none:" where two targets are compared.
-- Kafka runs in KRaft mode with the JVM flags of its own scripts (1 GB heap, G1) and otherwise with its defaults,
-  logd with its defaults: neither waits for fsync. What each promises stands below its figures. S1 to S4, S6L, S12,
-  consumer-perf and e2e-latency are loaded by Kafka's own performance tools, confluent-kafka by that client, the
-  others by logd/load or a raw client: the same settings for all targets.
+  other, in changing order; at least one round before is thrown away. Ratios are taken within a round. A difference
+  inside the ranges is not a difference, and is marked "none:" where two targets are compared.
+- Kafka runs in KRaft mode with the JVM flags of its own scripts (1 GB heap, G1) and otherwise with its defaults, but
+  that groups do not wait for members and offsets have four partitions; logd with its defaults: neither waits for
+  fsync. What each promises stands below its figures. S1 to S4, S6L, S12, consumer-perf and e2e-latency are loaded by
+  Kafka's own performance tools, S10 and confluent-kafka by that client, S17 over HTTP, the others by logd/load or a raw
+  client: the same settings for all targets.
 - **What logd does less.** By default it checks the header and the checksum of a batch and not every record in it;
   Kafka iterates the records. `log.record.validation=full` does as Kafka: that is the target "logd-full"; see
   [gaps](gaps.md).
@@ -28,8 +29,8 @@ CEILING = """
 
 A logd node serves from one core; Kafka spreads over all there are. So these are the ceilings of one logd node, from the
 CPU that a gigabyte or a request costs it, and beside them what a core gives the others. A Kafka broker multiplies its
-column by the cores that it may use; to go beyond one core with logd takes several nodes, and partitions spread over
-them.
+column by at most the cores that it may use; to go beyond one core with logd takes several nodes, and partitions spread
+over them.
 """
 
 CHARTS = """

@@ -1,4 +1,4 @@
-"""A drawing as PNG, by Pillow (dependency group `plots`), at twice the size so that it is sharp.
+"""A drawing as PNG, by Pillow (dependency group `test`), at twice the size so that it is sharp.
 
 Letters are those of Pillow's own font, which every installation has; it knows little beyond ASCII, so × is written x.
 """

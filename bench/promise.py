@@ -7,11 +7,13 @@ said itself when it started.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol, cast
 
 VALIDATION = "log.record.validation"
 FULL_VALIDATION = "full"
+_SAID_WITHIN_S = 30
 _DURABILITY = re.compile(r"^durability: (.+)$", re.MULTILINE)
 
 
@@ -52,6 +54,12 @@ def promise_of(name: str, target: object, logd_properties: Mapping[str, str]) ->
 
 
 def _promise_of_logd(name: str, target: Speaking, logd_properties: Mapping[str, str]) -> Promise:
-    said = _DURABILITY.search(target.output())
+    deadline = time.monotonic() + _SAID_WITHIN_S
+    while not (
+        said := _DURABILITY.search(target.output())
+    ):  # the line comes after the one that says it is ready
+        if time.monotonic() > deadline:
+            raise RuntimeError("logd did not say how durable it is")
+        time.sleep(0.01)
     validation = FULL_VALIDATION if name == "logd-full" else logd_properties.get(VALIDATION, "header")
-    return Promise(said[1] if said else "not said", _BY_VALIDATION[validation])
+    return Promise(said[1], _BY_VALIDATION[validation])

@@ -29,14 +29,14 @@ def publish() -> list[Path]:
     """Write docs/BENCHMARKS.md from the newest full results, and put these under version control."""
     found = results.latest()
     results.publish()
-    return write(DOCS, found)
+    return write(DOCS, found, WrittenPage((DOCS / PAGE).read_text()))
 
 
-def write(directory: Path, found: Mapping[str, Result]) -> list[Path]:
-    """Write the page and its charts; what is not among the results stays as the page has it."""
+def write(directory: Path, found: Mapping[str, Result], earlier: WrittenPage | None = None) -> list[Path]:
+    """Write the page and its charts; what is not among the results stays as the `earlier` page has it."""
     directory.mkdir(exist_ok=True)
     page = directory / PAGE
-    earlier = WrittenPage(page.read_text() if page.exists() else "")
+    earlier = earlier or WrittenPage("")
     charts = plots.write(directory, found, earlier)
     page.write_text(_page(found, earlier, [chart.name for chart in charts if chart.suffix == ".svg"]))
     return [page, *charts]

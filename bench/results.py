@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from bench.metric import Sample
 from bench.promise import Promise
 
+_ROOT = Path(__file__).resolve().parents[1]
 DIRECTORY = Path(__file__).resolve().parent / "results"
 PUBLISHED = Path(__file__).resolve().parent / "published"
 
@@ -90,7 +92,7 @@ def load(path: Path) -> Result:
 
 
 def latest() -> dict[str, Result]:
-    """The newest full result of each scenario, fresh or published."""
+    """The newest full result of each scenario, fresh or published; none of logd with other settings than its own."""
     return {scenario: load(path) for scenario, path in _latest_paths().items()}
 
 
@@ -109,6 +111,7 @@ def machine() -> dict[str, object]:
         "kernel": platform.release(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "python": platform.python_version(),
+        "logd": _commit(),
         "load_before": round(os.getloadavg()[0], 2),
     }
 
@@ -117,10 +120,19 @@ def _latest_paths() -> dict[str, Path]:
     found: dict[str, tuple[str, Path]] = {}
     for path in (*PUBLISHED.glob("*.json"), *DIRECTORY.glob("*.json")):
         result = load(path)
-        if not result.settings.get("quick"):
+        if not (result.settings.get("quick") or result.settings.get("logd_properties")):
             rank = result.taken_at, path
             found[result.scenario] = max(found.get(result.scenario, rank), rank)
     return {scenario: path for scenario, (_, path) in sorted(found.items())}
+
+
+def _commit() -> str:
+    """Which logd this is; with `-dirty` where the checkout has been changed since."""
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "not from a checkout"
 
 
 def _cpu_model() -> str:

@@ -7,7 +7,7 @@ import re
 from bench.goals import Goal
 
 _SECTION = re.compile(r"^## (?:([\w-]+): )?", re.MULTILINE)
-_MEASURED = re.compile(r"(-?[\d.]+)(?: ×)? \[(-?[\d.]+)–(-?[\d.]+)\]")
+_MEASURED = re.compile(r"(-?[\d.,]+)(?: ×)? \[(-?[\d.,]+)–(-?[\d.,]+)\]")
 
 
 class WrittenPage:
@@ -33,4 +33,7 @@ class WrittenPage:
     def measured(self, goal: Goal) -> tuple[float, float, float] | None:
         """Median, least and largest of what stands there."""
         found = _MEASURED.search(self.goal_row(goal) or "")
-        return (float(found[1]), float(found[2]), float(found[3])) if found else None
+        if found is None:
+            return None
+        median, low, high = (float(figure.replace(",", "")) for figure in found.groups())
+        return median, low, high

@@ -43,6 +43,8 @@ class Scenario(ABC):
     """What whoever reads the figures should know, below them."""
     writes: ClassVar[bool] = True
     """Does a round write so much that the price of fresh memory would show?"""
+    warm_ups: ClassVar[int] = 1
+    """Rounds before the first that counts: more where one is not the gigabyte that Kafka takes to get warm."""
     is_quick: ClassVar[bool] = True
     """Does its small size fit into the three minutes of --quick?"""
 
@@ -71,7 +73,7 @@ class Scenario(ABC):
     @classmethod
     def steps(cls, options: Options) -> int:
         """How many measurements it takes; it reports as many."""
-        return len(cls.names(options)) * (options.rounds + (0 if options.quick else 1))
+        return len(cls.names(options)) * (options.rounds + (0 if options.quick else cls.warm_ups))
 
     def settings(self) -> Mapping[str, object]:
         """The sizes in force, for the record."""
@@ -107,8 +109,8 @@ class Scenario(ABC):
             self._page_cache.fill()
 
     def _report(self, round_number: int, name: str, metrics: Metrics) -> None:
-        """One measurement is done; round 0 warms up."""
-        kind = f"round {round_number} of {self.options.rounds}" if round_number else "warm-up"
+        """One measurement is done; rounds up to 0 warm up."""
+        kind = f"round {round_number} of {self.options.rounds}" if round_number > 0 else "warm-up"
         figures = "  ".join(f"{key}={metrics[key]:,.4g}" for key in self.metrics if key in metrics)
         self._progress.step(self._line(f"{kind:<14} {name:<9} {figures}"))
 
@@ -124,7 +126,8 @@ class OneByOne(Scenario):
 
     def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]:
         samples = []
-        for round_number in range(1 if self.options.quick else 0, self.options.rounds + 1):
+        first = 1 if self.options.quick else 1 - self.warm_ups
+        for round_number in range(first, self.options.rounds + 1):
             shift = round_number % max(len(names), 1)
             for name in (*names[shift:], *names[:shift]):
                 self._settle()
@@ -136,7 +139,7 @@ class OneByOne(Scenario):
 
     @abstractmethod
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
-        """Round 0 warms up; what it returns is thrown away."""
+        """Rounds up to 0 warm up; what they return is thrown away."""
 
     def _settle(self) -> None:
         if not self.options.quick:

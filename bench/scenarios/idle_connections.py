@@ -5,32 +5,34 @@
 Each connection asks for the broker's versions, as every client does, and stays silent. The active one sends 200 produce
 requests of one 1 KB record a second, at a fixed rate, first alone and then beside them. Memory is resident memory of
 the broker with the connections less that before the first of them, a share for each: what a broker
-keeps from one round to the next counts, and so does a heap that grows meanwhile. This process and the brokers, which
-inherit it, need a descriptor for each: the soft limit is raised.
+keeps from one round to the next counts, and so does a heap that grows meanwhile. The silent ones belong to another
+process (`bench.silent_clients`). That and the brokers need a descriptor for each: the soft limit, which they inherit,
+is raised here.
 """
 
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 from bench.processes import memory_mb
 from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
-from bench.targets import Running, address_of
+from bench.silent_clients import allow_descriptors
+from bench.targets import ROOT, Running, address_of
 from bench.wire import Connection, create_topic
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally
-from logd.load.frames import frame
 from logd.load.pace import FixedRate
 from logd.load.produce import ProduceConversation
 from logd.load.run import Run
-from protocol.messages.api_versions import ApiVersionsRequest
 
 _TOPIC = "s11"
 _RATE = 200
 _RECORD_BYTES = 1024
-_SPARE_DESCRIPTORS = 1000
 
 
 class IdleConnections(OneByOne):
@@ -51,15 +53,12 @@ class IdleConnections(OneByOne):
         return {"connections": self._connections(), "requests_per_s": _RATE, "seconds": self._seconds()}
 
     def run(self) -> list[Sample]:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self._connections() + _SPARE_DESCRIPTORS
-        if hard != resource.RLIM_INFINITY and hard < wanted:
-            raise RuntimeError(f"{wanted} descriptors are needed, and `ulimit -Hn` is {hard}")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allow_descriptors(self._connections())
         try:
             return super().run()
         finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
     def prepare(self, name: str, target: Running) -> None:
         self._before = getattr(self, "_before", {})
@@ -68,29 +67,29 @@ class IdleConnections(OneByOne):
         connection.close()
 
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
-        hello = frame(ApiVersionsRequest(), 0)
-        # Both are connected now, while descriptors are small: see logd/load/run.py.
-        probe_alone, probe_beside = self._probe(target), self._probe(target)
-        alone = self._p99_us(probe_alone)
+        alone = self._p99_us(self._probe(target))
         if name not in self._before:
             self._before[name] = memory_mb(target.pid)["rss_mb"]
-        idle = []
-        try:
-            for _ in range(self._connections()):
-                idle.append(Connection(target.bootstrap, answer_bytes=4096))
-                idle[-1].exchange(hello)
+        with self._silent_clients(target):
             used = memory_mb(target.pid)["rss_mb"] - self._before[name]
-            beside = self._p99_us(probe_beside)
-        finally:
-            probe_beside.close()
-            for connection in idle:
-                connection.close()
+            beside = self._p99_us(self._probe(target))
         return {
             "kb_each": used * 1000 / self._connections(),
             "p99_us": beside,
             "p99_alone_us": alone,
             "p99_ratio": beside / alone,
         }
+
+    @contextmanager
+    def _silent_clients(self, target: Running) -> Iterator[None]:
+        command = [sys.executable, "-m", "bench.silent_clients", target.bootstrap, str(self._connections())]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        ) as clients:
+            assert clients.stdout is not None
+            if clients.stdout.readline() != "ready\n":
+                raise RuntimeError("the silent clients could not connect")
+            yield
 
     @staticmethod
     def _probe(target: Running) -> Run:

@@ -155,6 +155,7 @@ class Compressed(WireProduce):
 class Paced(WireProduce):
     name = "paced"
     title = "latency of 16 KB batches at 1,000 a second"
+    warm_ups = 4
     metrics: ClassVar[Mapping[str, Metric]] = {
         **LATENCY,
         "late_p99_us": Metric("p99 of how late they left", "µs", 0, ()),

@@ -45,7 +45,7 @@ def test_distance_and_share_of_a_rate() -> None:
 def test_what_only_the_page_knows_is_told_from_there() -> None:
     page = WrittenPage("| S9 resident after 10 GB, MB | ≤ 64 | 80.00 [70.00–90.00] | not met |\n")
     (row,) = not_met.table({}, page).splitlines()[2:]
-    assert "| 80.00 | 25% above | not known: measured before results were kept |" in row
+    assert "| 80.00 | 25% above | not known: no result of it is kept |" in row
 
 
 def test_all_met() -> None:

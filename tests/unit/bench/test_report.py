@@ -93,9 +93,18 @@ def test_what_was_not_measured_here_stays_as_it_was(tmp_path: Path) -> None:
     other = RESULT._replace(scenario="S3", samples=[*SAMPLES[:2]])
     report.write(tmp_path, {"S1": RESULT, "S3": other})
     page, chart = tmp_path / "BENCHMARKS.md", tmp_path / "benchmarks.svg"
-    both = _sections(page), chart.read_text()
+    both = _sections(page), _goals(page), chart.read_text()
+    report.write(tmp_path, {"S3": other}, WrittenPage(page.read_text()))
+    assert (_sections(page), _goals(page), chart.read_text()) == both
+
+
+def test_a_page_of_its_own_has_nothing_of_earlier_runs(tmp_path: Path) -> None:
+    other = RESULT._replace(scenario="S3", samples=[*SAMPLES[:2]])
+    page, *_ = report.write(tmp_path, {"S3": other})
+    alone = page.read_text()
+    report.write(tmp_path, {"S1": RESULT})
     report.write(tmp_path, {"S3": other})
-    assert (_sections(page), chart.read_text()) == both
+    assert page.read_text() == alone
 
 
 def test_costs_and_promises_stand_below_the_figures(tmp_path: Path) -> None:
@@ -126,6 +135,11 @@ def test_machine_and_commands_are_named(tmp_path: Path) -> None:
 
 def _sections(page: Path) -> dict[str, str]:
     return WrittenPage(page.read_text()).sections
+
+
+def _goals(page: Path) -> str:
+    text = page.read_text()
+    return text[text.index("## Against the goals") : text.index("### Not met")]
 
 
 def test_percentile_and_spread() -> None:

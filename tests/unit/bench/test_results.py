@@ -20,8 +20,8 @@ def _directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
 
 
-def _save(scenario: str = "S1", *, quick: bool = False) -> Path:
-    return results.save(scenario, {"cores": 2}, {"quick": quick}, SAMPLES, PROMISES)
+def _save(scenario: str = "S1", **settings: object) -> Path:
+    return results.save(scenario, {"cores": 2}, {"quick": False, **settings}, SAMPLES, PROMISES)
 
 
 def test_results_come_back_from_disk() -> None:
@@ -40,6 +40,7 @@ def test_results_from_before_promises_were_kept_are_read() -> None:
 def test_the_newest_full_run_is_the_published_one() -> None:
     _save("S1")
     _save("S3", quick=True)
+    _save("S4", logd_properties={"socket.send.buffer.bytes": "655360"})
     results.publish()
     assert [path.name for path in results.PUBLISHED.iterdir()] == ["S1.json"]
     for path in results.DIRECTORY.iterdir():
