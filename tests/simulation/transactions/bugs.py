@@ -18,7 +18,7 @@ from coordinator.transactions import markers, timeouts, transitions
 from coordinator.transactions.records import propose
 from coordinator.transactions.states import TransactionState
 from protocol.errors import BrokerError, ErrorCode
-from storage.log import Log
+from storage.aborted_transactions import AbortedTransactions
 from storage.producer_state import ProducerStateManager
 from storage.txn_index import AbortedTxn
 from storage.verification import Verifications
@@ -178,7 +178,7 @@ BUGS: dict[str, tuple[_Patch, ...]] = {
     "verified_before_the_marker": ((Verifications, "note_marker", _nothing),),
     "sequences_not_looked_at": ((ProducerStateManager, "check", _take_repeats_for_new),),
     "repeats_forgotten": ((storage.producer_state, "BATCHES_RETAINED", 1),),
-    "aborted_not_indexed": ((Log, "_index_aborted", _nothing),),
+    "aborted_not_indexed": ((AbortedTransactions, "add", _nothing),),
     "pending_offsets_shown": ((OffsetStore, "put_pending", _put_at_once),),
     "unstable_offsets_told": ((_Answers, "__init__", _answer_unstable),),
     "offsets_of_fenced_member": ((coordinator.offsets.txn_commit, "kind_of", lambda _: _AnyMember()),),
