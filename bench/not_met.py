@@ -41,8 +41,8 @@ _NEXT: Mapping[str, str] = {
     "S11 kb_each": "smaller receive buffers for connections that are silent",
     "S11 p99_ratio": "look what the loop does for silent connections",
     "S12 lost_percent": "write the markers of one turn together",
-    "S14 mb_per_s": "fewer objects for each batch, which is most of it by now; marking what goes in two processes, "
-    "half of the log each, where there are cores",
+    "S14 mb_per_s": "find why a pass takes half as much CPU again beside a broker as alone; fewer objects for each "
+    "batch; marking what goes in two processes, half of the log each, where there are cores",
     "S14 p99_ratio": "let the worker pause where producers wait",
     "S14S mb_per_s": "as S14, and more of it: ten times as many records in a byte",
     "S16 p99_ratio": "check and read ahead in smaller pieces, so that the pool takes the interpreter from the "
