@@ -204,7 +204,7 @@ class Checker:
             while records and records[-1].offset >= end_offset:
                 lost = records.pop()
                 if lost.value.transaction_status in _DECIDED and lost.owner is not None:
-                    assert lost.owner.told is None, f"{lost.owner} was told, and its end is lost"
+                    assert not lost.owner.is_answered, f"{lost.owner} was told, and its end is lost"
                     lost.owner.decided = None
                     self.count("decision lost before it was committed")
             if not records:

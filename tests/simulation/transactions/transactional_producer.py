@@ -441,6 +441,7 @@ class TransactionalProducer(Sender):
             self._become(Identity(outcome.producer_id, outcome.producer_epoch))
             self.entries.clear()
         transaction.told = commit
+        transaction.is_answered = True
         self.sim.checker.told(transaction)
         self._reset()
 

@@ -30,7 +30,9 @@ class Transaction:
         self.asked_commit = False
         """Its producer sent an EndTxn that commits it."""
         self.told: bool | None = None
-        """Whether it was committed, as its producer was told."""
+        """Whether it was committed, as its producer was told, or knows without asking: it never began."""
+        self.is_answered = False
+        """Its producer was told by the coordinator."""
         self.decided: bool | None = None
         """Whether it was committed, as the coordinator wrote."""
         self.superseded = False
