@@ -8,15 +8,15 @@ its answer must be the bytes that the codec writes.
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.codec import encode, encode_bytes, reader_for
-from protocol.errors import ProtocolViolation
+from protocol.codec import encode
 from protocol.fetch_shape import FetchShape
 from protocol.messages.fetch import FetchRequest, FetchResponse
-from protocol.messages.headers import RequestHeader
+from tests.support import request_frames
 
 VERSIONS = st.integers(4, 18)
 FLEXIBLE_VERSIONS = st.integers(12, 18)
@@ -54,25 +54,8 @@ def requests(draw: st.DrawFn, version: int) -> FetchRequest:
     )
 
 
-def frame(request: FetchRequest, version: int, correlation_id: int, client_id: str | None) -> bytes:
-    header = RequestHeader(
-        request_api_key=1,
-        request_api_version=version,
-        correlation_id=correlation_id,
-        client_id=client_id,
-    )
-    return encode_bytes(header, 2 if version >= 12 else 1) + encode_bytes(request, version)
-
-
-def read(data: bytes) -> tuple[RequestHeader, FetchRequest] | None:
-    """What the codec makes of a frame; None when it refuses it."""
-    (version,) = struct.unpack_from(">h", data, 2)
-    try:
-        header, at = reader_for(RequestHeader, 2 if version >= 12 else 1)(data, 0)
-        request, end = reader_for(FetchRequest, version)(data, at)
-    except ProtocolViolation:
-        return None
-    return (header, request) if end == len(data) else None
+frame = partial(request_frames.frame, first_flexible=12)
+read = partial(request_frames.read, FetchRequest, first_flexible=12)
 
 
 def only_partition(request: FetchRequest) -> FetchRequest.FetchPartition:

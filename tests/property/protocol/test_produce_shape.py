@@ -8,15 +8,15 @@ its answer must be the bytes that the codec writes.
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.codec import encode_bytes, reader_for
-from protocol.errors import ProtocolViolation
-from protocol.messages.headers import RequestHeader
+from protocol.codec import encode_bytes
 from protocol.messages.produce import ProduceRequest, ProduceResponse
 from protocol.produce_shape import ProduceShape
+from tests.support import request_frames
 
 VERSIONS = st.integers(3, 13)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -50,25 +50,8 @@ def requests(draw: st.DrawFn, version: int) -> ProduceRequest:
     )
 
 
-def frame(request: ProduceRequest, version: int, correlation_id: int, client_id: str | None) -> bytes:
-    header = RequestHeader(
-        request_api_key=0,
-        request_api_version=version,
-        correlation_id=correlation_id,
-        client_id=client_id,
-    )
-    return encode_bytes(header, 2 if version >= 9 else 1) + encode_bytes(request, version)
-
-
-def read(data: bytes) -> tuple[RequestHeader, ProduceRequest] | None:
-    """What the codec makes of a frame; None when it refuses it."""
-    (version,) = struct.unpack_from(">h", data, 2)
-    try:
-        header, at = reader_for(RequestHeader, 2 if version >= 9 else 1)(data, 0)
-        request, end = reader_for(ProduceRequest, version)(data, at)
-    except ProtocolViolation:
-        return None
-    return (header, request) if end == len(data) else None
+frame = partial(request_frames.frame, first_flexible=9)
+read = partial(request_frames.read, ProduceRequest, first_flexible=9)
 
 
 @given(st.data(), VERSIONS, st.integers(0, 2**31 - 1))
