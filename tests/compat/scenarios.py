@@ -31,9 +31,10 @@ from tests.support.clients.port import (
 )
 from tests.support.patience import PATIENCE_S, wait_until
 
-T0 = (int(time.time()) // 86_400 - 1) * 86_400_000
-"""Yesterday's midnight (UTC): younger than what a topic keeps by default. A broker looks for older records half a
-minute after its start and then every five minutes, and may take them from under the test that reads them."""
+T0 = (int(time.time()) // 3_600 - 2) * 3_600_000
+"""A full hour two to three hours ago. Records may not be old: a broker looks for those past their retention half a
+minute after its start and then every five minutes, and every ten for producers that have written nothing younger than
+a day; it may take either from under the test that reads them."""
 STEP_MS = 1_000
 
 
