@@ -25,10 +25,10 @@ from logd.errors import StartupError
 from logd.fetch_session import FetchSessionCache
 from logd.flusher import Flusher
 from logd.housekeeping import Housekeeping
-from logd.metadata_files import METADATA_DIRECTORY
-from logd.metadata_home import check_metadata_home, metadata_home
-from logd.metadata_log import MetadataLog, Shell
-from logd.metadata_recovery import recover_metadata
+from logd.metadata.files import METADATA_DIRECTORY
+from logd.metadata.home import check_metadata_home, metadata_home
+from logd.metadata.log import MetadataLog, Shell
+from logd.metadata.recovery import recover_metadata
 from logd.pool import READERS, BlockingPool, run_side_by_side
 from logd.producer_ids import ProducerIds
 from logd.recovery_report import log_recovery

@@ -1,7 +1,7 @@
 """The partitions that this node holds: opened and closed as the metadata says, and taken offline when disks fail.
 
 It joins the metadata image, the logs on disk and the leadership of each partition. Not here: what clients ask of a
-partition (handlers), waiting (delayed.py), durable metadata (metadata_log.py).
+partition (handlers), waiting (delayed.py), durable metadata (metadata/log.py).
 """
 
 from __future__ import annotations

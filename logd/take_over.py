@@ -19,8 +19,8 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from logd.metadata_files import METADATA_DIRECTORY
-from logd.metadata_survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
+from logd.metadata.files import METADATA_DIRECTORY
+from logd.metadata.survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
 from logd.take_over_problems import directories_problem
 from replication.features import METADATA_LEVEL, METADATA_VERSION, SUPPORTED_FEATURES
 from replication.metadata_commands import TakeOverNode

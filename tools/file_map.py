@@ -25,6 +25,7 @@ _FOLDERS = (
     ("logd/cli", "the command line: each command, and what they share", True),
     ("logd/config", "the configuration table and where values come from", True),
     ("logd/coordination", "runs the coordinators: shards, their logs, clocks and clients", True),
+    ("logd/metadata", "the metadata log of the node, its snapshots and files", True),
     ("logd/dump", "looking into data directories at rest, and checking them", True),
     ("logd/load", "the load generator of `logd bench` and bench/", True),
     ("logd/handlers", "what each API means", True),

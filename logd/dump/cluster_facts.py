@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from logd.metadata_batches import read_metadata_batch
-from logd.metadata_files import METADATA_DIRECTORY
-from logd.metadata_snapshot import read_snapshot, snapshots_in
+from logd.metadata.batches import read_metadata_batch
+from logd.metadata.files import METADATA_DIRECTORY
+from logd.metadata.snapshot import read_snapshot, snapshots_in
 from protocol.configs import ConfigResourceType
 from protocol.messages.records_metadata import (
     ConfigRecord,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from logd.dump.cluster_facts import ClusterFacts, read_cluster_facts
 from logd.dump.kinds import OFFSET_CHECKPOINTS
 from logd.dump.verify_context import DirectoryState, PartitionContext, VerifyOptions
-from logd.metadata_files import METADATA_DIRECTORY, METADATA_PARTITION, METADATA_TOPIC_ID
+from logd.metadata.files import METADATA_DIRECTORY, METADATA_PARTITION, METADATA_TOPIC_ID
 from storage.checkpoint import CLEANER_OFFSETS, LOG_START_OFFSETS, RECOVERY_POINTS, read_offsets
 from storage.clean_shutdown import CLEAN_SHUTDOWN
 from storage.data_directory import LOCK_FILE

@@ -7,7 +7,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from logd.metadata_files import BOOTSTRAP_FILE, QUORUM_STATE
+from logd.metadata.files import BOOTSTRAP_FILE, QUORUM_STATE
 from protocol.types import TopicPartition
 from storage import checkpoint, offset_index, producer_snapshot, time_index, txn_index
 from storage.clean_shutdown import CLEAN_SHUTDOWN

@@ -8,7 +8,7 @@ from logd.dump.kinds import Kind, is_replacement, kind_of, kind_of_file
 from logd.dump.verify_context import DirectoryState
 from logd.dump.verify_partition import PartitionCheck, PartitionEnds
 from logd.dump.verify_snapshot import verify_metadata_snapshot
-from logd.metadata_files import METADATA_PARTITION
+from logd.metadata.files import METADATA_PARTITION
 from protocol.types import ZERO_UUID, TopicPartition, uuid_to_str
 from storage.checkpoint import CLEANER_OFFSETS, HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
 from storage.clean_shutdown import read_clean_shutdown

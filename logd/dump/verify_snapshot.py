@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from logd.metadata_snapshot import parse_snapshot_name
+from logd.metadata.snapshot import parse_snapshot_name
 from protocol.control_records import ControlType, control_type
 from protocol.errors import BrokerError
 from protocol.records import iter_records

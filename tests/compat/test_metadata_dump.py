@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from logd.metadata_files import METADATA_DIRECTORY
-from logd.metadata_log import MetadataLog
+from logd.metadata.files import METADATA_DIRECTORY
+from logd.metadata.log import MetadataLog
 from protocol.types import uuid_to_str
 from replication.metadata_commands import (
     AllocateProducerIds,

@@ -14,8 +14,8 @@ from copy import copy
 
 import pytest
 
-from logd.metadata_log import MetadataLog
-from logd.metadata_recovery import recover_metadata
+from logd.metadata.log import MetadataLog
+from logd.metadata.recovery import recover_metadata
 from protocol.configs import ConfigOperation, ConfigResourceType
 from replication.controller import Controller
 from replication.metadata_commands import (

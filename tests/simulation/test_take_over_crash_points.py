@@ -11,7 +11,7 @@ import logging
 
 import pytest
 
-from logd.metadata_survey import survey_metadata
+from logd.metadata.survey import survey_metadata
 from replication.metadata_image import MetadataImage
 from storage.fs import FileSystem
 from storage.fs_faulty import FaultyFileSystem, Loss, Operation

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from logd.authorisation import Operation, ResourceType
 from logd.config.broker_config import BrokerConfig, load_config
-from logd.metadata_log import MetadataLog
+from logd.metadata.log import MetadataLog
 from logd.producer_ids import ProducerIds
 from protocol.codec import decode, encode_bytes
 from protocol.messages.message import Message

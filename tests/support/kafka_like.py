@@ -12,8 +12,8 @@ import dataclasses
 from collections.abc import Iterable
 
 from logd.errors import StartupError
-from logd.metadata_batches import metadata_batch
-from logd.metadata_survey import survey_metadata
+from logd.metadata.batches import metadata_batch
+from logd.metadata.survey import survey_metadata
 from protocol.control_records import ControlRecord, control_batch
 from protocol.messages.message import Message
 from protocol.messages.records_metadata import (

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from logd.config.broker_config import load_config
 from logd.config.rules import PropertyRules
-from logd.metadata_log import MetadataLog, Shell
-from logd.metadata_recovery import recover_metadata
+from logd.metadata.log import MetadataLog, Shell
+from logd.metadata.recovery import recover_metadata
 from replication.controller import Controller
 from replication.metadata_commands import RegisterBroker
 from storage.fs import FileSystem

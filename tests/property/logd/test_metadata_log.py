@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logd.metadata_log import MetadataLog
+from logd.metadata.log import MetadataLog
 from protocol.configs import ConfigOperation, ConfigResourceType
 from replication.metadata_commands import (
     AllocateProducerIds,

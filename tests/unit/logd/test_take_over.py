@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from logd.metadata_survey import survey_metadata
+from logd.metadata.survey import survey_metadata
 from protocol.control_records import ControlType, leader_change
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message

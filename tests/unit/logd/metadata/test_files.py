@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from logd.metadata_batches import metadata_batch, read_metadata_batch
-from logd.metadata_files import (
+from logd.metadata.batches import metadata_batch, read_metadata_batch
+from logd.metadata.files import (
     ensure_bootstrap,
     read_quorum_epoch,
     read_recovery_point,
     write_quorum_state,
     write_recovery_point,
 )
-from logd.metadata_snapshot import SnapshotId, read_snapshot, snapshot_batches, snapshots_in
+from logd.metadata.snapshot import SnapshotId, read_snapshot, snapshot_batches, snapshots_in
 from protocol.control_records import control_batch, leader_change
 from protocol.messages.records_metadata import (
     BeginTransactionRecord,
@@ -37,7 +37,7 @@ from replication.metadata_records import decode_record, encode_record
 from storage.errors import CorruptLog
 from storage.fs_memory import MemoryFileSystem
 
-FILES = Path(__file__).parent / "kafka_files" / "metadata"
+FILES = Path(__file__).parents[1] / "kafka_files" / "metadata"
 KAFKA_LOG = (FILES / "kafka-4.3.1.log").read_bytes()
 KAFKA_BOOTSTRAP = (FILES / "kafka-4.3.1-bootstrap.checkpoint").read_bytes()
 

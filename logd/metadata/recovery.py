@@ -15,8 +15,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from logd.metadata_batches import metadata_batch, read_metadata_batch
-from logd.metadata_files import (
+from logd.metadata.batches import metadata_batch, read_metadata_batch
+from logd.metadata.files import (
     METADATA_DIRECTORY,
     METADATA_PARTITION,
     METADATA_TOPIC_ID,
@@ -26,7 +26,7 @@ from logd.metadata_files import (
     read_recovery_point,
     write_quorum_state,
 )
-from logd.metadata_snapshot import SnapshotId, read_snapshot, snapshot_batches, snapshots_in
+from logd.metadata.snapshot import SnapshotId, read_snapshot, snapshot_batches, snapshots_in
 from protocol.control_records import control_batch, leader_change
 from replication.features import bootstrap_records
 from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMetadata

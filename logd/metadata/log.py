@@ -22,10 +22,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from logd.metadata_batches import metadata_batch
-from logd.metadata_files import write_recovery_point
-from logd.metadata_recovery import RecoveredMetadata
-from logd.metadata_snapshot import SnapshotId, snapshot_batches, snapshots_in
+from logd.metadata.batches import metadata_batch
+from logd.metadata.files import write_recovery_point
+from logd.metadata.recovery import RecoveredMetadata
+from logd.metadata.snapshot import SnapshotId, snapshot_batches, snapshots_in
 from protocol.errors import BrokerError, ErrorCode
 from replication.metadata_commands import RegisterBroker
 from replication.metadata_image import MetadataDelta
@@ -75,7 +75,7 @@ class _Appended(NamedTuple):
 
 
 class MetadataLog:
-    """A MetadataStore over a local log; see `logd.metadata_recovery` for how to open one."""
+    """A MetadataStore over a local log; see `logd.metadata.recovery` for how to open one."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Reading the metadata of a stopped Kafka node without changing anything: snapshot, log, and who votes on it.
 
 What Kafka stopped cleanly is whole, so anything torn or out of place is a refusal here and never repaired. Opening the
-log for good is `logd.metadata_recovery`.
+log for good is `logd.metadata.recovery`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from logd.metadata_batches import read_metadata_batch, read_voters
-from logd.metadata_files import BOOTSTRAP_FILE, METADATA_DIRECTORY, QUORUM_STATE
-from logd.metadata_snapshot import SnapshotId, read_snapshot, read_snapshot_voters, snapshots_in
+from logd.metadata.batches import read_metadata_batch, read_voters
+from logd.metadata.files import BOOTSTRAP_FILE, METADATA_DIRECTORY, QUORUM_STATE
+from logd.metadata.snapshot import SnapshotId, read_snapshot, read_snapshot_voters, snapshots_in
 from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMetadata
 from replication.metadata_transactions import MetadataTransactions
 from storage.batch_scan import iter_checked

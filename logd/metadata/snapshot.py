@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from logd.metadata_batches import metadata_batch, read_metadata_batch, read_voters
+from logd.metadata.batches import metadata_batch, read_metadata_batch, read_voters
 from protocol.control_records import (
     ControlType,
     control_batch,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from logd.errors import StartupError
-from logd.metadata_files import METADATA_DIRECTORY
+from logd.metadata.files import METADATA_DIRECTORY
 from storage.directory_names import parse_partition_directory
 from storage.errors import DirectoryRefused
 

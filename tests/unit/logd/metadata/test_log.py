@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from logd.metadata_files import METADATA_DIRECTORY, read_quorum_epoch, read_recovery_point
-from logd.metadata_log import MetadataLog
-from logd.metadata_snapshot import snapshots_in
+from logd.metadata.files import METADATA_DIRECTORY, read_quorum_epoch, read_recovery_point
+from logd.metadata.log import MetadataLog
+from logd.metadata.snapshot import snapshots_in
 from protocol.errors import BrokerError, ErrorCode
 from replication.metadata_commands import (
     AllocateProducerIds,
