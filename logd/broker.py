@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from logd.authorisation import Authorise, allow_all
-from logd.cleaner import LogCleaner
+from logd.compaction.cleaner import LogCleaner
 from logd.config.rules import PropertyRules
 from logd.coordination.hosts import CoordinatorHosts
 from logd.delayed import DelayedQueue

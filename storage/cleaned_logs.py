@@ -1,6 +1,6 @@
 """Which logs are being compacted, and how far each is clean: what the manager knows of a cleaner's work.
 
-Not here: the cleaning (storage/cleaning), and when it is due (logd/cleaner.py).
+Not here: the cleaning (storage/cleaning), and when it is due (logd/compaction/cleaner.py).
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ _FOLDERS = (
     ("logd/config", "the configuration table and where values come from", True),
     ("logd/coordination", "runs the coordinators: shards, their logs, clocks and clients", True),
     ("logd/metadata", "the metadata log of the node, its snapshots and files", True),
+    ("logd/compaction", "compaction as the node does it; what goes and stays is storage's", True),
     ("logd/dump", "looking into data directories at rest, and checking them", True),
     ("logd/load", "the load generator of `logd bench` and bench/", True),
     ("logd/handlers", "what each API means", True),

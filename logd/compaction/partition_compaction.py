@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from logd.asked_passes import AskedOutcome
+    from logd.compaction.asked_passes import AskedOutcome
     from protocol.types import Offset
 
 

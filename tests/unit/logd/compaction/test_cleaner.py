@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from logd.cleaning_pass import CleaningPass, PassEnd
 from logd.client import Client
+from logd.compaction.cleaning_pass import CleaningPass, PassEnd
 from logd.worker import Throttle
 from protocol.record_builder import build_batch
 from protocol.records import HEADER_SIZE, Record, iter_batches, iter_records, read_header, set_crc
@@ -38,7 +38,7 @@ COMPACTED = {
 @pytest.fixture(autouse=True)
 def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logd.housekeeping._TICK_S", 0.002)
-    monkeypatch.setattr("logd.cleaner._BACKOFF_S_MIN", 0.005)
+    monkeypatch.setattr("logd.compaction.cleaner._BACKOFF_S_MIN", 0.005)
 
 
 def batch(key: bytes, value: bytes | None, node: Node) -> bytes:
@@ -103,7 +103,7 @@ def test_a_compacted_topic_is_compacted() -> None:
 
 
 def test_a_large_log_is_cleaned_by_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+    monkeypatch.setattr("logd.compaction.cleaning_pass._POOL_BYTES_MAX", 0)
     fs = RealFileSystem()
 
     async def scenario(node: Node) -> None:
@@ -240,7 +240,7 @@ def read_first(node: Node, topic: str) -> bytes:
 
 
 def test_a_topic_deleted_during_a_pass_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+    monkeypatch.setattr("logd.compaction.cleaning_pass._POOL_BYTES_MAX", 0)
 
     async def scenario(node: Node) -> None:
         client = await fill(node)
@@ -256,7 +256,7 @@ def test_a_topic_deleted_during_a_pass_is_gone(tmp_path: Path, monkeypatch: pyte
 def test_a_stop_ends_a_pass_and_the_next_start_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+    monkeypatch.setattr("logd.compaction.cleaning_pass._POOL_BYTES_MAX", 0)
 
     async def slow(node: Node) -> None:
         await fill(node)
@@ -281,7 +281,7 @@ def test_a_stop_ends_a_pass_and_the_next_start_goes_on(
 def test_retention_waits_for_a_pass_and_the_next_pass_begins_where_it_left_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+    monkeypatch.setattr("logd.compaction.cleaning_pass._POOL_BYTES_MAX", 0)
 
     async def scenario(node: Node) -> None:
         client = await fill(node, **{"cleanup.policy": "compact,delete", "retention.ms": "600000"})

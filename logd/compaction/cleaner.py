@@ -15,10 +15,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from logd.asked_passes import AskedPasses
-from logd.cleaning_pass import CleaningPass, PassEnd, PassFailed
+from logd.compaction.asked_passes import AskedPasses
+from logd.compaction.cleaning_pass import CleaningPass, PassEnd, PassFailed
+from logd.compaction.partition_compaction import PartitionCompaction
 from logd.config.cleaner_keys import CleanerConfig, cleaner_config
-from logd.partition_compaction import PartitionCompaction
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 from storage.errors import CorruptLog, StorageFailure

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from logd.asked_passes import AskedPasses
 from logd.cli import topic_compact
 from logd.client import Client
 from logd.cluster_client import ClusterClient
+from logd.compaction.asked_passes import AskedPasses
 from protocol.compaction_state import CompactionState
 from protocol.configs import ConfigResourceType
 from protocol.errors import ErrorCode
@@ -30,8 +30,8 @@ from storage.fs_faulty import FaultyFileSystem, Kind
 from storage.fs_real import RealFileSystem
 from tests.support.node import Disk, Node, a_while, play
 from tests.support.node_talk import delete_topic
-from tests.unit.logd.test_cleaner import COMPACTED, batch, play_on_disk, rows
-from tests.unit.logd.test_cleaner import fill as fill_compacted
+from tests.unit.logd.compaction.test_cleaner import COMPACTED, batch, play_on_disk, rows
+from tests.unit.logd.compaction.test_cleaner import fill as fill_compacted
 
 LAZY = {"min.cleanable.dirty.ratio": "1"}
 
@@ -180,7 +180,7 @@ def test_a_command_whose_ticket_nobody_knows_does_not_wait_for_ever(monkeypatch:
 
 
 def test_progress_of_a_pass_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logd.cleaning_pass._POOL_BYTES_MAX", 0)
+    monkeypatch.setattr("logd.compaction.cleaning_pass._POOL_BYTES_MAX", 0)
 
     async def scenario(node: Node) -> None:
         client = await fill(node, 20)
