@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from logd.config import BrokerConfig, Listener
     from logd.connection import Connection
     from logd.coordination.host import CoordinatorHost
+    from logd.coordination.transactions import TransactionCoordinator
     from logd.take_over import TakeOver
-    from logd.transactions import TransactionCoordinator
     from replication.metadata_ports import MetadataStore
     from storage.data_directory import DataDirectory
     from storage.fs import FileSystem

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from logd.broker import Broker
     from logd.coordination.host import CoordinatorHost
+    from logd.coordination.transactions import TransactionCoordinator
     from logd.replicas import LocalPartition
-    from logd.transactions import TransactionCoordinator
 
 
 class CoordinatorHosts:
@@ -33,7 +33,7 @@ class CoordinatorHosts:
     @property
     def groups(self) -> CoordinatorHost:
         if self._groups is None:
-            from logd.groups import group_host  # noqa: PLC0415 - see the module head
+            from logd.coordination.groups import group_host  # noqa: PLC0415 - see the module head
 
             self._groups = group_host(self._broker)
             self._groups.start()
@@ -42,7 +42,7 @@ class CoordinatorHosts:
     @property
     def transactions(self) -> TransactionCoordinator:
         if self._transactions is None:
-            from logd.transactions import transaction_coordinator  # noqa: PLC0415 - see the module head
+            from logd.coordination.transactions import transaction_coordinator  # noqa: PLC0415 - see the module head
 
             self._transactions = transaction_coordinator(self._broker)
             self._transactions.start()
@@ -69,7 +69,7 @@ class CoordinatorHosts:
     def reconfigure(self) -> None:
         """Put the settings of `Broker.config` into force. Those of transactions do not change while a node runs."""
         if self._groups is not None:
-            from logd.groups import reconfigure_groups  # noqa: PLC0415 - see the module head
+            from logd.coordination.groups import reconfigure_groups  # noqa: PLC0415 - see the module head
 
             reconfigure_groups(self._groups, self._broker.config.values)
 

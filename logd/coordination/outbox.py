@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from coordinator.shard import EndTxnMarkers, MarkersAnswered, TransactionalProducer, TransactionMarker
-from logd.markers import write_marker
+from logd.coordination.markers import write_marker
 from protocol.errors import ErrorCode
 
 if TYPE_CHECKING:

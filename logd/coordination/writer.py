@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from coordinator.internal_records import encode_key, encode_value
+from logd.coordination.markers import append_marker
 from logd.delayed import ProduceWait
-from logd.markers import append_marker
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID
 from replication.partition import ACKS_ALL

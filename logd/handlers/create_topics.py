@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from logd.handlers.authorized_operations import may_create_topic
-from logd.handlers.within import within
 from logd.topic_settings import topic_settings
+from logd.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.create_topics import CreateTopicsRequest, CreateTopicsResponse
 from replication.metadata_commands import CreateTopics, NewTopic, TopicCreation

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation, ResourceType
-from logd.handlers.within import within
+from logd.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
 from protocol.types import ZERO_UUID

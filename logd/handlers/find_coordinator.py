@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import Operation, ResourceType
-from logd.handlers.within import within
+from logd.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
 from replication.partition_state import NO_LEADER

@@ -22,7 +22,7 @@ from logd.handlers.authorized_operations import (
     topic_operations,
 )
 from logd.handlers.offline_replicas import offline_replicas
-from logd.handlers.within import within
+from logd.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.metadata import MetadataRequest, MetadataResponse
 from protocol.types import ZERO_UUID

@@ -8,7 +8,7 @@ transaction. 13: topic ids.
 `acks=1` is answered after the append, `acks=all` when the high watermark has passed the batch; either waits for the
 flush where the topic demands one.
 
-Transactions: the first batch of one on a partition waits for the coordinator's word (`logd.transaction_inquiry`), and
+Transactions: the first batch of one on a partition waits for the coordinator's word (transaction_inquiry.py), and
 meanwhile nothing further of its connection is worked off: sequences must not be overtaken. What comes while the
 transaction is open there costs no more than any other batch.
 Source: apache/kafka core/…/server/KafkaApis.scala, ReplicaManager.scala.
@@ -28,7 +28,7 @@ from protocol.messages.produce import ProduceRequest, ProduceResponse
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
-    from logd.transaction_inquiry import Inquiry
+    from logd.coordination.transaction_inquiry import Inquiry
 
 __all__ = ["handle", "learn"]
 

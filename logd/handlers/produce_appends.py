@@ -23,8 +23,8 @@ from storage.log import AppendOrigin
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
+    from logd.coordination.transaction_inquiry import Inquiry
     from logd.replicas import LocalPartition
-    from logd.transaction_inquiry import Inquiry
     from protocol.types import TimestampMs
     from replication.ports import AppendResult
 

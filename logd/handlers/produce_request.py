@@ -11,7 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from logd.authorisation import Operation, ResourceType
-from logd.transaction_verification import TransactionSupport
+from logd.coordination.transaction_verification import TransactionSupport
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.produce import ProduceRequest
 from protocol.records import (
@@ -26,7 +26,7 @@ from replication.topic_names import INTERNAL_TOPICS
 if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
-    from logd.transaction_inquiry import Inquiry
+    from logd.coordination.transaction_inquiry import Inquiry
 
 ACKS: Final = (-1, 0, 1)
 LOW_ATTRIBUTES_POSITION: Final = ATTRIBUTES_POSITION + 1
@@ -65,7 +65,7 @@ def inquiry_of(broker: Broker, request: ProduceRequest, context: RequestContext)
         raise BrokerError(
             ErrorCode.INVALID_PRODUCER_ID_MAPPING, "One request holds transactions of several producers."
         )
-    from logd.transaction_inquiry import Inquiry  # noqa: PLC0415 - a node without transactions never loads it
+    from logd.coordination.transaction_inquiry import Inquiry  # noqa: PLC0415 - a node without transactions never loads it
 
     support = TransactionSupport.of_produce(context.version)
     inquiry = Inquiry(broker, transactional_id, *producers.pop(), support)

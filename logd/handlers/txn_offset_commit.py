@@ -2,8 +2,9 @@
 
 Versions 0–6; what they brought, and which code lands where, is told in `coordinator.offsets.txn_commit`. Here: whether
 the client may use the transactional id and read the group and the topics, and that the group's partition of
-`__consumer_offsets` is part of the transaction, so that the marker finds it (`logd.transaction_inquiry`). From version
-5 on it is added to the transaction; before, the client has done that (AddOffsetsToTxn), and the coordinator is asked.
+`__consumer_offsets` is part of the transaction, so that the marker finds it (coordination/transaction_inquiry.py). From
+version 5 on it is added to the transaction; before, the client has done that (AddOffsetsToTxn), and the coordinator is
+asked.
 Below version 2 COORDINATOR_LOAD_IN_PROGRESS is told as COORDINATOR_NOT_AVAILABLE: such clients may stop at the other.
 Source: Kafka KafkaApis.scala, GroupCoordinatorService.java; KAFKA-7296.
 """
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from coordinator.runtime import APPEND_REFUSALS
 from logd.authorisation import Operation, ResourceType
+from logd.coordination.transaction_inquiry import Inquiry
+from logd.coordination.transaction_verification import TransactionSupport
 from logd.handlers.group_requests import may_read_topic
-from logd.transaction_inquiry import Inquiry
-from logd.transaction_verification import TransactionSupport
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest, TxnOffsetCommitResponse
 from protocol.records import NO_SEQUENCE

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from coordinator.shard import TransactionalProducer, TransactionMarker
 from logd.authorisation import Operation, ResourceType
+from logd.coordination.markers import write_marker
 from logd.handlers.authorized_operations import CLUSTER_NAME
-from logd.markers import write_marker
 from protocol.errors import ErrorCode
 from protocol.messages.write_txn_markers import WriteTxnMarkersRequest, WriteTxnMarkersResponse
 from protocol.types import TopicPartition

@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from coordinator.shard import EndTxnMarkers
-from logd.transaction_verification import TransactionSupport
+from logd.coordination.transaction_verification import TransactionSupport
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.message import Message
 from storage.log import AppendOrigin

@@ -16,7 +16,7 @@ from coordinator.shard import (
     TransactionalProducer,
     TransactionMarker,
 )
-from logd.transaction_verification import TransactionSupport
+from logd.coordination.transaction_verification import TransactionSupport
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest, TxnOffsetCommitResponse

@@ -1,8 +1,8 @@
 """A broker's question to the transaction coordinator: is this partition part of the transaction?
 
-In the broker it is `logd.transaction_inquiry`, which waits on the event loop; this one waits on the clock. What is
-asked, when a batch may come, and what a client is told is decided by the broker's own code: the producer state of the
-partition and `TransactionSupport`.
+In the broker it is `logd.coordination.transaction_inquiry`, which waits on the event loop; this one waits on the clock.
+What is asked, when a batch may come, and what a client is told is decided by the broker's own code: the producer state
+of the partition and `TransactionSupport`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from logd.transaction_verification import TransactionSupport
+from logd.coordination.transaction_verification import TransactionSupport
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnResponse
 from storage.verification import Verification

@@ -3,7 +3,7 @@
 A request is held while its question is out; what its partitions answer themselves, because the transaction is open
 there or because they refuse, nobody is asked about. A coordinator that is still ending the last transaction of a
 producer of version 2 is asked again for a short while: that ends soon, and the request need not come a second time.
-See `logd.transaction_verification`; source: apache/kafka core/…/server/ReplicaManager.scala.
+See `logd.coordination.transaction_verification`; source: apache/kafka core/…/server/ReplicaManager.scala.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from logd.transaction_verification import TransactionSupport
+from logd.coordination.transaction_verification import TransactionSupport
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 

@@ -17,7 +17,7 @@ from logd.config.transaction_keys import transaction_config, transaction_values
 from logd.coordination.catalog import ImageCatalog
 from logd.coordination.host import CoordinatorHost, InternalTopic
 from logd.coordination.outbox import MarkerOutbox
-from logd.handlers.within import within
+from logd.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnResponse
 from protocol.types import TopicPartition
@@ -42,7 +42,7 @@ _Topic = AddPartitionsToTxnRequest.AddPartitionsToTxnTopic
 
 
 class TransactionCoordinator(CoordinatorHost):
-    """Hosts the shards of transactions; a `logd.transaction_verification.TransactionVerifier`, too."""
+    """Hosts the shards of transactions; a `logd.coordination.transaction_verification.TransactionVerifier`, too."""
 
     def __init__(self, broker: Broker, topic: InternalTopic, new_shard: ShardFactory) -> None:
         super().__init__(broker, topic, TRANSACTION_RECORDS, new_shard, self._new_outbox)
