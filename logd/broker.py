@@ -42,9 +42,9 @@ from replication.controller import Controller
 from replication.features import SUPPORTED_FEATURES
 from replication.metadata_commands import AssignDirectories, RaiseLeaderEpochs
 from replication.metadata_image import UnusableMetadata
+from storage.directories.manager import LogManager
+from storage.directories.ownership import has_foreign
 from storage.errors import CorruptLog, DirectoryRefused, StorageError, StorageFailure
-from storage.manager import LogManager
-from storage.ownership import has_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from logd.coordination.transactions import TransactionCoordinator
     from logd.take_over import TakeOver
     from replication.metadata_ports import MetadataStore
-    from storage.data_directory import DataDirectory
+    from storage.directories.data_directory import DataDirectory
     from storage.fs import FileSystem
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from protocol.types import NodeId
     from replication.metadata_ports import MetadataStore
-    from storage.data_directory import DataDirectory
-    from storage.manager import LogManager
+    from storage.directories.data_directory import DataDirectory
+    from storage.directories.manager import LogManager
 
 log = logging.getLogger("logd.broker")
 

@@ -18,7 +18,7 @@ from storage.errors import StorageFailure
 if TYPE_CHECKING:
     from logd.broker import Broker
     from protocol.types import TimestampMs
-    from storage.manager import LogManager, Plan
+    from storage.directories.manager import LogManager, Plan
 
 log = logging.getLogger("logd.housekeeping")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from protocol.types import TopicPartition
-    from storage.data_directory import DataDirectory
-    from storage.directory_loader import LoadReport
+    from storage.directories.data_directory import DataDirectory
+    from storage.directories.directory_loader import LoadReport
 
 log = logging.getLogger("logd.recovery")
 

@@ -1,6 +1,6 @@
 """In which data directories this node's replicas are: what the metadata says at a start, held against what was found.
 
-Not here: judging whether a replica that was not found may be made (storage/absence.py), and making it (replicas.py).
+Not here: judging whether a replica that was not found may be made (`AbsenceJudge`), and making it (replicas.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from protocol.types import NodeId
     from replication.metadata_image import MetadataImage, Topic
     from replication.partition_state import PartitionState
-    from storage.directory_loader import LoadReport
-    from storage.manager import LogManager
+    from storage.directories.directory_loader import LoadReport
+    from storage.directories.manager import LogManager
 
 
 class ReplicaPlaces:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from protocol.types import NodeId, Offset, TimestampMs
     from replication.metadata_image import MetadataDelta, MetadataImage, Topic
     from replication.partition_state import PartitionState
-    from storage.data_directory import DataDirectory
-    from storage.directory_loader import LoadReport
-    from storage.directory_plans import CheckpointPlan
-    from storage.manager import LogManager, Plan
+    from storage.directories.data_directory import DataDirectory
+    from storage.directories.directory_loader import LoadReport
+    from storage.directories.directory_plans import CheckpointPlan
+    from storage.directories.manager import LogManager, Plan
 
 log = logging.getLogger("logd.replicas")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.config import BrokerConfig
     from replication.metadata_image import MetadataDelta, MetadataImage, Topic
-    from storage.manager import LogManager
+    from storage.directories.manager import LogManager
 
 log = logging.getLogger("logd.settings")
 

@@ -26,23 +26,23 @@ from replication.features import METADATA_LEVEL, METADATA_VERSION, SUPPORTED_FEA
 from replication.metadata_commands import TakeOverNode
 from replication.metadata_image import UnusableMetadata
 from replication.take_over import take_over_problem
-from storage.clean_shutdown import CLEAN_SHUTDOWN
-from storage.errors import CorruptLog, DirectoryRefused
-from storage.meta_properties import (
+from storage.directories.clean_shutdown import CLEAN_SHUTDOWN
+from storage.directories.meta_properties import (
     META_PROPERTIES,
     OWNER_LOGD,
     OWNER_TAKING_OVER,
     write_meta_properties,
 )
-from storage.ownership import identify
-from storage.survey import Survey, has_partitions, survey_directory
+from storage.directories.ownership import identify
+from storage.directories.survey import Survey, has_partitions, survey_directory
+from storage.errors import CorruptLog, DirectoryRefused
 
 if TYPE_CHECKING:
     from protocol.types import NodeId, TopicPartition
     from replication.metadata_ports import MetadataStore
-    from storage.data_directory import DataDirectory
+    from storage.directories.data_directory import DataDirectory
+    from storage.directories.manager import LogManager
     from storage.fs import FileSystem
-    from storage.manager import LogManager
 
 log = logging.getLogger("logd.take_over")
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from protocol.types import TopicPartition, uuid_to_str
-from storage.clean_shutdown import CLEAN_SHUTDOWN
+from storage.directories.clean_shutdown import CLEAN_SHUTDOWN
 
 if TYPE_CHECKING:
     from protocol.types import NodeId
     from replication.metadata_image import MetadataImage
-    from storage.meta_properties import MetaProperties
-    from storage.survey import FoundPartition, Survey
+    from storage.directories.meta_properties import MetaProperties
+    from storage.directories.survey import FoundPartition, Survey
 
 
 def directories_problem(

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.replicas import LocalPartition
     from storage.cleaning.dirtiness import Dirtiness
+    from storage.directories.manager import LogManager
     from storage.flush import DeletePlan
     from storage.fs import FileSystem
     from storage.log import Log
-    from storage.manager import LogManager
 
 log = logging.getLogger("logd.cleaner")
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from protocol.types import Offset, TimestampMs
     from storage.cleaning.cleaner import Cleaner
     from storage.cleaning.job import CleanedGroup, CleaningJob, CleaningResult
+    from storage.directories.manager import LogManager
     from storage.flush import DeletePlan
     from storage.fs import FileSystem
-    from storage.manager import LogManager
 
 log = logging.getLogger("logd.cleaner")
 

@@ -11,11 +11,11 @@ from logd.dump.kinds import OFFSET_CHECKPOINTS
 from logd.dump.verify_context import DirectoryState, PartitionContext, VerifyOptions
 from logd.metadata.files import METADATA_DIRECTORY, METADATA_PARTITION, METADATA_TOPIC_ID
 from storage.checkpoint import CLEANER_OFFSETS, LOG_START_OFFSETS, RECOVERY_POINTS, read_offsets
-from storage.clean_shutdown import CLEAN_SHUTDOWN
-from storage.data_directory import LOCK_FILE
+from storage.directories.clean_shutdown import CLEAN_SHUTDOWN
+from storage.directories.data_directory import LOCK_FILE
+from storage.directories.meta_properties import META_PROPERTIES, MetaProperties, read_meta_properties
 from storage.errors import MalformedFile, StorageFailure
 from storage.fs import has_content
-from storage.meta_properties import META_PROPERTIES, MetaProperties, read_meta_properties
 
 if TYPE_CHECKING:
     from protocol.types import Offset, TopicPartition

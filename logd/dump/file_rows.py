@@ -12,11 +12,11 @@ from logd.dump.kinds import Kind
 from logd.dump.segment_rows import BatchSelection, Row, segment_rows
 from protocol.types import uuid_to_str
 from storage import checkpoint, producer_snapshot
-from storage.clean_shutdown import read_clean_shutdown
+from storage.directories.clean_shutdown import read_clean_shutdown
+from storage.directories.meta_properties import read_meta_properties
 from storage.errors import MalformedFile
 from storage.fs import has_content
 from storage.leftovers import base_offset_of
-from storage.meta_properties import read_meta_properties
 from storage.offset_index import OffsetIndex
 from storage.partition_metadata import read_topic_id
 from storage.time_index import TimeIndex

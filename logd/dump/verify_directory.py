@@ -11,10 +11,10 @@ from logd.dump.verify_snapshot import verify_metadata_snapshot
 from logd.metadata.files import METADATA_PARTITION
 from protocol.types import ZERO_UUID, TopicPartition, uuid_to_str
 from storage.checkpoint import CLEANER_OFFSETS, HIGH_WATERMARKS, LOG_START_OFFSETS, RECOVERY_POINTS
-from storage.clean_shutdown import read_clean_shutdown
-from storage.directory_names import parse_partition_directory
+from storage.directories.clean_shutdown import read_clean_shutdown
+from storage.directories.directory_names import parse_partition_directory
+from storage.directories.meta_properties import META_PROPERTIES
 from storage.errors import MalformedFile, StorageFailure
-from storage.meta_properties import META_PROPERTIES
 
 if TYPE_CHECKING:
     from logd.dump.data_directory_facts import DataDirectoryFacts

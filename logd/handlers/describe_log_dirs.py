@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.context import RequestContext
     from logd.replicas import LocalPartition
-    from storage.data_directory import DataDirectory
+    from storage.directories.data_directory import DataDirectory
     from storage.fs import DiskSpace
 
 _NO_LAG: Final = 0

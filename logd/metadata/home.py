@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from logd.errors import StartupError
 from logd.metadata.files import METADATA_DIRECTORY
-from storage.directory_names import parse_partition_directory
+from storage.directories.directory_names import parse_partition_directory
 from storage.errors import DirectoryRefused
 
 if TYPE_CHECKING:
-    from storage.data_directory import DataDirectory
+    from storage.directories.data_directory import DataDirectory
     from storage.fs import FileSystem
 
 

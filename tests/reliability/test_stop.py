@@ -18,7 +18,7 @@ from logd.client import Client
 from protocol.errors import BrokerError
 from protocol.record_builder import RecordBatchBuilder
 from protocol.types import TopicPartition
-from storage.clean_shutdown import CLEAN_SHUTDOWN
+from storage.directories.clean_shutdown import CLEAN_SHUTDOWN
 from storage.flush import FlushPlan
 from tests.reliability.inner_broker import InnerBroker
 from tests.reliability.killable import KillableBroker

@@ -13,11 +13,11 @@ from protocol.control_records import end_txn_marker
 from protocol.types import TopicPartition, uuid_to_str
 from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic, RaiseLeaderEpochs
 from storage.config import LogConfig
+from storage.directories.manager import LogManager
+from storage.directories.meta_properties import META_PROPERTIES, MetaProperties, write_meta_properties
 from storage.fs import FileSystem
 from storage.fs_memory import MemoryFileSystem
 from storage.log import AppendOrigin, Log
-from storage.manager import LogManager
-from storage.meta_properties import META_PROPERTIES, MetaProperties, write_meta_properties
 from tests.support.logs import NOW_MS, append, flush, make_batch
 from tests.support.metadata_store import NODE_ID, start_store
 from tests.support.metadata_world import registration

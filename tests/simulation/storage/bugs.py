@@ -12,19 +12,19 @@ from typing import Any
 from unittest.mock import patch
 
 import storage.batch_scan
-import storage.data_directories
+import storage.directories.data_directories
 import storage.loader
-from storage.checkpoint_plans import CheckpointPlanner
-from storage.clean_shutdown import CLEAN_SHUTDOWN, write_clean_shutdown
-from storage.data_directory import DataDirectory
+from storage.directories.checkpoint_plans import CheckpointPlanner
+from storage.directories.clean_shutdown import CLEAN_SHUTDOWN, write_clean_shutdown
+from storage.directories.data_directory import DataDirectory
+from storage.directories.log_table import LogTable
+from storage.directories.manager import LogManager
 from storage.errors import NoSpace, StorageFailure
 from storage.flush import DeletePlan, FlushPlan
 from storage.fs import ATOMIC_SUFFIX, OpenMode
 from storage.fs_faulty import FaultyFile, FaultyFileSystem
 from storage.loader import _Loading
 from storage.log import Log
-from storage.log_table import LogTable
-from storage.manager import LogManager
 from storage.producer_state import ProducerStateManager
 from storage.segment import Segment
 from storage.segment_recovery import rebuild_segment
@@ -179,7 +179,11 @@ CRASH_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "birth_not_durable": (FlushPlan, "run", FlushPlan.run_but_for_the_name),
     "checkpoint_ahead_of_flush": (LogTable, "recovery_points", _checkpoint_what_is_not_flushed),
     "marker_before_logs": (LogManager, "_close_directory", _vouch_before_closing),
-    "marker_not_removed_durably": (storage.data_directories, "take_clean_shutdown", _take_marker_in_memory),
+    "marker_not_removed_durably": (
+        storage.directories.data_directories,
+        "take_clean_shutdown",
+        _take_marker_in_memory,
+    ),
     "renamed_before_synced": (FaultyFileSystem, "write_atomic", _write_without_sync),
     "removed_before_renamed": (DeletePlan, "run", _remove_before_renames_are_durable),
     "truncated_below_checkpoint": (LogManager, "truncate_log", _truncate_below_the_checkpoint),

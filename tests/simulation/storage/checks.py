@@ -14,10 +14,10 @@ from protocol.record_builder import build_batch
 from protocol.records import Record, iter_batches, iter_records, read_header, verify_crc
 from protocol.types import UNASSIGNED_DIRECTORY
 from storage.checkpoint import LEADER_EPOCHS
-from storage.directory_loader import LoadReport
+from storage.directories.directory_loader import LoadReport
+from storage.directories.manager import LogManager
 from storage.fs_faulty import FaultyFileSystem, Loss
 from storage.log import Log, ReadResult
-from storage.manager import LogManager
 from tests.simulation.storage.model import Batch, NodeModel, PartitionModel
 
 DATA = "/var/data"

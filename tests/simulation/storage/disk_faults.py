@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from protocol.records import LEADER_EPOCH_POSITION
 from protocol.types import TopicPartition
-from storage.directory_loader import LoadReport
+from storage.directories.directory_loader import LoadReport
+from storage.directories.manager import LogManager
 from storage.errors import CorruptLog, DirectoryRefused, MalformedFile, StorageFailure
 from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss, Operation
 from storage.log import Log
-from storage.manager import LogManager
 from tests.simulation.storage.checks import check_crash, open_node, read, split
 from tests.simulation.storage.model import Batch, NodeModel, PartitionModel
 from tests.simulation.storage.workload import Workload

@@ -8,7 +8,7 @@ import pytest
 
 from logd.recovery_report import log_recovery
 from protocol.types import TopicPartition
-from storage.directory_loader import LoadReport
+from storage.directories.directory_loader import LoadReport
 from storage.recovery_report import RecoveryReport
 
 

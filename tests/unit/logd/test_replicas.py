@@ -13,7 +13,7 @@ from logd.replicas import LocalPartition
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic, RaiseLeaderEpochs
-from storage.directory_plans import CheckpointPlan, RemoveDirectoryPlan
+from storage.directories.directory_plans import CheckpointPlan, RemoveDirectoryPlan
 from storage.errors import CorruptLog, NoSpace, StorageError, StorageFailure
 from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
 from storage.log import AppendOrigin

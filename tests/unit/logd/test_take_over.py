@@ -32,9 +32,14 @@ from protocol.messages.records_metadata import (
     ZkMigrationStateRecord,
 )
 from protocol.types import uuid_to_str
+from storage.directories.meta_properties import (
+    OWNER_LOGD,
+    OWNER_TAKING_OVER,
+    read_meta_properties,
+    write_meta_properties,
+)
 from storage.fs import FileSystem
 from storage.fs_memory import MemoryFileSystem
-from storage.meta_properties import OWNER_LOGD, OWNER_TAKING_OVER, read_meta_properties, write_meta_properties
 from tests.support.kafka_like import (
     BATCHES,
     DIRECTORIES,

@@ -4,17 +4,17 @@ import pytest
 
 from protocol.types import TopicPartition, uuid_from_str
 from storage.checkpoint import read_leader_epochs, read_offsets, write_leader_epochs, write_offsets
-from storage.clean_shutdown import CLEAN_SHUTDOWN, take_clean_shutdown, write_clean_shutdown
-from storage.errors import DirectoryRefused, MalformedFile
-from storage.fs import OpenMode
-from storage.fs_faulty import FaultyFileSystem, Loss
-from storage.fs_memory import MemoryFileSystem
-from storage.meta_properties import (
+from storage.directories.clean_shutdown import CLEAN_SHUTDOWN, take_clean_shutdown, write_clean_shutdown
+from storage.directories.meta_properties import (
     MetaProperties,
     check_meta_properties,
     read_meta_properties,
     write_meta_properties,
 )
+from storage.errors import DirectoryRefused, MalformedFile
+from storage.fs import OpenMode
+from storage.fs_faulty import FaultyFileSystem, Loss
+from storage.fs_memory import MemoryFileSystem
 from storage.partition_metadata import read_topic_id, render_topic_id
 
 

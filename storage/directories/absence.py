@@ -20,11 +20,11 @@ from protocol.types import (
     TopicPartition,
     uuid_to_str,
 )
-from storage.directory_names import DELETE_SUFFIX, may_be_set_aside
+from storage.directories.directory_names import DELETE_SUFFIX, may_be_set_aside
 
 if TYPE_CHECKING:
-    from storage.data_directories import DataDirectories
-    from storage.data_directory import DataDirectory
+    from storage.directories.data_directories import DataDirectories
+    from storage.directories.data_directory import DataDirectory
     from storage.fs import FileSystem
 
 

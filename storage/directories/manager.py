@@ -33,24 +33,24 @@ from protocol.types import (
     TimestampMs,
     TopicPartition,
 )
-from storage.absence import Absence, AbsenceJudge
-from storage.checkpoint_plans import CheckpointPlanner, Offsets
-from storage.clean_shutdown import write_clean_shutdown
-from storage.cleaned_logs import CleanedLogs
-from storage.closing import RunAll, close_logs, one_by_one
 from storage.config import LogConfig
-from storage.data_directories import DataDirectories
-from storage.data_directory import DataDirectory
-from storage.directory_loader import ConfigOf, DirectoryLoader, LoadReport
-from storage.directory_names import DELETE_SUFFIX, parse_partition_directory, set_aside_name
-from storage.directory_plans import CheckpointPlan, RemoveDirectoryPlan
+from storage.directories.absence import Absence, AbsenceJudge
+from storage.directories.checkpoint_plans import CheckpointPlanner, Offsets
+from storage.directories.clean_shutdown import write_clean_shutdown
+from storage.directories.cleaned_logs import CleanedLogs
+from storage.directories.closing import RunAll, close_logs, one_by_one
+from storage.directories.data_directories import DataDirectories
+from storage.directories.data_directory import DataDirectory
+from storage.directories.directory_loader import ConfigOf, DirectoryLoader, LoadReport
+from storage.directories.directory_names import DELETE_SUFFIX, parse_partition_directory, set_aside_name
+from storage.directories.directory_plans import CheckpointPlan, RemoveDirectoryPlan
+from storage.directories.housekeeping import FileBudget, FlushClock, Housekeeping, apply_retention
+from storage.directories.log_table import LogTable
 from storage.errors import CorruptLog, StorageFailure
 from storage.flush import DeletePlan
 from storage.fs import OpenMode
-from storage.housekeeping import FileBudget, FlushClock, Housekeeping, apply_retention
 from storage.loader import load_log
 from storage.log import Log
-from storage.log_table import LogTable
 from storage.partition_metadata import PARTITION_METADATA, render_topic_id
 
 if TYPE_CHECKING:
@@ -344,7 +344,7 @@ class LogManager:
     # -- from time to time -----------------------------------------------------------------------------------
 
     def housekeeping(self, now_ms: TimestampMs, high_watermarks: Offsets) -> Housekeeping:
-        """Applies retention to every log that is not being cleaned; see `storage.housekeeping`."""
+        """Applies retention to every log that is not being cleaned; see `storage.directories.housekeeping`."""
         return apply_retention(self.cleaned.idle(self._table.logs.values()), now_ms, high_watermarks)
 
     def due_for_flush(self, now_ms: TimestampMs) -> list[Log]:

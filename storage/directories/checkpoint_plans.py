@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from protocol.types import Offset, TopicPartition
-from storage.directory_plans import CheckpointPlan
+from storage.directories.directory_plans import CheckpointPlan
 
 if TYPE_CHECKING:
-    from storage.data_directories import DataDirectories
-    from storage.data_directory import DataDirectory
-    from storage.log_table import LogTable
+    from storage.directories.data_directories import DataDirectories
+    from storage.directories.data_directory import DataDirectory
+    from storage.directories.log_table import LogTable
 
 Offsets: TypeAlias = Mapping[TopicPartition, Offset]
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from protocol.types import TimestampMs
-from storage.offset_checkpoint import OffsetCheckpointPlan
+from storage.directories.offset_checkpoint import OffsetCheckpointPlan
 
 if TYPE_CHECKING:
-    from storage.data_directory import DataDirectory
+    from storage.directories.data_directory import DataDirectory
     from storage.fs import FileSystem
 
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from protocol.types import NodeId, uuid_to_str
-from storage.clean_shutdown import take_clean_shutdown
-from storage.data_directory import DataDirectory
+from storage.directories.clean_shutdown import take_clean_shutdown
+from storage.directories.data_directory import DataDirectory
+from storage.directories.meta_properties import OWNER_LOGD, MetaProperties
+from storage.directories.ownership import Identified, check_identities
 from storage.errors import DirectoryRefused, DirectoryUnusable, StorageFailure
-from storage.meta_properties import OWNER_LOGD, MetaProperties
-from storage.ownership import Identified, check_identities
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem

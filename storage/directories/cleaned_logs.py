@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from protocol.types import Offset, TopicPartition
 
 if TYPE_CHECKING:
-    from storage.checkpoint_plans import CheckpointPlanner
-    from storage.directory_plans import CheckpointPlan
+    from storage.directories.checkpoint_plans import CheckpointPlanner
+    from storage.directories.directory_plans import CheckpointPlan
+    from storage.directories.log_table import LogTable
     from storage.log import Log
-    from storage.log_table import LogTable
 
 
 class CleanedLogs:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import Offset, TopicPartition
-from storage.data_directory import DataDirectory
+from storage.directories.data_directory import DataDirectory
 from storage.log import Log
 
 

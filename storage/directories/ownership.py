@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from protocol.types import NodeId
-from storage.data_directory import DataDirectory
+from storage.directories.data_directory import DataDirectory
+from storage.directories.meta_properties import OWNER_LOGD, MetaProperties, check_meta_properties
 from storage.errors import DirectoryUnusable, StorageFailure
-from storage.meta_properties import OWNER_LOGD, MetaProperties, check_meta_properties
 
 Identified: TypeAlias = list[tuple[DataDirectory, MetaProperties | None]]
 """Directories with their identity, None for a new one."""

@@ -20,15 +20,15 @@ from storage.checkpoint import (
     read_offsets,
     write_offsets,
 )
-from storage.clean_shutdown import CLEAN_SHUTDOWN
-from storage.closing import one_by_one
 from storage.config import LogConfig
-from storage.directory_names import parse_partition_directory, set_aside_name, set_aside_suffix
+from storage.directories.clean_shutdown import CLEAN_SHUTDOWN
+from storage.directories.closing import one_by_one
+from storage.directories.directory_names import parse_partition_directory, set_aside_name, set_aside_suffix
+from storage.directories.manager import LogManager, Plan
 from storage.errors import DirectoryLocked, DirectoryRefused, NoSpace, StorageFailure
 from storage.fs import OpenMode
 from storage.fs_faulty import FaultyFileSystem, Kind, Loss
 from storage.log import Log
-from storage.manager import LogManager, Plan
 
 DIRECTORY = "/data"
 ORDERS = TopicPartition("orders", 0)

@@ -10,10 +10,10 @@ from protocol.record_builder import build_batch
 from protocol.records import Record
 from protocol.types import TopicPartition
 from storage.config import LogConfig
+from storage.directories.manager import LogManager
 from storage.errors import DirectoryLocked, DirectoryRefused
 from storage.fs_real import RealFileSystem
 from storage.log import Log
-from storage.manager import LogManager
 
 ID = bytes(range(16))
 CONFIG = LogConfig()
@@ -52,7 +52,7 @@ def test_logs_live_on_across_a_stop(tmp_path: Path) -> None:
 _HOLD = """
 import sys
 from storage.fs_real import RealFileSystem
-from storage.manager import LogManager
+from storage.directories.manager import LogManager
 LogManager(RealFileSystem(), [sys.argv[1]], node_id=1).open("cluster")
 print("open", flush=True)
 sys.stdin.read()
@@ -64,7 +64,7 @@ def test_a_directory_belongs_to_one_process(tmp_path: Path) -> None:
         [sys.executable, "-c", _HOLD, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[4],
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"

@@ -25,14 +25,14 @@ from storage.checkpoint import (
     RECOVERY_POINTS,
     read_cleaned,
 )
-from storage.errors import AccessDenied, DirectoryLocked, DirectoryUnusable, MalformedFile, StorageFailure
-from storage.meta_properties import (
+from storage.directories.meta_properties import (
     META_PROPERTIES,
     MetaProperties,
     read_meta_properties,
     write_meta_properties,
 )
-from storage.offset_checkpoint import OffsetCheckpoint
+from storage.directories.offset_checkpoint import OffsetCheckpoint
+from storage.errors import AccessDenied, DirectoryLocked, DirectoryUnusable, MalformedFile, StorageFailure
 
 if TYPE_CHECKING:
     from protocol.types import Offset, TopicPartition

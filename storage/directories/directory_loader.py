@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from protocol.types import ZERO_UUID, TimestampMs, TopicPartition
 from storage.config import LogConfig
-from storage.data_directory import DataDirectory
-from storage.directory_names import (
+from storage.directories.data_directory import DataDirectory
+from storage.directories.directory_names import (
     DELETE_SUFFIX,
     STRAY_SUFFIX,
     parse_partition_directory,
     set_aside_name,
     set_aside_suffix,
 )
-from storage.directory_plans import CheckpointPlan, RemoveDirectoryPlan
+from storage.directories.directory_plans import CheckpointPlan, RemoveDirectoryPlan
+from storage.directories.log_table import FailedLog, LogTable
 from storage.errors import CorruptLog, DirectoryRefused, MalformedFile, StorageFailure
 from storage.loader import load_log
-from storage.log_table import FailedLog, LogTable
 from storage.partition_metadata import PARTITION_METADATA, read_topic_id
 from storage.recovery_report import RecoveryReport
 

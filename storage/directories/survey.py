@@ -20,8 +20,8 @@ from storage.checkpoint import (
     read_leader_epochs,
     read_offsets,
 )
-from storage.clean_shutdown import read_clean_shutdown
-from storage.directory_names import parse_partition_directory
+from storage.directories.clean_shutdown import read_clean_shutdown
+from storage.directories.directory_names import parse_partition_directory
 from storage.errors import DirectoryRefused, MalformedFile
 from storage.fs import OpenMode, has_content
 from storage.leftovers import base_offset_of
