@@ -24,7 +24,7 @@ from protocol.records import Record
 from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.fs import OpenMode
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from storage.loader import load_log
 from storage.log import Log
 

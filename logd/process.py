@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from logd.announce import announce_ready
 from logd.broker import Broker
 from logd.console import warn
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 
 if TYPE_CHECKING:
     from logd.config import BrokerConfig

@@ -76,7 +76,7 @@ def _run_cleaner(job: CleaningJob, pace: Callable[[int], None]) -> None:
 
     from storage.cleaning.cleaner import Cleaner  # noqa: PLC0415
     from storage.cleaning.read_ahead import ReadAhead  # noqa: PLC0415
-    from storage.fs_real import RealFileSystem  # noqa: PLC0415
+    from storage.fs.real import RealFileSystem  # noqa: PLC0415
 
     progress_at = time.monotonic() + _PROGRESS_EVERY_S
 

@@ -27,7 +27,7 @@ from protocol.errors import ErrorCode
 from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest
 from protocol.record_builder import RecordBatchBuilder
 from storage.checkpoint import CLEANER_OFFSETS, read_offsets
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 
 _BATCH_BYTES = 16_000
 _PROBE_EVERY_S = 0.002

@@ -69,7 +69,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Raises CommandError for paths that cannot be read."""
     from logd.dump.segment_rows import BatchSelection  # noqa: PLC0415 - for the work, not for --help
-    from storage.fs_real import RealFileSystem  # noqa: PLC0415
+    from storage.fs.real import RealFileSystem  # noqa: PLC0415
 
     if not options.verify and (options.shallow or options.compacted):
         raise UsageError("--shallow and --compacted say how to check; they need --verify")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from logd.worker_process import Worker, WorkerDied
 from storage.errors import CorruptLog, NoSpace, StorageFailure
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -31,7 +31,7 @@ from protocol.records import Record, iter_batches, iter_records, read_header
 from storage.checkpoint import CLEANER_OFFSETS, RECOVERY_POINTS, read_offsets
 from storage.config import LogConfig
 from storage.fs import has_content
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from storage.log import Log
 from tests.support import java
 from tests.support.clients.port import CODECS

@@ -25,7 +25,7 @@ from logd.dump.kinds import Kind, kind_of_file
 from logd.dump.segment_rows import BatchSelection
 from logd.dump.verify import verify
 from logd.dump.verify_context import DirectoryState, VerifyOptions
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from tests.support import java
 from tests.support.commits import commit
 from tests.support.kafka_broker import KafkaBroker

@@ -23,7 +23,7 @@ from replication.metadata_commands import (
     NewTopic,
     RaiseLeaderEpochs,
 )
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from tests.support import java
 from tests.support.dump_check import assert_dump_clean
 from tests.support.metadata_store import NODE_ID, start_store

@@ -14,7 +14,7 @@ import pytest
 from protocol.control_records import end_txn_marker
 from storage import producer_snapshot
 from storage.config import LogConfig
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from storage.log import AppendOrigin, Log
 from tests.support import java
 from tests.support.dump_check import assert_dump_clean

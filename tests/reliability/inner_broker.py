@@ -11,7 +11,7 @@ from types import TracebackType
 
 from logd.broker import Broker
 from logd.config import load_config
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 
 _START_S = 90
 

@@ -17,7 +17,7 @@ from logd.dump.finding import Finding, Report, Severity
 from logd.dump.text import line_of_finding
 from logd.dump.verify import verify
 from logd.dump.verify_context import DirectoryState, VerifyOptions
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from tests.support.broker import LogdBroker
 
 ROUNDS = 25

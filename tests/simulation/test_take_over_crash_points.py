@@ -15,8 +15,8 @@ from logd.metadata.survey import survey_metadata
 from replication.metadata_image import MetadataImage
 from storage.directories.meta_properties import OWNER_LOGD, OWNER_TAKING_OVER, read_meta_properties
 from storage.fs import FileSystem
-from storage.fs_faulty import FaultyFileSystem, Loss, Operation
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.faulty import FaultyFileSystem, Loss, Operation
+from storage.fs.memory import MemoryFileSystem
 from tests.support.kafka_like import DIRECTORIES, files_of, fill, make_kafka_like, refusal
 
 OURS_TO_CHANGE = ("meta.properties", ".lock", ".deleted", ".tmp")

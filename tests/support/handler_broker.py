@@ -12,7 +12,7 @@ from logd.metadata.log import MetadataLog
 from logd.producer_ids import ProducerIds
 from protocol.codec import decode, encode_bytes
 from protocol.messages.message import Message
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from tests.support.metadata_store import NODE_ID, start_store
 
 M = TypeVar("M", bound=Message)

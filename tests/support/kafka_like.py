@@ -30,8 +30,8 @@ from protocol.types import Buffer
 from storage.directories.clean_shutdown import write_clean_shutdown
 from storage.directories.meta_properties import read_meta_properties, write_meta_properties
 from storage.fs import FileSystem, OpenMode
-from storage.fs_faulty import FaultyFileSystem
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.faulty import FaultyFileSystem
+from storage.fs.memory import MemoryFileSystem
 from tests.support.logs import make_batch
 from tests.support.node import TIMEOUT_S, Node
 

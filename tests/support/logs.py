@@ -7,7 +7,7 @@ from protocol.records import Record, iter_batches
 from protocol.types import Offset, TopicPartition
 from storage.config import LogConfig
 from storage.fs import File, FileSystem, OpenMode
-from storage.fs_memory import MemoryFile, MemoryFileSystem
+from storage.fs.memory import MemoryFile, MemoryFileSystem
 from storage.loader import load_log
 from storage.log import AppendResult, Log, ReadResult
 from storage.recovery_report import RecoveryReport

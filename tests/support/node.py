@@ -22,7 +22,7 @@ from protocol.messages.produce import ProduceRequest, ProduceResponse
 from protocol.records import iter_batches, iter_records
 from protocol.types import Buffer
 from storage.fs import FileSystem
-from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss, Operation
 from tests.support.metadata_store import Clock
 
 DATA_DIR = "/data"

@@ -16,7 +16,7 @@ from storage.config import LogConfig
 from storage.directories.manager import LogManager
 from storage.directories.meta_properties import META_PROPERTIES, MetaProperties, write_meta_properties
 from storage.fs import FileSystem
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.log import AppendOrigin, Log
 from tests.support.logs import NOW_MS, append, flush, make_batch
 from tests.support.metadata_store import NODE_ID, start_store

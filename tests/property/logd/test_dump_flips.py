@@ -18,7 +18,7 @@ from logd.dump.segment_rows import BatchSelection
 from logd.dump.verify import verify
 from logd.dump.verify_context import VerifyOptions
 from storage.fs import OpenMode
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from tests.support.logs import NOW_MS
 from tests.support.stopped_directory import files_in, write_stopped_directory
 

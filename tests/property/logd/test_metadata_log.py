@@ -29,7 +29,7 @@ from replication.metadata_commands import (
     RaiseLeaderEpochs,
 )
 from replication.metadata_image import MetadataImage
-from storage.fs_faulty import FaultyFileSystem, Loss, Operation
+from storage.fs.faulty import FaultyFileSystem, Loss, Operation
 from tests.support.metadata_store import NODE_ID, Clock, open_store
 from tests.support.metadata_world import registration
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from storage.errors import StorageFailure
 from storage.fs import File, FileSystem, OpenMode
-from storage.fs_faulty import FaultyFileSystem, Loss
-from storage.fs_memory import MemoryFileSystem
-from storage.fs_real import RealFileSystem
+from storage.fs.faulty import FaultyFileSystem, Loss
+from storage.fs.memory import MemoryFileSystem
+from storage.fs.real import RealFileSystem
 
 FILES = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/a"])
 DIRECTORIES = st.sampled_from(["d", "d/e", "f"])

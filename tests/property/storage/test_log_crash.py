@@ -17,7 +17,7 @@ import pytest
 
 from protocol.records import read_header
 from storage.config import LogConfig
-from storage.fs_faulty import FaultyFileSystem, Loss, Operation
+from storage.fs.faulty import FaultyFileSystem, Loss, Operation
 from storage.log import Log
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
 

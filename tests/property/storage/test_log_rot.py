@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from protocol.records import iter_batches, read_header
 from storage.config import LogConfig
 from storage.errors import CorruptLog
-from storage.fs_faulty import FaultyFileSystem
+from storage.fs.faulty import FaultyFileSystem
 from storage.log import Log
 from storage.timestamp_lookup import TimestampOffset
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read, read_bytes

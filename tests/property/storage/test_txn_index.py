@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.producer_state import ProducerStateManager
 from storage.txn_index import AbortedTxn, TxnIndex
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from protocol.compression import Codec
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
 from tests.support.compaction import CONFIG, CompactedWorld, check, clean_once, reopened
 from tests.support.logs import NOW_MS, flush
 

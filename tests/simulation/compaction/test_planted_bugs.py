@@ -7,7 +7,7 @@ import random
 import pytest
 
 from storage.errors import StorageError
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from tests.simulation.compaction.bugs import CRASH_BUGS, MODEL_BUGS, planted
 from tests.simulation.compaction.crash import CrashFound, crash_everywhere, fill
 from tests.support.compaction import CompactedWorld, check

@@ -12,7 +12,7 @@ import argparse
 import sys
 from contextlib import ExitStack
 
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Loss
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Loss
 from tests.simulation.storage.bugs import BUGS, planted
 from tests.simulation.storage.crash import OPERATIONS, CrashFound, crash_everywhere
 

@@ -22,7 +22,7 @@ from storage.directories.manager import LogManager
 from storage.errors import NoSpace, StorageFailure
 from storage.flush import DeletePlan, FlushPlan
 from storage.fs import ATOMIC_SUFFIX, OpenMode
-from storage.fs_faulty import FaultyFile, FaultyFileSystem
+from storage.fs.faulty import FaultyFile, FaultyFileSystem
 from storage.loader import _Loading
 from storage.log import Log
 from storage.producer_state import ProducerStateManager

@@ -16,7 +16,7 @@ from protocol.types import UNASSIGNED_DIRECTORY
 from storage.checkpoint import LEADER_EPOCHS
 from storage.directories.directory_loader import LoadReport
 from storage.directories.manager import LogManager
-from storage.fs_faulty import FaultyFileSystem, Loss
+from storage.fs.faulty import FaultyFileSystem, Loss
 from storage.log import Log, ReadResult
 from tests.simulation.storage.model import Batch, NodeModel, PartitionModel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
 from tests.simulation.storage.checks import check_crash
 from tests.simulation.storage.workload import Workload
 

@@ -11,7 +11,7 @@ from protocol.types import TopicPartition
 from storage.directories.directory_loader import LoadReport
 from storage.directories.manager import LogManager
 from storage.errors import CorruptLog, DirectoryRefused, MalformedFile, StorageFailure
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss, Operation
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss, Operation
 from storage.log import Log
 from tests.simulation.storage.checks import check_crash, open_node, read, split
 from tests.simulation.storage.model import Batch, NodeModel, PartitionModel

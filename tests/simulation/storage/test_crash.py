@@ -7,7 +7,7 @@ command that replays it.
 
 import pytest
 
-from storage.fs_faulty import FaultyFileSystem, Loss
+from storage.fs.faulty import FaultyFileSystem, Loss
 from tests.simulation.storage.crash import OPERATIONS, CrashFound, crash_everywhere
 from tests.simulation.storage.workload import Workload
 

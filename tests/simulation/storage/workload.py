@@ -21,7 +21,7 @@ from storage.checkpoint import RECOVERY_POINTS, read_offsets
 from storage.config import NO_LIMIT, LogConfig
 from storage.directories.manager import LogManager
 from storage.errors import DirectoryRefused, NoSpace, StorageFailure
-from storage.fs_faulty import FaultyFileSystem
+from storage.fs.faulty import FaultyFileSystem
 from storage.log import AppendOrigin, Log
 from tests.simulation.storage.checks import DATA, check_log, open_node, read
 from tests.simulation.storage.model import NodeModel, PartitionModel

@@ -18,7 +18,7 @@ from protocol.fetched import readable_batches
 from protocol.types import Offset, ProducerEpoch, ProducerId
 from replication.partition import ACKS_ALL, READ_COMMITTED, Partition
 from storage.config import LogConfig
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.log import AppendOrigin, Log
 from storage.verification import Verification
 from tests.simulation.transactional_partition.model import PLAIN, Batch, History, Marker

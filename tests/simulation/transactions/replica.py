@@ -20,7 +20,7 @@ from protocol.records import iter_batches, read_header
 from protocol.types import Offset, TopicPartition
 from replication.partition import ACKS_ALL, READ_COMMITTED, Partition
 from storage.config import LogConfig
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.loader import load_log
 from storage.log import AppendOrigin, AppendResult, Log
 from tests.simulation.common.clock import Clock

@@ -20,8 +20,8 @@ from protocol.messages.init_producer_id import InitProducerIdRequest
 from protocol.records import iter_batches, iter_records
 from storage.errors import StorageFailure
 from storage.fs import FileSystem
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss
-from storage.fs_real import RealFileSystem
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss
+from storage.fs.real import RealFileSystem
 from tests.support.logs import make_batch
 from tests.support.metadata_store import Clock
 from tests.support.node import (

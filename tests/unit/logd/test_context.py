@@ -14,7 +14,7 @@ from protocol.connection import ResponseQueue, ResponseSlot
 from protocol.messages.api_versions import ApiVersionsResponse
 from protocol.messages.fetch import FetchResponse
 from storage.fs import OpenMode
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.region import FileRegion
 
 

@@ -15,8 +15,8 @@ from logd.authorisation import Operation
 from logd.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.create_partitions import CreatePartitionsRequest
-from storage.fs_faulty import FaultyFileSystem, Kind, Loss
-from storage.fs_faulty import Operation as DiskOperation
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss
+from storage.fs.faulty import Operation as DiskOperation
 from tests.support.node import LONG_MS, Disk, Node, eventually, play
 from tests.support.node_talk import append, delete_topic, topic_with
 

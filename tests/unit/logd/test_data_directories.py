@@ -19,7 +19,7 @@ from protocol.types import LOST_DIRECTORY, UNASSIGNED_DIRECTORY, TopicPartition
 from replication.directories import directory_of
 from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic
 from storage.errors import StorageFailure
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss
 from storage.log import AppendOrigin
 from tests.support.logs import NOW_MS, make_batch
 from tests.support.node import TIMEOUT_S, Disk, Node, eventually

@@ -14,7 +14,7 @@ from logd.authorisation import Operation
 from logd.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.delete_records import DeleteRecordsRequest
-from storage.fs_faulty import FaultyFileSystem, Kind, Loss
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss
 from tests.support.node import (
     LONG_MS,
     Disk,

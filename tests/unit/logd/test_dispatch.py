@@ -20,7 +20,7 @@ from protocol.messages.create_topics import CreateTopicsRequest, CreateTopicsRes
 from protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from protocol.messages.message import Message
 from protocol.messages.metadata import MetadataRequest, MetadataResponse
-from storage.fs_faulty import FaultyFileSystem
+from storage.fs.faulty import FaultyFileSystem
 from tests.support.logs import make_batch
 from tests.support.node import Disk, Node, RawPeer, a_while, eventually, header, play, produce_request
 

@@ -22,7 +22,7 @@ from logd.cli import run
 from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.directories.manager import LogManager
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from tests.support.broker import ROOT, LogdBroker, clean_environment
 from tests.support.logs import append, make_batch
 from tests.support.stopped_directory import CLUSTER_ID, write_stopped_directory

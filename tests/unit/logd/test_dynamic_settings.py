@@ -20,7 +20,7 @@ from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatReq
 from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.record_builder import build_batch
 from protocol.records import CODEC_MASK, Record, read_header
-from storage.fs_faulty import FaultyFileSystem, Loss
+from storage.fs.faulty import FaultyFileSystem, Loss
 from tests.support.config_talk import APPEND, BROKER, SET, TOPIC, Talk
 from tests.support.logs import make_batch
 from tests.support.node import FOLLOWER, LONG_MS, Disk, Node, a_while, eventually, header, offsets_in, play

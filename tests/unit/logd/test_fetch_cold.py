@@ -13,8 +13,8 @@ import pytest
 from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
 from protocol.records import iter_batches
-from storage.fs_faulty import FaultyFileSystem, Kind
-from storage.fs_real import RealFileSystem
+from storage.fs.faulty import FaultyFileSystem, Kind
+from storage.fs.real import RealFileSystem
 from tests.support.logs import EvictingFileSystem, make_batch
 from tests.support.node import (
     LONG_MS,

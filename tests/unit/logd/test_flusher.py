@@ -13,7 +13,7 @@ from logd.replicas import LocalPartition
 from replication.partition import Partition
 from storage.config import LogConfig
 from storage.errors import NoSpace, StorageFailure
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.log import AppendOrigin, Log
 from tests.support.logs import NOW_MS, make_batch, open_log
 

@@ -19,7 +19,7 @@ from protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 from protocol.messages.offset_commit import OffsetCommitRequest
 from protocol.messages.offset_delete import OffsetDeleteRequest
 from protocol.messages.offset_fetch import OffsetFetchRequest
-from storage.fs_faulty import Loss
+from storage.fs.faulty import Loss
 from tests.support.node import Node, a_while, play
 from tests.support.node_talk import delete_topic, groups_loaded, topic_with
 

@@ -20,7 +20,7 @@ from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.list_config_resources import ListConfigResourcesRequest
 from protocol.messages.records_metadata import ConfigRecord
 from replication.metadata_image import MetadataDelta, MetadataImage
-from storage.fs_faulty import Loss
+from storage.fs.faulty import Loss
 from tests.support.config_talk import APPEND, DELETE, GROUP, SET, Talk
 from tests.support.node import Node, a_while, play
 

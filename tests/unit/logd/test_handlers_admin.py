@@ -32,7 +32,7 @@ from protocol.messages.message import Message
 from protocol.messages.unregister_broker import UnregisterBrokerRequest
 from protocol.types import uuid_from_str
 from storage.directories.meta_properties import read_meta_properties
-from storage.fs_faulty import FaultyFileSystem, Kind
+from storage.fs.faulty import FaultyFileSystem, Kind
 from tests.support.logs import make_batch
 from tests.support.node import DATA_DIR, Disk, Node, play
 from tests.support.node_talk import append, send, topic_with

@@ -15,8 +15,8 @@ import pytest
 from logd.client import Client
 from logd.housekeeping import Housekeeping
 from protocol.errors import ErrorCode
-from storage.fs_faulty import FaultyFileSystem, Kind
-from storage.fs_real import RealFileSystem
+from storage.fs.faulty import FaultyFileSystem, Kind
+from storage.fs.real import RealFileSystem
 from tests.support.logs import NOW_MS, make_batch
 from tests.support.metadata_store import Clock
 from tests.support.node import DATA_DIR, Disk, Node, a_while, eventually, play, produce_request, produced

@@ -25,7 +25,7 @@ from protocol.types import TopicPartition
 from replication.partition import Partition
 from storage.config import LogConfig
 from storage.errors import CorruptLog, StorageError
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.loader import load_log
 from storage.log import AppendOrigin, Log
 

@@ -10,7 +10,7 @@ import pytest
 from logd.client import Client
 from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
-from storage.fs_faulty import FaultyFileSystem, Kind
+from storage.fs.faulty import FaultyFileSystem, Kind
 from tests.support.logs import make_batch
 from tests.support.node import (
     Disk,

@@ -11,7 +11,7 @@ import pytest
 from logd.producer_ids import ProducerIds
 from protocol.errors import BrokerError, ErrorCode
 from replication.metadata_commands import AllocateProducerIds, ProducerIdBlock
-from storage.fs_faulty import FaultyFileSystem, Loss
+from storage.fs.faulty import FaultyFileSystem, Loss
 from tests.support.metadata_store import NODE_ID, start_store
 
 

@@ -15,7 +15,7 @@ from protocol.types import TopicPartition
 from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic, RaiseLeaderEpochs
 from storage.directories.directory_plans import CheckpointPlan, RemoveDirectoryPlan
 from storage.errors import CorruptLog, NoSpace, StorageError, StorageFailure
-from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss, Operation
 from storage.log import AppendOrigin
 from tests.support.logs import NOW_MS, make_batch
 from tests.support.node import DATA_DIR, Disk, Node, a_while, eventually, play

@@ -22,7 +22,7 @@ from logd.server import Server, ServerLimits
 from protocol.connection import ResponseSlot
 from protocol.errors import ProtocolViolation
 from storage.fs import OpenMode
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from storage.region import FileRegion
 
 LIMITS = ServerLimits(

@@ -39,7 +39,7 @@ from storage.directories.meta_properties import (
     write_meta_properties,
 )
 from storage.fs import FileSystem
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from tests.support.kafka_like import (
     BATCHES,
     DIRECTORIES,

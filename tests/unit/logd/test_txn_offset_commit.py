@@ -18,7 +18,7 @@ from logd.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.offset_fetch import OffsetFetchRequest
 from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
-from storage.fs_faulty import Loss
+from storage.fs.faulty import Loss
 from tests.support.node import Node, eventually, play
 from tests.support.node_talk import groups_loaded, topic_with
 from tests.support.partition_transactions import FakeCoordinator, Question, coordinated

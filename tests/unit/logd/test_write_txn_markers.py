@@ -15,7 +15,7 @@ from protocol.control_records import EndTxnMarker, read_end_txn_marker
 from protocol.errors import ErrorCode
 from protocol.messages.write_txn_markers import WriteTxnMarkersRequest, WriteTxnMarkersResponse
 from protocol.records import iter_batches, read_header
-from storage.fs_faulty import FaultyFileSystem
+from storage.fs.faulty import FaultyFileSystem
 from tests.support.logs import make_batch
 from tests.support.node import Disk, Node, a_while, play
 from tests.support.node_talk import ask_one, parked, topic_with

@@ -12,7 +12,7 @@ from protocol.control_records import end_txn_marker
 from protocol.errors import ErrorCode
 from replication.partition import ACKS_ALL, READ_COMMITTED, READ_UNCOMMITTED, Partition
 from storage.config import LogConfig
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.log import AppendOrigin, AppendResult, Log
 from tests.support.logs import NOW_MS, flush, make_batch, open_log, read, read_bytes
 from tests.support.timers import FakeTimers

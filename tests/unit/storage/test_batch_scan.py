@@ -8,7 +8,7 @@ from protocol.records import HEADER_SIZE, set_crc
 from storage.batch_scan import OutOfPlace, check_epoch, iter_checked, iter_spans
 from storage.errors import CorruptLog
 from storage.fs import File, OpenMode
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.leader_epochs import LeaderEpochCache
 from tests.support.logs import NOW_MS, make_batch
 

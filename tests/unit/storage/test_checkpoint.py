@@ -13,8 +13,8 @@ from storage.directories.meta_properties import (
 )
 from storage.errors import DirectoryRefused, MalformedFile
 from storage.fs import OpenMode
-from storage.fs_faulty import FaultyFileSystem, Loss
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.faulty import FaultyFileSystem, Loss
+from storage.fs.memory import MemoryFileSystem
 from storage.partition_metadata import read_topic_id, render_topic_id
 
 

@@ -14,7 +14,7 @@ from storage.cleaning.cleaner import Cleaner
 from storage.cleaning.dirtiness import job_for, look_at
 from storage.cleaning.swap import SegmentSwap
 from storage.cold_read import ColdRead
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.log import Log
 from storage.region import FileRegion
 from tests.support.compaction import CompactedWorld

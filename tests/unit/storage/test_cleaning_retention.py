@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from tests.support.compaction import CONFIG, CompactedWorld
 from tests.support.logs import NOW_MS, flush
 

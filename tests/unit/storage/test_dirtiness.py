@@ -10,7 +10,7 @@ import pytest
 from storage.cleaning.dirtiness import job_for, look_at
 from storage.cleaning.grouping import group_segments
 from storage.cleaning.job import CleaningJob, SourceSegment
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from tests.support.compaction import CONFIG, CompactedWorld
 from tests.support.logs import NOW_MS, flush
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from storage.config import LogConfig
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
+from storage.fs.memory import MemoryFileSystem
 from storage.leftovers import base_offset_of, settle
 from tests.support.logs import DIRECTORY, append, make_batch, open_log, read_all
 

@@ -11,7 +11,7 @@ from protocol.records import read_header
 from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.errors import CorruptLog
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.loader import load_log
 from storage.log import AppendOrigin, Log
 from storage.recovery_report import RecoveryReport

@@ -15,8 +15,8 @@ from protocol.record_validation import InvalidRecords
 from protocol.records import Record, iter_records, read_header, set_crc, verify_crc
 from storage.config import LogConfig
 from storage.errors import NoSpace, OffsetOutOfRange, StorageFailure
-from storage.fs_faulty import FaultyFileSystem, Kind, Operation
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.faulty import FaultyFileSystem, Kind, Operation
+from storage.fs.memory import MemoryFileSystem
 from storage.log import AppendOrigin, Log
 from storage.time_index import NO_TIMESTAMP
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all

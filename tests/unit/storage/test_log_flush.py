@@ -10,8 +10,8 @@ import pytest
 from protocol.records import read_header
 from storage.config import LogConfig
 from storage.errors import OffsetOutOfRange, StorageFailure
-from storage.fs_faulty import FaultyFileSystem, Kind, Loss
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss
+from storage.fs.memory import MemoryFileSystem
 from storage.log import Log
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
 

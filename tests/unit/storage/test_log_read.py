@@ -11,7 +11,7 @@ from protocol.record_builder import build_batch
 from protocol.records import Record, read_header
 from storage.config import LogConfig
 from storage.errors import CorruptLog, OffsetOutOfRange
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.log import Log
 from storage.timestamp_lookup import TimestampOffset
 from storage.txn_index import AbortedTxn, TxnIndex

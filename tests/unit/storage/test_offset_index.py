@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from storage.errors import CorruptLog
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.index_file import IndexFile
 from storage.offset_index import OffsetIndex
 from tests.support.logs import EvictingFileSystem

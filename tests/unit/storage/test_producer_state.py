@@ -8,7 +8,7 @@ from protocol.errors import BrokerError, ErrorCode
 from storage import producer_snapshot
 from storage.errors import NoSpace, StorageFailure
 from storage.fs import OpenMode
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.producer import BatchMetadata
 from storage.producer_snapshot import SnapshotEntry
 from storage.producer_state import ProducerStateManager

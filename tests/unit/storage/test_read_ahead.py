@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from storage.cleaning.read_ahead import ReadAhead
 from storage.errors import StorageFailure
 from storage.fs import File, OpenMode
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 
 CONTENT = random.Random(7).randbytes(300_000)
 PIECE = 50_000

@@ -6,7 +6,7 @@ import pytest
 
 from protocol.records import HEADER_SIZE
 from storage.config import NO_LIMIT
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.segment import UNKNOWN, Segment
 from tests.support.logs import NOW_MS, EvictingFileSystem, make_batch
 

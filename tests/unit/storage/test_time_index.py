@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.time_index import NO_TIMESTAMP, TimeIndex
 
 PATH = "/00000000000000000100.timeindex"

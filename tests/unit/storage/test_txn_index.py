@@ -6,7 +6,7 @@ import pytest
 
 from storage.errors import CorruptLog
 from storage.fs import OpenMode
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.txn_index import AbortedTxn, TxnIndex
 
 PATH = "/00000000000000000100.txnindex"

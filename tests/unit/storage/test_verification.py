@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from protocol.errors import BrokerError, ErrorCode
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 from storage.producer_state import ProducerStateManager
 from storage.verification import Verification
 

@@ -26,8 +26,8 @@ from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsR
 from protocol.record_builder import build_batch
 from protocol.records import HEADER_SIZE, Record, set_crc
 from protocol.types import TopicPartition
-from storage.fs_faulty import FaultyFileSystem, Kind
-from storage.fs_real import RealFileSystem
+from storage.fs.faulty import FaultyFileSystem, Kind
+from storage.fs.real import RealFileSystem
 from tests.support.node import Disk, Node, a_while, play
 from tests.support.node_talk import delete_topic
 from tests.unit.logd.compaction.test_cleaner import COMPACTED, batch, play_on_disk, rows

@@ -19,8 +19,8 @@ from logd.worker import Throttle
 from protocol.record_builder import build_batch
 from protocol.records import HEADER_SIZE, Record, iter_batches, iter_records, read_header, set_crc
 from storage.fs import FileSystem
-from storage.fs_faulty import FaultyFileSystem, Loss
-from storage.fs_real import RealFileSystem
+from storage.fs.faulty import FaultyFileSystem, Loss
+from storage.fs.real import RealFileSystem
 from tests.support.logs import read
 from tests.support.node import DATA_DIR, Node, a_while, eventually, play
 from tests.support.node_talk import delete_topic

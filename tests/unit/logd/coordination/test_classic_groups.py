@@ -16,7 +16,7 @@ from protocol.messages.join_group import JoinGroupRequest
 from protocol.messages.leave_group import LeaveGroupRequest
 from protocol.messages.message import Message
 from protocol.messages.sync_group import SyncGroupRequest
-from storage.fs_faulty import Loss
+from storage.fs.faulty import Loss
 from tests.support.node import Node, a_while, play
 
 GROUP_TOPIC = "__consumer_offsets"

@@ -28,7 +28,7 @@ from protocol.messages.write_txn_markers import WriteTxnMarkersRequest
 from protocol.records import iter_batches, read_header
 from protocol.types import TopicPartition
 from replication.topic_names import GROUP_TOPIC, TRANSACTION_TOPIC
-from storage.fs_faulty import Kind, Loss
+from storage.fs.faulty import Kind, Loss
 from tests.support.node import DATA_DIR, Disk, Node, a_while, eventually, play
 from tests.support.node_talk import delete_topic
 from tests.support.patience import until_settled

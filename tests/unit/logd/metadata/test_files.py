@@ -35,7 +35,7 @@ from replication.features import bootstrap_records
 from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMetadata
 from replication.metadata_records import decode_record, encode_record
 from storage.errors import CorruptLog
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.memory import MemoryFileSystem
 
 FILES = Path(__file__).parents[1] / "kafka_files" / "metadata"
 KAFKA_LOG = (FILES / "kafka-4.3.1.log").read_bytes()

@@ -24,8 +24,8 @@ from replication.metadata_commands import (
 )
 from replication.metadata_image import MetadataDelta, UnusableMetadata
 from storage.errors import CorruptLog, NoSpace, StorageFailure
-from storage.fs_faulty import FaultyFileSystem, Kind, Loss, Operation
-from storage.fs_memory import MemoryFileSystem
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss, Operation
+from storage.fs.memory import MemoryFileSystem
 from tests.support.metadata_store import NODE_ID, Clock, open_store, run_inline, start_store
 from tests.support.metadata_world import registration, state_of
 

@@ -27,7 +27,7 @@ from storage.directories.directory_names import parse_partition_directory, set_a
 from storage.directories.manager import LogManager, Plan
 from storage.errors import DirectoryLocked, DirectoryRefused, NoSpace, StorageFailure
 from storage.fs import OpenMode
-from storage.fs_faulty import FaultyFileSystem, Kind, Loss
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss
 from storage.log import Log
 
 DIRECTORY = "/data"

@@ -12,7 +12,7 @@ from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.directories.manager import LogManager
 from storage.errors import DirectoryLocked, DirectoryRefused
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from storage.log import Log
 
 ID = bytes(range(16))
@@ -51,7 +51,7 @@ def test_logs_live_on_across_a_stop(tmp_path: Path) -> None:
 
 _HOLD = """
 import sys
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from storage.directories.manager import LogManager
 LogManager(RealFileSystem(), [sys.argv[1]], node_id=1).open("cluster")
 print("open", flush=True)

@@ -6,7 +6,7 @@ import pytest
 
 from storage.errors import NoSpace, StorageFailure
 from storage.fs import OpenMode
-from storage.fs_faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss, Operation
+from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Kind, Loss, Operation
 
 SEEDS = range(200)
 

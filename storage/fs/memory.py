@@ -1,7 +1,7 @@
 """A file system in memory: no faults, no clock of its own, no descriptors.
 
 Names map to inodes as on a real one, so that an open file survives its rename and its removal. Everything
-is durable at once; for what a crash forgets, see `storage.fs_faulty`.
+is durable at once; for what a crash forgets, see `storage.fs.faulty`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import DiskSpace, OpenMode
+from storage.fs.port import DiskSpace, OpenMode
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
-    from storage.fs import File, Lock
+    from storage.fs.port import File, Lock
 
 
 MEMORY_SPACE = DiskSpace(1 << 40, 1 << 39)

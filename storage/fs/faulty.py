@@ -1,6 +1,6 @@
 """A file system in memory that forgets what was not synced, and fails when told to.
 
-What is volatile and what is durable is told in `storage.crash_model`. `crash` builds the file system that a restart
+What is volatile and what is durable is told in `storage.fs.crash_model`. `crash` builds the file system that a restart
 would find, in one of four ways (`Loss`), and leaves this one untouched: a recorded workload can be crashed after each
 of its operations in one run. All choices come from the seed.
 
@@ -17,14 +17,14 @@ import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from storage.crash_model import POWER_LOSSES, Directory, Inode, Loss, Node, directory_after
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import DiskSpace, OpenMode, write_beside
-from storage.fs_memory import MEMORY_SPACE, MemoryLock
+from storage.fs.crash_model import POWER_LOSSES, Directory, Inode, Loss, Node, directory_after
+from storage.fs.memory import MEMORY_SPACE, MemoryLock
+from storage.fs.port import DiskSpace, OpenMode, write_beside
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
-    from storage.fs import File, Lock
+    from storage.fs.port import File, Lock
 
 __all__ = ["POWER_LOSSES", "FaultyFileSystem", "Kind", "Loss", "Operation"]
 

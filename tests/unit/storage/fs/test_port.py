@@ -7,9 +7,9 @@ import pytest
 
 from storage.errors import DirectoryLocked, StorageFailure
 from storage.fs import FileSystem, OpenMode
-from storage.fs_faulty import FaultyFileSystem
-from storage.fs_memory import MemoryFileSystem
-from storage.fs_real import RealFileSystem
+from storage.fs.faulty import FaultyFileSystem
+from storage.fs.memory import MemoryFileSystem
+from storage.fs.real import RealFileSystem
 from storage.region import FileRegion
 
 MAKERS: dict[str, Callable[[], FileSystem]] = {

@@ -1,4 +1,4 @@
-"""What a crash leaves of files and directories: the model behind `storage.fs_faulty`.
+"""What a crash leaves of files and directories: the model behind `storage.fs.faulty`.
 
 Each file has volatile content, which every reader sees, and durable content, which a crash leaves behind. Between the
 two lie the writes and truncations since the last sync. Each directory has volatile and durable names, with the creates,

@@ -15,7 +15,7 @@ import pytest
 
 from storage.errors import DirectoryLocked, NoSpace, StorageFailure
 from storage.fs import OpenMode
-from storage.fs_real import RealFileSystem
+from storage.fs.real import RealFileSystem
 from storage.region import FileRegion
 
 

@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
-from storage.fs import DiskSpace, OpenMode, write_beside
-from storage.residency import is_resident, read_resident
+from storage.fs.port import DiskSpace, OpenMode, write_beside
+from storage.fs.residency import is_resident, read_resident
 
 if TYPE_CHECKING:
     from protocol.types import Buffer
-    from storage.fs import File, Lock
+    from storage.fs.port import File, Lock
 
 _FLAGS = {
     OpenMode.READ: os.O_RDONLY,

@@ -1,7 +1,7 @@
 """The port through which storage touches files, and nothing else does.
 
-Three implementations: `storage.fs_real.RealFileSystem`, `storage.fs_memory.MemoryFileSystem`, and
-`storage.fs_faulty.FaultyFileSystem`, which forgets what was not synced. Every operating-system error leaves
+Three implementations: `storage.fs.real.RealFileSystem`, `storage.fs.memory.MemoryFileSystem`, and
+`storage.fs.faulty.FaultyFileSystem`, which forgets what was not synced. Every operating-system error leaves
 as `storage.errors.StorageFailure`. Paths are plain strings.
 
 What a caller may rely on, and no more:

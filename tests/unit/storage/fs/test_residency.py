@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import residency
-from storage.residency import is_resident, read_resident
+from storage.fs import residency
+from storage.fs.residency import is_resident, read_resident
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SIZE = 4 << 20
