@@ -17,10 +17,10 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import report, results
+from bench import publication, report, results
 from bench.page_cache import PageCache, gives_memory_back
 from bench.progress_bar import ProgressBar
 from bench.scenarios import SCENARIOS
@@ -30,6 +30,7 @@ from bench.targets import Targets, missing
 _COMMANDS = ("run", "report")
 _ROUNDS = 5
 _QUICK_ROUNDS = 1
+_LOGD = f"{sys.executable} -m logd"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,9 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     named = arguments[:1] and arguments[0] in (*_COMMANDS, *helps)
     options = parser.parse_args(arguments if named else ["run", *arguments])
     if options.command == "report":
-        for path in report.publish():
-            print(path)
-        return 0
+        return _report(options.files)
     unknown = set(options.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
@@ -62,15 +61,41 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--quick", action="store_true", help="small sizes: figures are not for publication")
     run.add_argument("--targets", default="", help="comma separated; all of the scenario if not given")
     run.add_argument("--directory", help="where brokers keep their data; a temporary directory if not given")
-    run.add_argument("--logd-command", default=f"{sys.executable} -m logd", help="how to start logd")
+    run.add_argument("--logd-command", default=_LOGD, help="how to start logd; not for publication")
     run.add_argument(
-        "--logd-property", action="append", default=[], metavar="NAME=VALUE", help="as for logd serve -X"
+        "--logd-property",
+        action="append",
+        type=_property,
+        default=[],
+        metavar="NAME=VALUE",
+        help="as for logd serve -X; not for publication",
     )
     run.add_argument(
         "--cold-memory", action="store_true", help="do not fill the page cache, see bench/page_cache.py"
     )
-    commands.add_parser("report", help="write docs/BENCHMARKS.md and its plots")
+    written = commands.add_parser(
+        "report", help="write docs/BENCHMARKS.md and its plots from complete results"
+    )
+    written.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="results to take as well, whatever they lack"
+    )
     return parser
+
+
+def _property(pair: str) -> tuple[str, str]:
+    name, separator, value = pair.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"not NAME=VALUE: {pair}")
+    return name, value
+
+
+def _report(named: Sequence[Path]) -> int:
+    chosen = publication.choose(named)
+    for path, why in chosen.left_out.items():
+        print(f"left out {path.name}: {why}")
+    for path in report.publish(chosen):
+        print(path)
+    return 0
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -86,7 +111,8 @@ def _run(arguments: argparse.Namespace) -> int:
     progress = ProgressBar(sum(scenario.steps(options) for scenario in chosen))
     _say_what_is_missing(progress, arguments.scenarios, chosen, options)
     page_cache = PageCache(directory) if gives_memory_back() and not arguments.cold_memory else None
-    properties = dict(pair.split("=", 1) for pair in arguments.logd_property)
+    properties = dict(arguments.logd_property)
+    circumstances = _circumstances(arguments, page_cache is not None)
     targets = Targets(directory, options.logd_command, properties, shared=options.quick)
     found = {}
     try:
@@ -94,7 +120,7 @@ def _run(arguments: argparse.Namespace) -> int:
             done = progress.done
             scenario = each(options, targets, page_cache, progress)
             try:
-                found[each.name] = _measure(scenario, progress, properties, page_cache is not None)
+                found[each.name] = _measure(scenario, progress, circumstances)
             except Exception as error:  # the others have taken hours, or will
                 progress.say(f"{each.name} failed: {type(error).__name__}: {error}")
             progress.reach(done + each.steps(options))
@@ -109,15 +135,27 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if len(found) == len(chosen) else 1
 
 
+def _circumstances(arguments: argparse.Namespace, page_cache_filled: bool) -> dict[str, object]:
+    """What beside its sizes a figure depends on."""
+    return {
+        "page_cache_filled": page_cache_filled,
+        "logd_properties": dict(arguments.logd_property),
+        **({"logd_command": arguments.logd_command} if arguments.logd_command != _LOGD else {}),
+        **({"cold_memory": True} if arguments.cold_memory else {}),
+    }
+
+
 def _measure(
-    scenario: Scenario, progress: ProgressBar, properties: dict[str, str], page_cache_filled: bool
+    scenario: Scenario, progress: ProgressBar, circumstances: Mapping[str, object]
 ) -> results.Result:
     options = scenario.options
     progress.say(f"{scenario.name}: {scenario.title}")
     machine = results.machine()
     samples = scenario.run()
     settings = {**scenario.settings(), "rounds": options.rounds, "quick": options.quick}
-    settings |= {"page_cache_filled": page_cache_filled, "logd_properties": properties}
+    settings |= circumstances
+    if scenario.left_out:
+        settings["left_out"] = scenario.left_out
     path = results.save(scenario.name, machine, settings, samples, scenario.promises)
     result = results.load(path)
     progress.say(report.table(result))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from bench.processes import spread
 from bench.results import Result
+from bench.spread import spread
 
 
 class Ceiling(NamedTuple):

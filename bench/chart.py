@@ -11,8 +11,8 @@ from math import ceil, floor, log10
 from typing import NamedTuple
 
 from bench.drawing import Box, Drawing, Line, Text
+from bench.spread import Spread
 
-Spread = tuple[float, float, float]  # median, low, high
 Row = tuple[str, Spread, float]  # label, ratio, line to reach
 
 COLOURS = {

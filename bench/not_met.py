@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.goals import GOALS, Goal
-from bench.processes import spread
+from bench.goal import Direction, Goal
+from bench.goals import GOALS
 from bench.results import Result
+from bench.spread import Spread, spread
 from bench.written_page import WrittenPage
 
 _COMPILE = (
@@ -18,7 +19,7 @@ _COMPILE = (
 )
 _RATE = "the client shares the cores, so what the broker saves in CPU becomes rate: " + _COMPILE
 _NEXT: Mapping[str, str] = {
-    "S1 cpu_s_per_gb": "the write of a batch is most of it: fewer, larger writes where several batches wait",
+    "S1 cpu_s_per_gb": _COMPILE,
     "S1 records_per_s": _RATE,
     "S3 cpu_s_per_gb": _COMPILE,
     "S3 records_per_s": _RATE + "; and answers of one turn of the loop in one send per connection",
@@ -57,10 +58,9 @@ def table(found: Mapping[str, Result], earlier: WrittenPage) -> str:
     """One row for each goal whose line is not passed; `earlier` has the figures of what was not measured here."""
     rows = []
     for goal in GOALS:
-        values = goal.values(found[goal.scenario]) if goal.scenario in found else []
-        measured = spread(values) if values else earlier.measured(goal)
-        if measured is not None and goal.verdict(measured[0]) == "not met":
-            rows.append(_row(goal, measured[0], _floor_share(goal, found.get(goal.scenario))))
+        measured = earlier.figure(goal, found)
+        if measured is not None and not goal.is_passed(measured[0]):
+            rows.append(_row(goal, measured, _floor_share(goal, found.get(goal.scenario))))
     if not rows:
         return "Every goal that was measured is met."
     head = [
@@ -70,11 +70,14 @@ def table(found: Mapping[str, Result], earlier: WrittenPage) -> str:
     return "\n".join([*head, *rows])
 
 
-def _row(goal: Goal, median: float, floor_share: str) -> str:
-    unit = " ×" if goal.against else ""
-    distance = f"{abs(median / goal.passed - 1):.0%} {'above' if goal.at_most else 'below'}"
+def _row(goal: Goal, measured: Spread, floor_share: str) -> str:
+    median = measured[0]
+    side = "above" if goal.direction is Direction.AT_MOST else "below"
+    inside = "" if goal.verdict(measured) == "not met" else ", inside the spread"
+    distance = f"{abs(median / goal.passed - 1):.0%} {side}{inside}"
+    figure = f"{median:,.2f}{' ×' if goal.against else ''}"
     idea = _NEXT[f"{goal.scenario} {goal.metric}"]
-    return f"| {goal.label} | {goal.line()} | {median:,.2f}{unit} | {distance} | {floor_share} | {idea} |"
+    return f"| {goal.label} | {goal.line()} | {figure} | {distance} | {floor_share} | {idea} |"
 
 
 def _floor_share(goal: Goal, result: Result | None) -> str:
@@ -82,7 +85,7 @@ def _floor_share(goal: Goal, result: Result | None) -> str:
         return "not known: no result of it is kept"
     if "floor" not in result.targets():
         return "no floor to measure against"
-    if goal.at_most:
+    if goal.direction is Direction.AT_MOST:
         return _of(result.ratios("floor", goal.target, goal.metric), "{:.0%}", "", " of the cost")
     return _of(result.ratios("floor", goal.against, goal.metric), "{:.2f}", " ×", " by the floor itself")
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from bench.chart import Curves, Group, Row, latency_chart, ratio_chart, target_chart
 from bench.drawing import Drawing
+from bench.goal import Direction
 from bench.goals import GOALS
 from bench.latencies import PERCENTILES
-from bench.processes import spread
+from bench.metric import Metric
 from bench.results import Result
 from bench.scenarios import SCENARIOS
+from bench.spread import spread
 from bench.svg import to_svg
 from bench.written_page import WrittenPage
 
@@ -45,21 +47,19 @@ def _write(path: Path, drawing: Drawing) -> list[Path]:
 def _ratios(found: Mapping[str, Result], earlier: WrittenPage) -> Drawing | None:
     rows: list[Row] = []
     for goal in GOALS:
-        if goal.against == "kafka" and goal.at_most:
-            values = goal.values(found[goal.scenario]) if goal.scenario in found else []
-            measured = spread(values) if values else earlier.measured(goal)
-            if measured:
-                rows.append((goal.label, measured, goal.passed))
+        is_shown = goal.against == "kafka" and goal.direction is Direction.AT_MOST
+        if is_shown and (measured := earlier.figure(goal, found)):
+            rows.append((goal.label, measured, goal.passed))
     title = "logd compared with Apache Kafka 4.3.1 (1 = Kafka, shorter is better)"
     return ratio_chart(title, rows) if rows else None
 
 
 def _targets(found: Mapping[str, Result]) -> Drawing | None:
-    """The first figure of each scenario."""
+    """The first figure of each scenario that targets are compared by."""
     groups = []
     for name, scenario in SCENARIOS.items():
         if name in found:
-            key, metric = next(iter(scenario.metrics.items()))
+            key, metric = _first(scenario.metrics)
             by_target = {
                 target: spread(values)
                 for target in scenario.targets
@@ -69,6 +69,10 @@ def _targets(found: Mapping[str, Result]) -> Drawing | None:
             title = f"{name}: {scenario.title}: {metric.title}"
             groups.append(Group(title, f"{metric.unit} ({better} is better)", metric.digits, by_target))
     return target_chart("What was measured, by target", groups) if groups else None
+
+
+def _first(metrics: Mapping[str, Metric]) -> tuple[str, Metric]:
+    return next((name, metric) for name, metric in metrics.items() if metric.against)
 
 
 def _latencies(found: Mapping[str, Result]) -> Drawing | None:

@@ -2,8 +2,8 @@
 
     python -m bench report
 
-Figures are medians with their range; ratios are taken round by round. What was not measured is left out, and what
-was not reached is written down as such.
+It is written from complete results (publication.py says which). Figures are medians with their range; ratios are taken
+round by round. What was not measured and what was not reached is written down as such.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import ceiling, not_met, page_text, plots, results
+from bench import ceiling, not_met, page_text, plots
 from bench.cost import COST
+from bench.goal import Goal
 from bench.goals import GOALS
 from bench.metric import Metric
-from bench.processes import spread
+from bench.publication import Publication, lacks
 from bench.results import Result
 from bench.scenarios import SCENARIOS
+from bench.spread import Spread, spread
 from bench.targets import OURS
 from bench.written_page import WrittenPage
 
@@ -25,11 +27,10 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = "BENCHMARKS.md"
 
 
-def publish() -> list[Path]:
-    """Write docs/BENCHMARKS.md from the newest full results, and put these under version control."""
-    found = results.latest()
-    results.publish()
-    return write(DOCS, found, WrittenPage((DOCS / PAGE).read_text()))
+def publish(publication: Publication) -> list[Path]:
+    """Write docs/BENCHMARKS.md from these results, and put them under version control."""
+    publication.copy()
+    return write(DOCS, publication.results(), WrittenPage((DOCS / PAGE).read_text()))
 
 
 def write(directory: Path, found: Mapping[str, Result], earlier: WrittenPage | None = None) -> list[Path]:
@@ -75,8 +76,8 @@ def _page(found: Mapping[str, Result], earlier: WrittenPage, charts: Sequence[st
     for name, scenario in SCENARIOS.items():
         if name in found:
             parts += [f"\n## {name}: {scenario.title}\n", *_section(found[name])]
-        elif name in earlier.sections:
-            parts += ["", earlier.sections[name]]
+        elif section := earlier.section(name):
+            parts += ["", section]
     return "\n".join([*parts, page_text.PROFILE, page_text.TRIED])
 
 
@@ -84,8 +85,10 @@ def _section(result: Result) -> list[str]:
     parts = [table(result), ""]
     if costs := _costs(result):
         parts += ["What a round cost the process, setting up included:\n", costs, ""]
-    if result.promises:
-        parts += ["; ".join(f"**{name}** {promise}" for name, promise in result.promises.items()) + ".\n"]
+    if promises := [(name, result.promises[name]) for name in _measured(result) if name in result.promises]:
+        parts += ["; ".join(f"**{name}** {promise}" for name, promise in promises) + ".\n"]
+    if absent := [name for name in SCENARIOS[result.scenario].targets if name not in result.targets()]:
+        parts += [f"Not in this run: {', '.join(absent)}.\n"]
     parts.append(_circumstances(result))
     remark = SCENARIOS[result.scenario].remark
     return [*parts, "", remark] if remark else parts
@@ -114,15 +117,21 @@ def _missing(found: Mapping[str, Result]) -> list[str]:
 
 
 def _goals(found: Mapping[str, Result], earlier: WrittenPage) -> str:
+    """The page of docs/ has a row for every goal, measured or not; that of a run those of its scenarios."""
     lines = ["| what | line: pass; goal | measured | reached |", "|---|---|---|---|"]
     for goal in GOALS:
-        if goal.scenario not in found:
-            lines += filter(None, [earlier.goal_row(goal)])
-        elif values := goal.values(found[goal.scenario]):
-            verdict = goal.verdict(spread(values)[0])
-            unit = " ×" if goal.against else ""
-            lines.append(f"| {goal.label} | {goal.line()} | {_cell(values, 2, unit)} | {verdict} |")
+        if earlier.is_empty and goal.scenario not in found:
+            continue
+        measured = earlier.figure(goal, found)
+        figure = _figure(measured, 2, " ×" if goal.against else "") if measured else "not measured"
+        lines.append(f"| {goal.label} | {goal.line()} | {figure} | {_verdict(goal, measured, found)} |")
     return "\n".join(lines)
+
+
+def _verdict(goal: Goal, measured: Spread | None, found: Mapping[str, Result]) -> str:
+    if measured is None:
+        return ""
+    return goal.verdict(measured) + ("" if goal.scenario in found else " (an earlier version)")
 
 
 def _costs(result: Result) -> str:
@@ -136,7 +145,8 @@ def _costs(result: Result) -> str:
 def _circumstances(result: Result) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in result.machine.items())
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
-    warning = "**A quick run: not for publication.** " if result.settings.get("quick") else ""
+    lacking = lacks(result)
+    warning = f"**Not for publication by itself: {lacking}.** " if lacking else ""
     command = f"`python -m bench run {result.scenario}`"
     return f"{warning}Taken {result.taken_at} by {command}; {machine}. {settings}."
 
@@ -172,5 +182,9 @@ def _ratio(values: Sequence[float]) -> str:
 def _cell(values: Sequence[float], digits: int, unit: str = "") -> str:
     if not values:
         return ""
-    median, low, high = spread(values)
+    return _figure(spread(values), digits, unit)
+
+
+def _figure(measured: Spread, digits: int, unit: str) -> str:
+    median, low, high = measured
     return f"{median:,.{digits}f}{unit} [{low:,.{digits}f}–{high:,.{digits}f}]"

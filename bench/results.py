@@ -1,7 +1,7 @@
 """Results as JSON files, one per scenario and run: fresh ones in bench/results/, those of the page in bench/published/.
 
 Only the latter are under version control: `python -m bench report` puts there what it writes the page from, so that
-everybody can take the figures apart.
+everybody can take the figures apart. Which those are is said in publication.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -91,19 +90,6 @@ def load(path: Path) -> Result:
     )
 
 
-def latest() -> dict[str, Result]:
-    """The newest full result of each scenario, fresh or published; none of logd with other settings than its own."""
-    return {scenario: load(path) for scenario, path in _latest_paths().items()}
-
-
-def publish() -> None:
-    """Let the newest full result of each scenario be the published one."""
-    PUBLISHED.mkdir(exist_ok=True)
-    for scenario, path in _latest_paths().items():
-        if path.parent == DIRECTORY:
-            shutil.copyfile(path, PUBLISHED / f"{scenario}.json")
-
-
 def machine() -> dict[str, object]:
     return {
         "cpu": _cpu_model(),
@@ -116,23 +102,18 @@ def machine() -> dict[str, object]:
     }
 
 
-def _latest_paths() -> dict[str, Path]:
-    found: dict[str, tuple[str, Path]] = {}
-    for path in (*PUBLISHED.glob("*.json"), *DIRECTORY.glob("*.json")):
-        result = load(path)
-        if not (result.settings.get("quick") or result.settings.get("logd_properties")):
-            rank = result.taken_at, path
-            found[result.scenario] = max(found.get(result.scenario, rank), rank)
-    return {scenario: path for scenario, (_, path) in sorted(found.items())}
-
-
 def _commit() -> str:
-    """Which logd this is; with `-dirty` where the checkout has been changed since."""
-    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"]
+    """Which logd this is; with `-dirty` where its code has been changed since."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        changed = _git("status", "--porcelain", "--", ":!docs", ":!bench/published")
+        return _git("describe", "--always") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "not from a checkout"
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(_ROOT), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _cpu_model() -> str:

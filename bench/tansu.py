@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from bench.ending import end
 from tests.support.ports import free_port
 
 _NAMES = ("tansu", "nisshi")
@@ -46,8 +47,7 @@ class Tansu:
         return self._process.pid
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
+        end(self._process)
 
     def _wait_until_open(self, port: int) -> None:
         deadline = time.monotonic() + _START_S

@@ -1,8 +1,9 @@
 """A scenario: targets that are kept running, and rounds of measurements in turn on each.
 
 Figures of one and the same program spread by a factor of two between runs, so every round measures all targets
-one after the other, in an order that changes from round to round; the first round only warms up. Ratios are taken
-within a round.
+one after the other, in an order that changes from round to round (order.py); the first round only warms up, and what
+runs on a JVM has had a load of its own before (warm_up.py). Ratios are taken within a round. A peer that fails is left
+out, and said to be; where logd, Kafka or a baseline fails, the scenario fails.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from bench.cost import cost_since
 from bench.metric import Metric, Metrics, Sample
+from bench.order import order_of
 from bench.page_cache import PageCache
 from bench.progress_bar import ProgressBar
 from bench.promise import Promise
-from bench.targets import Running, Targets, missing
+from bench.targets import PEERS_THAT_MAY_FAIL, Running, Targets, missing
 from bench.usage import usage
+from bench.warm_up import JVMS, warm_up
 
 __all__ = ["Metric", "Metrics", "OneByOne", "Options", "Sample", "Scenario"]
 
@@ -44,7 +48,9 @@ class Scenario(ABC):
     writes: ClassVar[bool] = True
     """Does a round write so much that the price of fresh memory would show?"""
     warm_ups: ClassVar[int] = 1
-    """Rounds before the first that counts: more where one is not the gigabyte that Kafka takes to get warm."""
+    """Rounds before the first that counts. What runs on a JVM takes them all, others the last of them."""
+    warms_up_by_producing: ClassVar[bool] = True
+    """Is producing (warm_up.py) a way to warm up a JVM for it?"""
     is_quick: ClassVar[bool] = True
     """Does its small size fit into the three minutes of --quick?"""
 
@@ -54,6 +60,8 @@ class Scenario(ABC):
         self.options = options
         self.promises: dict[str, Promise] = {}
         """What each target promised, known once it has started."""
+        self.left_out: dict[str, str] = {}
+        """Peers that failed, and how."""
         self._targets = targets
         self._page_cache = page_cache
         self._progress = progress
@@ -72,28 +80,52 @@ class Scenario(ABC):
 
     @classmethod
     def steps(cls, options: Options) -> int:
-        """How many measurements it takes; it reports as many."""
-        return len(cls.names(options)) * (options.rounds + (0 if options.quick else cls.warm_ups))
+        """How many measurements it takes; it reports as many, unless a peer fails."""
+        return sum(options.rounds + cls._warm_ups(name, options) for name in cls.names(options))
+
+    @classmethod
+    def _warm_ups(cls, name: str, options: Options) -> int:
+        if options.quick:
+            return 0
+        return cls.warm_ups if name in JVMS else min(cls.warm_ups, 1)
 
     def settings(self) -> Mapping[str, object]:
         """The sizes in force, for the record."""
         return {}
 
     def run(self) -> list[Sample]:
-        names = self.names(self.options)
         running: dict[str, Running] = {}
         self._started_at = time.monotonic()
         self._fill_memory()
         try:
-            for name in names:
-                running[name] = self.start(name)
-                self.promises[name] = self._targets.promise(name, running[name])
-                self._progress.say_once(f"{name}: {self.promises[name]}")
-                self.prepare(name, running[name])
-            return self.rounds(names, running)
+            for name in self.names(self.options):
+                with self._unless_it_fails(name):
+                    self._start_and_prepare(name, running)
+            names = [name for name in running if name not in self.left_out]
+            samples = self.rounds(names, running)
+            return [sample for sample in samples if sample.target not in self.left_out]
         finally:
             for target in running.values():
                 self._targets.release(target)
+
+    def _start_and_prepare(self, name: str, running: dict[str, Running]) -> None:
+        running[name] = self.start(name)
+        self.promises[name] = self._targets.promise(name, running[name])
+        self._progress.say_once(f"{name}: {self.promises[name]}")
+        if name in JVMS and self.warms_up_by_producing and not self.options.quick:
+            warm_up(running[name])
+        self.prepare(name, running[name])
+
+    @contextmanager
+    def _unless_it_fails(self, name: str) -> Iterator[None]:
+        """A peer that does not do what is asked of it is left out; what else fails does so for the caller."""
+        try:
+            yield
+        except Exception as error:
+            if name not in PEERS_THAT_MAY_FAIL:
+                raise
+            self.left_out[name] = f"{type(error).__name__}: {error}"
+            self._say(f"without {name} from here on: {self.left_out[name]}")
 
     def start(self, name: str) -> Running:
         return self._targets.start(name)
@@ -128,13 +160,16 @@ class OneByOne(Scenario):
         samples = []
         first = 1 if self.options.quick else 1 - self.warm_ups
         for round_number in range(first, self.options.rounds + 1):
-            shift = round_number % max(len(names), 1)
-            for name in (*names[shift:], *names[:shift]):
-                self._settle()
-                metrics = self._measure_with_cost(name, running[name], round_number)
-                self._report(round_number, name, metrics)
-                if round_number > 0:
-                    samples.append(Sample(round_number, name, metrics))
+            for name in order_of(names, round_number):
+                if name in self.left_out or round_number <= -self._warm_ups(name, self.options):
+                    continue
+                with self._unless_it_fails(name):
+                    if round_number > 0:
+                        self._settle()
+                    metrics = self._measure_with_cost(name, running[name], round_number)
+                    self._report(round_number, name, metrics)
+                    if round_number > 0:
+                        samples.append(Sample(round_number, name, metrics))
         return samples
 
     @abstractmethod

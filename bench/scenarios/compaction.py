@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from bench.processes import cpu_seconds, percentile
 from bench.scenarios.base import Metric, Metrics, OneByOne
+from bench.spread import percentile
 from bench.targets import Running
 from bench.wire import Connection, batch_of, check_produced, create_topic, delete_topic, produce_frame
+from logd.load.process_cost import cpu_seconds
 from protocol.configs import ConfigResourceType
 from protocol.errors import ErrorCode
 from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest

@@ -14,10 +14,10 @@ from typing import ClassVar
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
-from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running
 from bench.wire import Connection, create_topic, delete_topic
+from logd.load.process_cost import cpu_seconds
 
 _RECORD_BYTES = 1024
 _PARTITIONS = 4

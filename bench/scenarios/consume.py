@@ -20,8 +20,8 @@ from typing import ClassVar
 from bench import perf_client
 from bench.baseline_server import FETCH_TOPIC, SENDFILE_BYTES
 from bench.perf_client import Load
-from bench.processes import cpu_seconds, percentile
 from bench.scenarios.base import Metric, Metrics, OneByOne
+from bench.spread import percentile
 from bench.targets import Baseline, Running
 from bench.wire import (
     FETCH_VERSION,
@@ -36,6 +36,7 @@ from bench.wire import (
     next_offset,
     produce_frame,
 )
+from logd.load.process_cost import cpu_seconds
 
 RECORD_BYTES = 1024
 BATCH_RECORDS = 120  # a batch of 128 KB

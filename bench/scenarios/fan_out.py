@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.latencies import LATENCY, latencies
-from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running, address_of
 from bench.wire import Connection, create_topic, delete_topic
@@ -23,6 +22,7 @@ from logd.load.conversation import Tally
 from logd.load.end_to_end import EndToEnd, Writer, reader
 from logd.load.histogram import Histogram
 from logd.load.pace import FixedRate
+from logd.load.process_cost import cpu_seconds
 from logd.load.run import Figures, Run
 
 _RECORD_BYTES = 1024

@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.processes import percentile
 from bench.scenarios.base import Metric, Metrics, OneByOne
+from bench.spread import percentile
 from bench.targets import Running
 from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
 

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
-from bench.processes import memory_mb
 from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
 from bench.silent_clients import allow_descriptors
 from bench.targets import ROOT, Running, address_of
+from bench.usage import memory_mb
 from bench.wire import Connection, create_topic
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally

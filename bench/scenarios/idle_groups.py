@@ -16,10 +16,11 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench.processes import cpu_seconds, percentile
 from bench.scenarios.base import Metric, Metrics, OneByOne
+from bench.spread import percentile
 from bench.targets import Running
 from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
+from logd.load.process_cost import cpu_seconds
 
 _TOPIC = "s18"
 _PACE_S = 0.005

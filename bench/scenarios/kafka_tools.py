@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench import perf_client
-from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running
 from bench.wire import Connection, batch_of, check_produced, create_topic, delete_topic, produce_frame
+from logd.load.process_cost import cpu_seconds
 
 _RECORD_BYTES = 1024
 _BATCH_RECORDS = 15

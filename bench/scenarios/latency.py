@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from bench.cost import cost_since
-from bench.processes import percentile
+from bench.order import order_of
 from bench.scenarios.base import Metric, Metrics, Options, Sample, Scenario
+from bench.spread import percentile
 from bench.targets import BROKERS, Running
 from bench.usage import usage
 from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
@@ -45,13 +46,16 @@ class SynchronousProduce(Scenario):
         return {"requests_per_round": self._requests(), "block": BLOCK, "warm_up_requests": self._warm_up()}
 
     def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]:
-        probes = {name: _Probe(name, running[name]) for name in names}
-        self._take(names, probes, self._warm_up())
+        probes: dict[str, _Probe] = {}
+        for name in names:
+            with self._unless_it_fails(name):
+                probes[name] = _Probe(name, running[name])
+        self._take(probes, self._warm_up())
         samples = []
         for round_number in range(1, self.options.rounds + 1):
-            before = {name: usage(running[name].pid) for name in names}
-            taken = self._take(names, probes, self._requests())
-            for name in names:
+            before = {name: usage(running[name].pid) for name in self._taking_part(probes)}
+            taken = self._take(probes, self._requests())
+            for name in self._taking_part(probes):
                 metrics = _metrics(taken[name], taken.get("echo") if name != "echo" else None)
                 metrics |= cost_since(running[name].pid, before[name])
                 self._report(round_number, name, metrics)
@@ -60,15 +64,17 @@ class SynchronousProduce(Scenario):
             probe.close()
         return samples
 
-    @staticmethod
-    def _take(names: Sequence[str], probes: Mapping[str, _Probe], requests: int) -> dict[str, list[int]]:
+    def _take(self, probes: Mapping[str, _Probe], requests: int) -> dict[str, list[int]]:
         """Latencies in nanoseconds."""
-        taken: dict[str, list[int]] = {name: [] for name in names}
+        taken: dict[str, list[int]] = {name: [] for name in probes}
         for block in range(requests // BLOCK):
-            shift = block % len(names)
-            for name in (*names[shift:], *names[:shift]):
-                taken[name] += probes[name].block()
+            for name in order_of(self._taking_part(probes), block):
+                with self._unless_it_fails(name):
+                    taken[name] += probes[name].block()
         return taken
+
+    def _taking_part(self, probes: Mapping[str, _Probe]) -> list[str]:
+        return [name for name in probes if name not in self.left_out]
 
     def _requests(self) -> int:
         return 2_000 if self.options.quick else 10_000

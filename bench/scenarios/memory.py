@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench.processes import memory_mb
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.scenarios.consume import BATCH_RECORDS, RECORD_BYTES
 from bench.targets import Running
+from bench.usage import memory_mb
 from bench.wire import (
     FETCH_VERSION,
     Connection,

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.kept_connections import KeptConnections
-from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running
+from logd.load.process_cost import cpu_seconds
 from services.orders.supervisor import ROOT, Supervisor
 
 _PYTHON = ROOT / ".venv-services" / "bin" / "python"

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from bench import perf_client
 from bench.perf_client import Load
-from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import BROKERS, Running
 from bench.wire import Connection, create_topic, delete_topic
+from logd.load.process_cost import cpu_seconds
 
 _RATE = Metric("rate", "records/s", 0, ("kafka", "null"))
 

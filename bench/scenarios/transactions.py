@@ -16,10 +16,10 @@ from typing import ClassVar, NamedTuple
 
 from bench import perf_client
 from bench.perf_client import Load
-from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running
 from bench.wire import Connection, create_topic, delete_topic, end_offset
+from logd.load.process_cost import cpu_seconds
 
 _RECORD_BYTES = 1024
 _TRANSACTION_MS = 100

@@ -18,13 +18,13 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.latencies import LATENCY, latencies
-from bench.processes import cpu_seconds
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import BROKERS, Running, address_of
 from bench.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally
 from logd.load.pace import FixedRate, Pace, Saturating
+from logd.load.process_cost import cpu_seconds
 from logd.load.produce import ProduceConversation
 from logd.load.run import Figures, Route, Run
 from protocol.compression import Codec

@@ -62,9 +62,11 @@ class Flights:
         self.taken.add(now_ns - since)
         return since
 
-    def give_up_unsent(self, until_ns: int, now_ns: int, *, also: Histogram | None = None) -> None:
+    def give_up_unsent(
+        self, until_ns: int, now_ns: int, *, also: Histogram | None = None, also_times: int = 1
+    ) -> None:
         """The run is over: requests due before `until_ns` that never left have waited until now, at the least, for
-        their answers and for what `also` counts.
+        their answers and for what `also` counts, `also_times` for each.
         """
         due = self._pace.skip_due(self.count_from_ns, until_ns)
         self.unsent += due.requests
@@ -75,4 +77,4 @@ class Flights:
             waited_ns = max(now_ns - due.first_ns - int(middle * due.interval_ns), 0)
             self.taken.add_many(waited_ns, size)
             if also is not None:
-                also.add_many(waited_ns, size)
+                also.add_many(waited_ns, size * also_times)

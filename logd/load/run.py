@@ -77,8 +77,8 @@ class Run:
         """`routes`: where the load goes; all have room for as many requests. `tally`: what they count into.
 
         `settled`: whether the listeners have what they wait for, asked at the end. `end_to_end`: what they count; a
-        request that never left counts there, too. `cpu`: seconds that the broker has
-        used so far.
+        request that never left counts there, too, once for each of them. `cpu`: seconds that the broker has used so
+        far.
 
         Raises: LoadFailed where a connection is refused.
         """
@@ -182,7 +182,10 @@ class Run:
             self._depart(over - 1)
         self._drain()
         if self._pace.is_fixed:
-            self._flights.give_up_unsent(over, self._ended_ns, also=self._end_to_end)
+            listeners = len(self._peers) - self._measured
+            self._flights.give_up_unsent(
+                over, self._ended_ns, also=self._end_to_end, also_times=max(listeners, 1)
+            )
 
     def _begin(self, warm_up_s: float) -> int:
         now = self._heard_ns = self._clock()

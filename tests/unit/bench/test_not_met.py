@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench import ceiling, not_met
+from bench.goal import Direction
 from bench.goals import GOALS
 from bench.metric import Sample
 from bench.results import Result
@@ -19,7 +20,7 @@ def _result(scenario: str, **by_target: dict[str, float]) -> dict[str, Result]:
 def test_every_goal_has_something_to_come_next() -> None:
     for goal in GOALS:
         figures = {
-            goal.target: {goal.metric: 1e9 if goal.at_most else 1e-9},
+            goal.target: {goal.metric: 1e9 if goal.direction is Direction.AT_MOST else 1e-9},
             goal.against: {goal.metric: 1.0},
         }
         assert goal.label in not_met.table(_result(goal.scenario, **figures), NOTHING)

@@ -8,13 +8,13 @@ import pytest
 
 from bench import report
 from bench.cost import COST
-from bench.goals import GOALS, Goal
+from bench.goals import GOALS, at_least, at_most
 from bench.metric import Sample
-from bench.processes import percentile, spread
 from bench.promise import Promise
 from bench.results import Result
 from bench.scenarios import SCENARIOS
-from bench.written_page import WrittenPage
+from bench.spread import Spread, percentile, spread
+from bench.written_page import NO_FILE, WrittenPage
 
 SAMPLES = [
     Sample(1, "kafka", {"cpu_s_per_gb": 2.0, "records_per_s": 100_000.0}),
@@ -46,15 +46,37 @@ def test_table_has_medians_ranges_and_ratios() -> None:
 
 
 @pytest.mark.parametrize(
-    ("median", "verdict"), [(0.35, "goal"), (0.351, "pass"), (0.5, "pass"), (0.51, "not met")]
+    ("measured", "verdict"),
+    [
+        ((0.35, 0.35, 0.35), "goal"),
+        ((0.3, 0.2, 0.351), "pass; goal inside the spread"),
+        ((0.3, 0.2, 0.6), "goal, inside the spread"),
+        ((0.351, 0.2, 0.5), "pass"),
+        ((0.4, 0.2, 0.51), "pass, inside the spread"),
+        ((0.51, 0.501, 2.0), "not met"),
+        ((0.51, 0.5, 2.0), "not met, inside the spread"),
+        ((0.51, 0.1, 2.0), "not met, inside the spread"),
+    ],
 )
-def test_verdict_at_most(median: float, verdict: str) -> None:
-    assert Goal("", "S1", "cpu_s_per_gb", "kafka", True, 0.5, 0.35).verdict(median) == verdict
+def test_verdict_at_most(measured: Spread, verdict: str) -> None:
+    assert (
+        at_most("", "S1", "cpu_s_per_gb", against="kafka", passed=0.5, goal=0.35).verdict(measured) == verdict
+    )
 
 
-@pytest.mark.parametrize(("median", "verdict"), [(0.95, "goal"), (0.85, "pass"), (0.84, "not met")])
-def test_verdict_at_least(median: float, verdict: str) -> None:
-    assert Goal("", "S1", "records_per_s", "null", False, 0.85, 0.95).verdict(median) == verdict
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [
+        ((0.95, 0.95, 1.0), "goal"),
+        ((0.85, 0.85, 1.0), "pass"),
+        ((0.85, 0.84, 1.0), "pass, inside the spread"),
+        ((0.84, 0.8, 0.849), "not met"),
+        ((0.84, 0.8, 0.85), "not met, inside the spread"),
+    ],
+)
+def test_verdict_at_least(measured: Spread, verdict: str) -> None:
+    goal = at_least("", "S1", "records_per_s", against="null", passed=0.85, goal=0.95)
+    assert goal.verdict(measured) == verdict
 
 
 def test_every_goal_names_a_figure_that_its_scenario_takes() -> None:
@@ -76,7 +98,7 @@ def test_a_range_around_one_is_told_as_no_difference() -> None:
 def test_page_and_charts_are_written(tmp_path: Path) -> None:
     page, *charts = report.write(tmp_path, {"S1": RESULT})
     assert (
-        "| S1 produce, 128 KB batches: CPU per GB | ≤ 0.5; ≤ 0.35 × kafka | 0.40 × [0.30–0.50] | pass |"
+        "| S1 produce, 128 KB batches: CPU per GB | ≤ 0.5; ≤ 0.35 × kafka | 0.40 × [0.30–0.50] | pass |\n"
         in (page.read_text())
     )
     assert "0.40 ×" in (tmp_path / "benchmarks.svg").read_text()
@@ -89,13 +111,26 @@ def test_page_and_charts_are_written(tmp_path: Path) -> None:
     }
 
 
-def test_what_was_not_measured_here_stays_as_it_was(tmp_path: Path) -> None:
+def test_what_was_not_measured_here_stays_and_is_marked(tmp_path: Path) -> None:
     other = RESULT._replace(scenario="S3", samples=[*SAMPLES[:2]])
     report.write(tmp_path, {"S1": RESULT, "S3": other})
     page, chart = tmp_path / "BENCHMARKS.md", tmp_path / "benchmarks.svg"
-    both = _sections(page), _goals(page), chart.read_text()
+    sections, goals, drawn = _sections(page), _goals(page), chart.read_text()
     report.write(tmp_path, {"S3": other}, WrittenPage(page.read_text()))
-    assert (_sections(page), _goals(page), chart.read_text()) == both
+    assert _sections(page) == {"S1": f"{sections['S1']}\n\n{NO_FILE}", "S3": sections["S3"]}
+    assert chart.read_text() == drawn
+    for line, (figure, verdict) in goals.items():
+        mark = " (an earlier version)" if "S1" in line or "S2" in line else ""
+        assert _goals(page)[line] == (figure, verdict + (mark if verdict else ""))
+    once = page.read_text()
+    report.write(tmp_path, {"S3": other}, WrittenPage(once))
+    assert page.read_text() == once
+
+
+def test_a_goal_that_nobody_measured_is_told(tmp_path: Path) -> None:
+    page = report.write(tmp_path, {"S1": RESULT}, WrittenPage("# Benchmarks\n"))[0]
+    assert len(_goals(page)) == len(GOALS)
+    assert _goals(page)["S9 resident after 10 GB, MB | ≤ 64"] == ("not measured", "")
 
 
 def test_a_page_of_its_own_has_nothing_of_earlier_runs(tmp_path: Path) -> None:
@@ -137,9 +172,12 @@ def _sections(page: Path) -> dict[str, str]:
     return WrittenPage(page.read_text()).sections
 
 
-def _goals(page: Path) -> str:
+def _goals(page: Path) -> dict[str, tuple[str, str]]:
+    """Figure and verdict by goal and line."""
     text = page.read_text()
-    return text[text.index("## Against the goals") : text.index("### Not met")]
+    rows = text[text.index("## Against the goals") : text.index("### Not met")].splitlines()
+    cells = [row.strip("|").split(" | ") for row in rows if row.startswith("| ")][1:]
+    return {f"{label.strip()} | {line}": (figure, verdict.strip()) for label, line, figure, verdict in cells}
 
 
 def test_percentile_and_spread() -> None:

@@ -18,7 +18,7 @@ from bench import results, targets
 from bench.cost import COST
 from bench.progress_bar import ProgressBar
 from bench.promise import Promise, promise_of
-from bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS, base
 from bench.scenarios.base import Metric, Metrics, OneByOne, Options, Scenario
 from bench.scenarios.wire_produce import ManyProducers, WireProduce
 from bench.targets import Running, Targets
@@ -85,13 +85,57 @@ def test_rounds_change_their_order_and_the_first_is_thrown_away() -> None:
     samples = scenario.run()
     assert [name for _, name in scenario.taken] == [
         *("null", "floor", "echo"),
-        *("floor", "echo", "null"),
+        *("null", "echo", "floor"),
         *("echo", "null", "floor"),
     ]
     assert len(scenario.taken) == scenario.steps(scenario.options)
     assert [sample.round for sample in samples] == [1, 1, 1, 2, 2, 2]
     assert all(COST.keys() < sample.metrics.keys() for sample in samples)
     assert scenario.promises["floor"] == Promise("none", "floor")
+
+
+def test_what_runs_on_a_jvm_warms_up_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cold(Nothing):
+        targets = ("kafka", "null")
+        warm_ups = 3
+
+    produced: list[Running] = []
+    monkeypatch.setattr(base, "warm_up", produced.append)
+    monkeypatch.setattr(base, "missing", lambda name: None)
+    where = HereTargets()
+    scenario = Cold(_options(rounds=1), where, None, ProgressBar(9, StringIO()))
+    samples = scenario.run()
+    assert produced == [where.started[0]]
+    assert [name for _, name in scenario.taken] == ["kafka", "kafka", "kafka", "null", "null", "kafka"]
+    assert len(scenario.taken) == scenario.steps(scenario.options)
+    assert [sample.round for sample in samples] == [1, 1]
+
+
+@pytest.mark.parametrize("fails_in", [None, 1])
+def test_a_peer_that_fails_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, fails_in: int | None
+) -> None:
+    class Failing(Nothing):
+        targets = ("tansu", "null")
+
+        def prepare(self, name: str, target: Running) -> None:
+            if name == "tansu" and fails_in is None:
+                raise RuntimeError("no such option")
+
+        def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+            if name == "tansu" and round_number == fails_in:
+                raise TimeoutError("no answer")
+            return super().measure(name, target, round_number)
+
+    monkeypatch.setattr(base, "missing", lambda name: None)
+    said, where = StringIO(), HereTargets()
+    scenario = Failing(_options(), where, None, ProgressBar(9, said))
+    samples = scenario.run()
+    assert [(sample.round, sample.target) for sample in samples] == [(1, "null"), (2, "null")]
+    reason = "RuntimeError: no such option" if fails_in is None else "TimeoutError: no answer"
+    assert scenario.left_out == {"tansu": reason}
+    assert f"without tansu from here on: {reason}" in said.getvalue()
+    assert [target.stopped for target in where.started] == [1, 1]
 
 
 def test_a_quick_run_has_no_round_that_warms_up() -> None:
@@ -164,7 +208,7 @@ def test_a_run_saves_and_shows(
     said = capsys.readouterr().out
     assert "33%  S1" in said and "100%  S1" in said
     assert "null: none; null" in said
-    assert "**A quick run: not for publication.**" in (tmp_path / "BENCHMARKS.md").read_text()
+    assert "**Not for publication by itself: a quick run, " in (tmp_path / "BENCHMARKS.md").read_text()
     assert (tmp_path / "benchmarks-targets.png").read_bytes().startswith(b"\x89PNG")
     (saved,) = tmp_path.glob("S1-*.json")
     assert results.load(saved).settings["quick"] is True

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logd.load.flights import Flights
+from logd.load.histogram import Histogram
 from logd.load.pace import FixedRate, Saturating
 
 _MS = 1_000_000
@@ -76,8 +77,10 @@ def test_what_never_left_counts_with_its_wait() -> None:
     assert flights.depart(0) == 0
     assert flights.depart(1 * _S) is None  # no room: the first is not answered
     flights.land(0, 2 * _S)
-    flights.give_up_unsent(2 * _S, 3 * _S)
+    by_five_consumers = Histogram()
+    flights.give_up_unsent(2 * _S, 3 * _S, also=by_five_consumers, also_times=5)
     assert flights.unsent == 1999
+    assert by_five_consumers.count == 5 * 1999
     assert flights.taken.count == 2000
     assert flights.taken.percentile(50) == pytest.approx(2 * _S, rel=0.01)  # from 1 s to 3 s
     assert flights.depart(2 * _S - 1) is None

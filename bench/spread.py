@@ -1,14 +1,12 @@
-"""Figures of many rounds, and what a process costs: what every scenario needs of both."""
+"""What many figures come to: a percentile of one round's, median and range of the rounds'."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 
-from bench.usage import memory_mb
-from logd.load.process_cost import children, cpu_seconds
-
-__all__ = ["children", "cpu_seconds", "memory_mb", "percentile", "spread"]
+Spread = tuple[float, float, float]
+"""Median, smallest, largest."""
 
 
 def percentile(values: Sequence[float], fraction: float) -> float:
@@ -17,6 +15,5 @@ def percentile(values: Sequence[float], fraction: float) -> float:
     return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, smallest, largest."""
+def spread(values: Sequence[float]) -> Spread:
     return statistics.median(values), min(values), max(values)
