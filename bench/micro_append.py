@@ -25,8 +25,8 @@ from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.fs import OpenMode
 from storage.fs.real import RealFileSystem
-from storage.loader import load_log
 from storage.log import Log
+from storage.recovery.loader import load_log
 
 NOW_MS = 1_700_000_000_000
 

@@ -5,7 +5,7 @@ Here are its offsets and the order in which things happen. The nouns it works wi
 leader_epochs.py, aborted_transactions.py. `append` stays in one piece: a broker's time goes there, and every call that
 a split would add is paid for each produced batch.
 
-Not here: recovery (loader.py), what retention decides (retention.py), the high watermark (replication).
+Not here: recovery (recovery/), what retention decides (retention.py), the high watermark (replication).
 
     log_start_offset    recovery_point            log_end_offset
          |                 |                         |
@@ -134,7 +134,7 @@ class Log:
         was_closed: bool,
         cleaned: bool = False,
     ) -> None:
-        """Takes over loaded parts; see `storage.loader` for how to open a log. `was_closed` says that all of
+        """Takes over loaded parts; see `storage.recovery.loader` for how to open a log. `was_closed` says that all of
         them are on disk, `cleaned` that the log was compacted at some time.
         """
         self.topic_partition = topic_partition

@@ -1,6 +1,6 @@
 """One segment of a log: a file of record batches with its offset, time and transaction index.
 
-Not here: which segment is active, when to roll, what an append must satisfy (log.py); recovery (loader.py).
+Not here: which segment is active, when to roll, what an append must satisfy (log.py); recovery (recovery/).
 
 Files: `<base offset, 20 digits>` + .log .index .timeindex .txnindex. Batches lie end to end, offsets ascend, the
 first is at or above `base_offset`. The log file is held open from its first use on, the transaction index once

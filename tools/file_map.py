@@ -20,6 +20,7 @@ _FOLDERS = (
     ("protocol/messages", "generated: one module per API", False),
     ("storage", "one partition's bytes on disk; knows nothing of peers", True),
     ("storage/fs", "the port to the file system, and what implements it", True),
+    ("storage/recovery", "opening a log, after a crash too", True),
     ("storage/directories", "the data directories of a node and the many logs in them", True),
     ("replication", "who leads, what is committed, cluster metadata; no IO", True),
     ("coordinator", "state machines over the internal topics; no IO", True),

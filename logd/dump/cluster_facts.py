@@ -28,7 +28,7 @@ from replication.partition_state import NO_LEADER_CHANGE
 from storage.batch_scan import iter_checked
 from storage.errors import CorruptLog, StorageFailure
 from storage.fs import OpenMode
-from storage.leftovers import base_offset_of
+from storage.recovery.leftovers import base_offset_of
 from storage.segment import LOG_SUFFIX
 
 if TYPE_CHECKING:

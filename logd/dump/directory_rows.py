@@ -17,10 +17,10 @@ from storage import checkpoint, producer_snapshot
 from storage.batch_scan import iter_spans
 from storage.errors import CorruptLog, MalformedFile
 from storage.fs import OpenMode
-from storage.leftovers import base_offset_of
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
 from storage.offset_index import OffsetIndex
 from storage.partition_metadata import PARTITION_METADATA, read_topic_id
+from storage.recovery.leftovers import base_offset_of
 from storage.segment import LOG_SUFFIX
 
 if TYPE_CHECKING:

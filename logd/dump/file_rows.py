@@ -16,9 +16,9 @@ from storage.directories.clean_shutdown import read_clean_shutdown
 from storage.directories.meta_properties import read_meta_properties
 from storage.errors import MalformedFile
 from storage.fs import has_content
-from storage.leftovers import base_offset_of
 from storage.offset_index import OffsetIndex
 from storage.partition_metadata import read_topic_id
+from storage.recovery.leftovers import base_offset_of
 from storage.time_index import TimeIndex
 from storage.txn_index import TxnIndex
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from logd.metadata.files import BOOTSTRAP_FILE, QUORUM_STATE
 from protocol.types import TopicPartition
 from storage import checkpoint, offset_index, producer_snapshot, time_index, txn_index
-from storage.cut_tail import CUT_SUFFIX
 from storage.directories.clean_shutdown import CLEAN_SHUTDOWN
 from storage.directories.data_directory import LOCK_FILE
 from storage.directories.directory_names import parse_partition_directory, set_aside_suffix
 from storage.directories.meta_properties import META_PROPERTIES
 from storage.fs import ATOMIC_SUFFIX
-from storage.leftovers import CLEANED_SUFFIX, REPLACED_SUFFIX, SWAP_SUFFIX
 from storage.partition_metadata import PARTITION_METADATA
+from storage.recovery.cut_tail import CUT_SUFFIX
+from storage.recovery.leftovers import CLEANED_SUFFIX, REPLACED_SUFFIX, SWAP_SUFFIX
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from protocol.records import iter_records
 from storage.batch_scan import iter_checked, iter_spans
 from storage.errors import CorruptLog, StorageFailure
 from storage.fs import OpenMode
-from storage.leftovers import base_offset_of
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
 from storage.offset_index import OffsetIndex
+from storage.recovery.leftovers import base_offset_of
 from storage.segment import LOG_SUFFIX
 
 if TYPE_CHECKING:

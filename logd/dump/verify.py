@@ -15,8 +15,8 @@ from logd.dump.verify_directory import DirectoryCheck
 from logd.dump.verify_partition import PartitionCheck
 from logd.dump.verify_snapshot import verify_metadata_snapshot
 from storage.errors import CorruptLog, MalformedFile
-from storage.leftovers import base_offset_of
 from storage.producer_snapshot import CorruptSnapshot
+from storage.recovery.leftovers import base_offset_of
 from storage.segment import LOG_SUFFIX
 
 if TYPE_CHECKING:

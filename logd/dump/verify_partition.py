@@ -22,9 +22,9 @@ from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs, read_offsets
 from storage.errors import MalformedFile, StorageFailure
 from storage.fs import OpenMode, has_content
 from storage.leader_epochs import LeaderEpochCache
-from storage.leftovers import base_offset_of
 from storage.partition_metadata import read_topic_id
 from storage.producer_state import ProducerStateManager
+from storage.recovery.leftovers import base_offset_of
 from storage.segment import LOG_SUFFIX
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMet
 from replication.metadata_transactions import MetadataTransactions
 from storage.batch_scan import iter_checked
 from storage.config import LogConfig
-from storage.loader import load_log
 from storage.log import AppendOrigin, Log
+from storage.recovery.loader import load_log
 
 if TYPE_CHECKING:
     from protocol.types import LeaderEpoch, NodeId, Offset, TimestampMs

@@ -16,7 +16,7 @@ from replication.metadata_image import MetadataDelta, MetadataImage, UnusableMet
 from replication.metadata_transactions import MetadataTransactions
 from storage.batch_scan import iter_checked
 from storage.fs import OpenMode
-from storage.leftovers import base_offset_of
+from storage.recovery.leftovers import base_offset_of
 from storage.segment import LOG_SUFFIX
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from protocol.types import Buffer, Offset, TimestampMs
 from storage.cleaning.source import Pace
 from storage.fs import FileSystem, OpenMode
 from storage.index_file import WRITE_OUT_ENTRIES
-from storage.leftovers import CLEANED_SUFFIX
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
 from storage.offset_index import OffsetIndex
+from storage.recovery.leftovers import CLEANED_SUFFIX
 from storage.segment import LOG_SUFFIX, SUFFIXES, file_stem
 from storage.time_index import NO_TIMESTAMP, TimeIndex
 from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX

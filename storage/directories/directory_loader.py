@@ -24,9 +24,9 @@ from storage.directories.directory_names import (
 from storage.directories.directory_plans import CheckpointPlan, RemoveDirectoryPlan
 from storage.directories.log_table import FailedLog, LogTable
 from storage.errors import CorruptLog, DirectoryRefused, MalformedFile, StorageFailure
-from storage.loader import load_log
 from storage.partition_metadata import PARTITION_METADATA, read_topic_id
-from storage.recovery_report import RecoveryReport
+from storage.recovery.loader import load_log
+from storage.recovery.report import RecoveryReport
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem

@@ -49,9 +49,9 @@ from storage.directories.log_table import LogTable
 from storage.errors import CorruptLog, StorageFailure
 from storage.flush import DeletePlan
 from storage.fs import OpenMode
-from storage.loader import load_log
 from storage.log import Log
 from storage.partition_metadata import PARTITION_METADATA, render_topic_id
+from storage.recovery.loader import load_log
 
 if TYPE_CHECKING:
     from storage.fs import FileSystem

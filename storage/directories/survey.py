@@ -24,8 +24,8 @@ from storage.directories.clean_shutdown import read_clean_shutdown
 from storage.directories.directory_names import parse_partition_directory
 from storage.errors import DirectoryRefused, MalformedFile
 from storage.fs import OpenMode, has_content
-from storage.leftovers import base_offset_of
 from storage.partition_metadata import PARTITION_METADATA, read_topic_id
+from storage.recovery.leftovers import base_offset_of
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from protocol.types import Offset, TopicPartition
 from storage.config import LogConfig
 from storage.fs import File, FileSystem, OpenMode
 from storage.fs.memory import MemoryFile, MemoryFileSystem
-from storage.loader import load_log
 from storage.log import AppendResult, Log, ReadResult
-from storage.recovery_report import RecoveryReport
+from storage.recovery.loader import load_log
+from storage.recovery.report import RecoveryReport
 
 DIRECTORY = "/data/t-0"
 NOW_MS = 1_700_000_000_000

@@ -12,8 +12,8 @@ import protocol.record_keys
 import storage.cleaning.batch_retention
 import storage.cleaning.marking
 import storage.cleaning.swap
-import storage.leftovers
-import storage.loader
+import storage.recovery.leftovers
+import storage.recovery.loader
 from protocol.records import BatchHeader
 from storage.cleaning.batch_retention import BatchRetention
 from storage.cleaning.cleaned_segment import CleanedSegment
@@ -128,7 +128,7 @@ _retention_init = BatchRetention.__init__
 _finish = CleanedSegment.finish
 _put_aside = SegmentSwap._put_aside
 _steps = SegmentSwap._steps
-_settle_leftovers = storage.leftovers.settle
+_settle_leftovers = storage.recovery.leftovers.settle
 _retention = storage.cleaning.batch_retention
 
 MODEL_BUGS: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
@@ -148,7 +148,7 @@ CRASH_BUGS: dict[str, tuple[Any, str, Any]] = {
     "cleaned_not_synced": (CleanedSegment, "finish", _finish_without_syncs),
     "put_aside_not_synced": (SegmentSwap, "_put_aside", _put_aside_without_sync),
     "replaced_counts_as_deleted": (storage.cleaning.swap, "REPLACED_SUFFIX", ".deleted"),
-    "settled_without_syncs": (storage.loader, "settle", _settle_without_syncs),
+    "settled_without_syncs": (storage.recovery.loader, "settle", _settle_without_syncs),
     "swap_not_synced": (SegmentSwap, "_steps", _steps_without_the_first_wait),
 }
 BUGS = MODEL_BUGS | CRASH_BUGS

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import storage.batch_scan
 import storage.directories.data_directories
-import storage.loader
+import storage.recovery.loader
 from storage.directories.checkpoint_plans import CheckpointPlanner
 from storage.directories.clean_shutdown import CLEAN_SHUTDOWN, write_clean_shutdown
 from storage.directories.data_directory import DataDirectory
@@ -23,11 +23,11 @@ from storage.errors import NoSpace, StorageFailure
 from storage.flush import DeletePlan, FlushPlan
 from storage.fs import ATOMIC_SUFFIX, OpenMode
 from storage.fs.faulty import FaultyFile, FaultyFileSystem
-from storage.loader import _Loading
 from storage.log import Log
 from storage.producer_state import ProducerStateManager
+from storage.recovery.loader import _Loading
+from storage.recovery.segment_recovery import rebuild_segment
 from storage.segment import Segment
-from storage.segment_recovery import rebuild_segment
 
 
 @contextmanager
@@ -192,8 +192,8 @@ CRASH_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "damage_not_cut": (_Loading, "_cut", _nothing),
     "cut_not_synced": (_Loading, "_cut", _cut_without_sync),
     "recovery_begins_too_late": (_Loading, "_first_to_scan", _scan_from_the_next_segment),
-    "indexes_not_rebuilt": (storage.loader, "rebuild_segment", _keep_indexes),
-    "producers_not_replayed": (storage.loader, "replay_batch", _nothing),
+    "indexes_not_rebuilt": (storage.recovery.loader, "rebuild_segment", _keep_indexes),
+    "producers_not_replayed": (storage.recovery.loader, "replay_batch", _nothing),
     "snapshot_of_lost_records": (ProducerStateManager, "reload", _believe_any_snapshot),
     "half_a_deletion_believed": (_Loading, "_finish_deletion", _nothing),
 }

@@ -21,8 +21,8 @@ from protocol.types import Offset, TopicPartition
 from replication.partition import ACKS_ALL, READ_COMMITTED, Partition
 from storage.config import LogConfig
 from storage.fs.memory import MemoryFileSystem
-from storage.loader import load_log
 from storage.log import AppendOrigin, AppendResult, Log
+from storage.recovery.loader import load_log
 from tests.simulation.common.clock import Clock
 from tests.simulation.transactions.partition_picture import PartitionPicture
 

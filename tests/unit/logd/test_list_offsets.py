@@ -26,8 +26,8 @@ from replication.partition import Partition
 from storage.config import LogConfig
 from storage.errors import CorruptLog, StorageError
 from storage.fs.memory import MemoryFileSystem
-from storage.loader import load_log
 from storage.log import AppendOrigin, Log
+from storage.recovery.loader import load_log
 
 T = TypeVar("T")
 

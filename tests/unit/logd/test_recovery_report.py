@@ -9,7 +9,7 @@ import pytest
 from logd.recovery_report import log_recovery
 from protocol.types import TopicPartition
 from storage.directories.directory_loader import LoadReport
-from storage.recovery_report import RecoveryReport
+from storage.recovery.report import RecoveryReport
 
 
 def lines(caplog: pytest.LogCaptureFixture, report: LoadReport, *warnings: str) -> list[tuple[int, str]]:

@@ -20,7 +20,7 @@ from storage.cleaning.cleaner import Cleaner
 from storage.cleaning.dirtiness import job_for, look_at
 from storage.cleaning.job import CleanedGroup, CleaningJob, CleaningResult
 from storage.fs.real import RealFileSystem
-from storage.leftovers import CLEANED_SUFFIX
+from storage.recovery.leftovers import CLEANED_SUFFIX
 from tests.support.compaction import CONFIG
 from tests.support.logs import NOW_MS, append, flush, make_batch, open_log
 from tests.support.patience import PATIENCE_S

@@ -24,19 +24,19 @@ from protocol.types import ZERO_UUID, LeaderEpoch, Offset, Position, TimestampMs
 from storage.batch_scan import check_epoch
 from storage.checkpoint import LEADER_EPOCHS, read_leader_epochs
 from storage.config import LogConfig
-from storage.cut_tail import cut_tail
 from storage.errors import CorruptLog, MalformedFile
 from storage.fs import FileSystem, OpenMode
 from storage.leader_epochs import LeaderEpochCache
-from storage.leftovers import base_offset_of, settle
 from storage.log import Log
 from storage.offset_index import SUFFIX as OFFSET_INDEX_SUFFIX
 from storage.producer_replay import replay_batch, replay_segments
 from storage.producer_state import ProducerStateManager
-from storage.recovery_report import RecoveryReport
+from storage.recovery.cut_tail import cut_tail
+from storage.recovery.leftovers import base_offset_of, settle
+from storage.recovery.report import RecoveryReport
+from storage.recovery.segment_recovery import SegmentScan, rebuild_segment
+from storage.recovery.segment_walk import walk_from_indexes
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
-from storage.segment_recovery import SegmentScan, rebuild_segment
-from storage.segment_walk import walk_from_indexes
 from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
 
 _CLEAN_WALK_BYTES_MAX = 1 << 20

@@ -13,7 +13,7 @@ from storage.fs import OpenMode
 if TYPE_CHECKING:
     from protocol.types import Position
     from storage.fs import FileSystem
-    from storage.recovery_report import RecoveryReport
+    from storage.recovery.report import RecoveryReport
     from storage.segment import Segment
 
 CUT_SUFFIX = ".cut"

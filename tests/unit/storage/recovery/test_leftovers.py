@@ -7,7 +7,7 @@ import pytest
 from storage.config import LogConfig
 from storage.fs.faulty import POWER_LOSSES, FaultyFileSystem, Loss, Operation
 from storage.fs.memory import MemoryFileSystem
-from storage.leftovers import base_offset_of, settle
+from storage.recovery.leftovers import base_offset_of, settle
 from tests.support.logs import DIRECTORY, append, make_batch, open_log, read_all
 
 SIZE = len(make_batch(2))

@@ -12,9 +12,9 @@ from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.errors import CorruptLog
 from storage.fs.memory import MemoryFileSystem
-from storage.loader import load_log
 from storage.log import AppendOrigin, Log
-from storage.recovery_report import RecoveryReport
+from storage.recovery.loader import load_log
+from storage.recovery.report import RecoveryReport
 from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
 
 SIZE = len(make_batch(2))
