@@ -15,7 +15,7 @@ import time
 from typing import Final
 
 from bench.wire import Connection, frame
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.heartbeat import HeartbeatRequest
 from protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse

@@ -7,7 +7,7 @@ speak; to learn the broker's, `handshake` asks before anything else.
 A broker that does not know our version of ApiVersions answers with error 35 in the layout of version 0, whatever
 was asked (KIP-511); the question is then put again in a version it names.
 
-It does not know sockets, time or retries: `logd.client` moves the bytes. It checks that the answers come in the
+It does not know sockets, time or retries: `logd.clients.client` moves the bytes. It checks that the answers come in the
 order of the questions, since a broker that mixes them up would hand one caller's records to another.
 """
 

@@ -28,6 +28,7 @@ _FOLDERS = (
     ("logd/cli", "the command line: each command, and what they share", True),
     ("logd/config", "the configuration table and where values come from", True),
     ("logd/coordination", "runs the coordinators: shards, their logs, clocks and clients", True),
+    ("logd/clients", "clients of brokers, for commands and the load generator", True),
     ("logd/metadata", "the metadata log of the node, its snapshots and files", True),
     ("logd/compaction", "compaction as the node does it; what goes and stays is storage's", True),
     ("logd/dump", "looking into data directories at rest, and checking them", True),

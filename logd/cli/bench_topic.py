@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.errors import CommandError
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.cluster_client import ClusterClient, broker_error
 from logd.load.frames import FETCH_VERSION, PRODUCE_VERSION
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.create_topics import CreateTopicsRequest, CreateTopicsResponse

@@ -10,7 +10,7 @@ import argparse
 from logd.cli import output
 from logd.cli.api_names import API_NAMES
 from logd.cli.connection import run_with_client
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from logd import __version__
 from logd.cli import output
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.settings import Resource, describe_settings
-from logd.cluster_client import ClusterClient, format_address
+from logd.clients.cluster_client import ClusterClient, format_address
 from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from logd.cli.connection import refusal
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.compact_partitions import CompactPartitionsRequest
 from protocol.messages.describe_compaction import DescribeCompactionRequest, DescribeCompactionResponse

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from logd.cli.connection import run_with_client
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.settings import Resource, refused
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.cluster_client import ClusterClient, broker_error
 from protocol.configs import ConfigOperation
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.incremental_alter_configs import (

@@ -10,7 +10,7 @@ import argparse
 from logd.cli import output
 from logd.cli.connection import run_with_client
 from logd.cli.settings import Resource, Setting, describe_settings, parse_resource, refused
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from logd.console import warn
 from protocol.errors import BrokerError
 

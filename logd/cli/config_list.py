@@ -11,7 +11,7 @@ from logd.cli import output
 from logd.cli.connection import run_with_client
 from logd.cli.outcomes import tell_failures
 from logd.cli.settings import Resource, Setting, describe_settings, parse_resource, refused
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 

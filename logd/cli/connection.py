@@ -10,7 +10,7 @@ from logd.cli.errors import CommandError
 from logd.cli.parser import addresses
 
 if TYPE_CHECKING:
-    from logd.cluster_client import ClusterClient
+    from logd.clients.cluster_client import ClusterClient
     from protocol.errors import BrokerError
 
 
@@ -25,7 +25,7 @@ def run_with_client(
     bootstrap = addresses(options.bootstrap)
     import asyncio  # noqa: PLC0415 - 40 ms, and --help needs none of it
 
-    from logd.cluster_client import ClusterClient, Unreachable  # noqa: PLC0415 - as above
+    from logd.clients.cluster_client import ClusterClient, Unreachable  # noqa: PLC0415 - as above
     from protocol.errors import BrokerError, ProtocolViolation  # noqa: PLC0415 - as above
 
     async def main() -> int:
@@ -53,7 +53,7 @@ def explain(error: BrokerError) -> str:
 
 def refusal(subject: str, code: int, message: str | None) -> BrokerError | None:
     """The error of a response with its subject named, since brokers often leave that out; None for code 0."""
-    from logd.cluster_client import broker_error  # noqa: PLC0415 - as above
+    from logd.clients.cluster_client import broker_error  # noqa: PLC0415 - as above
 
     return about(subject, broker_error(code, message)) if code else None
 

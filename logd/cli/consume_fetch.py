@@ -18,7 +18,7 @@ from logd.cli.consumed import Source
 from logd.cli.offsets import END, START, list_offsets
 from logd.cli.patience import Patience
 from logd.cli.topic_layout import partition_text
-from logd.cluster_client import broker_error
+from logd.clients.cluster_client import broker_error
 from logd.console import warn
 from protocol.errors import BrokerError, ErrorCode
 from protocol.fetched import FetchedBatch, readable_batches
@@ -27,7 +27,7 @@ from protocol.types import TopicPartition
 
 if TYPE_CHECKING:
     from logd.cli.consume_start import Stretch
-    from logd.cluster_client import ClusterClient
+    from logd.clients.cluster_client import ClusterClient
     from protocol.types import Buffer, NodeId, Offset
 
 _PARTITION_BYTES_MAX = 1 << 20

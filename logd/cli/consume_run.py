@@ -21,7 +21,7 @@ from protocol.types import TopicPartition
 
 if TYPE_CHECKING:
     from logd.cli.consume_start import Start
-    from logd.cluster_client import ClusterClient
+    from logd.clients.cluster_client import ClusterClient
 
 
 class Format(Protocol):

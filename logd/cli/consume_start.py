@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from logd.cluster_client import ClusterClient
+    from logd.clients.cluster_client import ClusterClient
     from protocol.types import Offset, TimestampMs, TopicPartition
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)

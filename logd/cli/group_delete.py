@@ -12,9 +12,9 @@ from logd.cli.confirm import confirm
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.groups import select_groups, unknown_group
 from logd.cli.outcomes import Outcome, print_outcomes
-from logd.client import Client
-from logd.cluster_client import ClusterClient, broker_error
-from logd.coordinators import Coordinators
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient, broker_error
+from logd.clients.coordinators import Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.delete_groups import DeleteGroupsRequest, DeleteGroupsResponse
 

@@ -12,8 +12,8 @@ from logd.cli.connection import refusal, run_with_client
 from logd.cli.group_offsets import committed_offsets, delete_offsets
 from logd.cli.groups import unknown_group
 from logd.cli.outcomes import Outcome, print_outcomes
-from logd.cluster_client import ClusterClient
-from logd.coordinators import Coordinators
+from logd.clients.cluster_client import ClusterClient
+from logd.clients.coordinators import Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 

@@ -19,9 +19,9 @@ from logd.cli.group_offsets import Committed, committed_offsets
 from logd.cli.groups import select_groups
 from logd.cli.offsets import END, list_offsets
 from logd.cli.outcomes import error_row, gather_answers, tell_failures
-from logd.client import Client
-from logd.cluster_client import ClusterClient, format_address
-from logd.coordinators import Coordinator, Coordinators
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient, format_address
+from logd.clients.coordinators import Coordinator, Coordinators
 from protocol.errors import BrokerError
 from protocol.types import Offset, TopicPartition
 

@@ -7,8 +7,8 @@ from struct import unpack_from
 from typing import NamedTuple
 
 from logd.cli.groups import CLASSIC, CONSUMER, unknown_group
-from logd.client import Client
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient, broker_error
 from protocol.codec import decode
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 from protocol.messages.consumer_group_describe import (

@@ -16,7 +16,7 @@ from logd.cli.errors import CommandError
 from logd.cli.group_details import count_members
 from logd.cli.groups import ListedGroup, list_groups
 from logd.cli.patterns import fits, is_pattern
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import BrokerError
 from protocol.types import NodeId
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from logd.client import Client
-from logd.cluster_client import ClusterClient, broker_error
-from logd.coordinators import Coordinators
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient, broker_error
+from logd.clients.coordinators import Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
 from protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse

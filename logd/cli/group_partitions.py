@@ -9,7 +9,7 @@ from typing import IO
 
 from logd.cli.errors import CommandError
 from logd.cli.topics import unknown_topic
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.cluster_client import ClusterClient, broker_error
 from protocol.errors import ErrorCode
 from protocol.types import Offset, TopicPartition
 

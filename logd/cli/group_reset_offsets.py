@@ -18,10 +18,10 @@ from logd.cli.group_offsets import Committed, commit_offsets, committed_offsets
 from logd.cli.group_partitions import check, chosen_partitions, partitions_by_topic, read_offsets
 from logd.cli.offsets import END, START, list_offsets
 from logd.cli.outcomes import error_row
-from logd.client import Client
-from logd.cluster_client import ClusterClient
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient
+from logd.clients.coordinators import Coordinators
 from logd.console import warn
-from logd.coordinators import Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import Offset, TopicPartition
 

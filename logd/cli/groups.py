@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from logd.cli.loaded import ask_when_loaded
 from logd.cli.patterns import fits, is_pattern
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 from protocol.types import NodeId

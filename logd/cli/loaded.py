@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from logd.cluster_client import RETRY_PAUSE_S, broker_error
+from logd.clients.cluster_client import RETRY_PAUSE_S, broker_error
 from protocol.errors import ErrorCode
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 
-from logd.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error, has_moved
+from logd.clients.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error, has_moved
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.list_offsets import ListOffsetsRequest, ListOffsetsResponse
 from protocol.types import NodeId, Offset, TimestampMs, TopicPartition

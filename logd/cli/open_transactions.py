@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from logd.cli.connection import about
 from logd.cli.transactions import describe_transaction, list_transactions
-from logd.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error, has_moved
-from logd.coordinators import CoordinatorOf, Coordinators
+from logd.clients.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error, has_moved
+from logd.clients.coordinators import CoordinatorOf, Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_producers import DescribeProducersRequest, DescribeProducersResponse
 from protocol.types import NodeId, Offset, ProducerEpoch, ProducerId, TimestampMs, TopicPartition

@@ -6,11 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from logd.cluster_client import Unreachable
+from logd.clients.cluster_client import Unreachable
 from protocol.errors import BrokerError
 
 if TYPE_CHECKING:
-    from logd.cluster_client import ClusterClient
+    from logd.clients.cluster_client import ClusterClient
 
 _PAUSE_S = (0.1, 1.0)  # first and last
 

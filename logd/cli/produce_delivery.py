@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from logd.cli.patience import Patience
-from logd.cluster_client import broker_error
+from logd.clients.cluster_client import broker_error
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.init_producer_id import InitProducerIdRequest
 from protocol.messages.produce import ProduceRequest, ProduceResponse
@@ -21,7 +21,7 @@ from protocol.records import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE
 
 if TYPE_CHECKING:
     from logd.cli.produce_queue import Batch, ProduceQueue
-    from logd.cluster_client import ClusterClient
+    from logd.clients.cluster_client import ClusterClient
     from protocol.compression import Codec
     from protocol.types import NodeId
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from protocol.record_builder import RecordBatchBuilder
 
 if TYPE_CHECKING:
-    from logd.partitioner import Partitioner
+    from logd.clients.partitioner import Partitioner
     from protocol.compression import Codec
     from protocol.types import ProducerEpoch, ProducerId, TimestampMs
 

@@ -21,14 +21,14 @@ from logd.cli.produce_input import RECORD_BYTES_MAX, RecordSplitter, RecordTooLo
 from logd.cli.produce_queue import Entry, ProduceQueue, Run
 from logd.cli.record_json import EnvelopeError, read_envelope
 from logd.cli.topic_layout import check_partition, partitions_of
-from logd.partitioner import Partitioner
+from logd.clients.partitioner import Partitioner
 from protocol.compression import Codec
 from protocol.errors import BrokerError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from logd.cluster_client import ClusterClient
+    from logd.clients.cluster_client import ClusterClient
 
 LINGER_S = 0.005
 """How long a batch waits for company, as in Kafka's producer. What is typed at a terminal waits for nothing."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from logd.cli.connection import about
 from logd.cli.errors import UsageError
 from logd.cli.topics import unknown_topic
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.cluster_client import ClusterClient, broker_error
 from protocol.configs import ConfigResourceType, ConfigSource
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse

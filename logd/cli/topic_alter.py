@@ -10,7 +10,7 @@ import argparse
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.topics import unknown_topic
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import ErrorCode
 from protocol.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse
 

@@ -16,7 +16,7 @@ from logd.cli.errors import CommandError, UsageError
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.patterns import is_pattern
 from logd.cli.topics import partitions_of
-from logd.cluster_client import ClusterClient, format_address
+from logd.clients.cluster_client import ClusterClient, format_address
 from protocol.compaction_state import CompactionState
 from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition

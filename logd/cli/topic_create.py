@@ -11,7 +11,7 @@ import asyncio
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.errors import CommandError
 from logd.cli.outcomes import Outcome, print_outcomes
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import ErrorCode
 from protocol.messages.create_topics import CreateTopicsRequest, CreateTopicsResponse
 from protocol.types import ZERO_UUID, uuid_to_str

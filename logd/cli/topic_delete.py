@@ -12,7 +12,7 @@ from logd.cli.connection import refusal, run_with_client
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.patterns import is_pattern
 from logd.cli.topics import select_topics, unknown_topic
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import ErrorCode
 from protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
 

@@ -21,7 +21,7 @@ from logd.cli.outcomes import tell_failures
 from logd.cli.settings import Resource, Setting, describe_settings
 from logd.cli.sizes import leader_sizes, total_size
 from logd.cli.topics import Topic, replication_factor, select_topics, topic_id
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.configs import ConfigResourceType
 from protocol.errors import BrokerError
 from protocol.messages.metadata import MetadataResponse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from logd.cli.errors import CommandError
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.cluster_client import ClusterClient, broker_error
 from protocol.errors import ErrorCode
 from protocol.types import TopicPartition
 

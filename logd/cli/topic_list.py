@@ -12,7 +12,7 @@ from logd.cli.connection import run_with_client
 from logd.cli.outcomes import tell_failures
 from logd.cli.sizes import leader_sizes, total_size
 from logd.cli.topics import Topic, replication_factor, select_topics, topic_id
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 
 
 def run(options: argparse.Namespace) -> int:

@@ -14,8 +14,8 @@ from logd.cli.errors import UsageError
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.patterns import is_pattern
 from logd.cli.topics import partitions_of
-from logd.client import Client
-from logd.cluster_client import ClusterClient
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.delete_records import DeleteRecordsRequest, DeleteRecordsResponse
 from protocol.types import Offset

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from logd.cli.errors import CommandError
 from logd.cli.patterns import fits, is_pattern
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.cluster_client import ClusterClient, broker_error
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.metadata import MetadataResponse
 from protocol.types import uuid_to_str

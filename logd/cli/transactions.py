@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from logd.cli.loaded import ask_when_loaded
-from logd.client import Client
-from logd.cluster_client import ClusterClient, broker_error
-from logd.coordinators import Coordinators
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient, broker_error
+from logd.clients.coordinators import Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_transactions import DescribeTransactionsRequest, DescribeTransactionsResponse
 from protocol.messages.list_transactions import ListTransactionsRequest, ListTransactionsResponse

@@ -22,9 +22,9 @@ from logd.cli.group_partitions import chosen_partitions
 from logd.cli.open_transactions import OpenTransaction, hanging_among, open_transactions
 from logd.cli.outcomes import Outcome, print_outcomes
 from logd.cli.transactions import describe_transaction
-from logd.client import Client
-from logd.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error
-from logd.coordinators import CoordinatorOf, Coordinators
+from logd.clients.client import Client
+from logd.clients.cluster_client import RETRY_PAUSE_S, ClusterClient, broker_error
+from logd.clients.coordinators import CoordinatorOf, Coordinators
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from protocol.messages.write_txn_markers import WriteTxnMarkersRequest, WriteTxnMarkersResponse

@@ -15,8 +15,8 @@ from logd.cli import output
 from logd.cli.connection import run_with_client
 from logd.cli.outcomes import gather_answers, tell_failures
 from logd.cli.transactions import Transaction, describe_transaction
-from logd.cluster_client import ClusterClient, format_address
-from logd.coordinators import Coordinator, CoordinatorOf, Coordinators
+from logd.clients.cluster_client import ClusterClient, format_address
+from logd.clients.coordinators import Coordinator, CoordinatorOf, Coordinators
 
 
 class _Described(NamedTuple):

@@ -14,7 +14,7 @@ from logd.cli.connection import run_with_client
 from logd.cli.group_partitions import chosen_partitions
 from logd.cli.open_transactions import Hanging, OpenTransaction, hanging_among, open_transactions
 from logd.cli.outcomes import tell_failures
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import BrokerError
 from protocol.types import TopicPartition
 

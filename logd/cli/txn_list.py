@@ -12,7 +12,7 @@ from logd.cli.connection import run_with_client
 from logd.cli.errors import CommandError
 from logd.cli.patterns import fits, is_pattern
 from logd.cli.transactions import ListedTransaction, list_transactions
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from logd.cli.parser import addresses
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.record_builder import build_batch
 from protocol.records import Record
 from tests.support.broker import ROOT

@@ -18,7 +18,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from logd.cli.parser import addresses
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.record_builder import build_batch
 from protocol.records import Record
 from tests.support.command_line import Command, Done, assert_one_line, seen

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from logd.cli.parser import addresses
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.record_builder import build_batch
 from protocol.records import Record
 from tests.support.command_line import Command, assert_one_line, seen

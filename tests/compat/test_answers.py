@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from tests.compat.conftest import AGAINST_KAFKA
 from tests.compat.questions import (
     of_features,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.list_config_resources import ListConfigResourcesRequest
 from tests.support.config_talk import (

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.compression import Codec
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.fetch import FetchRequest, FetchResponse

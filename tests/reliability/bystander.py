@@ -11,7 +11,7 @@ import random
 import threading
 from types import TracebackType
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_batches
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.messages.consumer_group_describe import ConsumerGroupDescribeRequest
 from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from protocol.messages.delete_groups import DeleteGroupsRequest

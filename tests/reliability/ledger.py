@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from hashlib import blake2b
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.records import iter_batches, read_header, verify_crc
 from protocol.types import Buffer, Offset, TopicPartition
 

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.compression import Codec
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.init_producer_id import InitProducerIdRequest

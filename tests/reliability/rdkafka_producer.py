@@ -8,7 +8,7 @@ from itertools import count
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.records import iter_batches, iter_records
 from protocol.types import TopicPartition
 

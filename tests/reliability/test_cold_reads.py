@@ -15,7 +15,7 @@ from statistics import median
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.record_builder import RecordBatchBuilder
 from protocol.types import TopicPartition
 from storage.cold_read import ColdRead

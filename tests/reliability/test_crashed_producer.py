@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_batches, read_header
 from tests.reliability.killable import KillableBroker

@@ -21,7 +21,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from logd.client import Client
+from logd.clients.client import Client
 from tests.reliability.committed_reader import CommittedReader
 from tests.reliability.copier import SESSION_MS
 from tests.reliability.copiers import Copiers, Job

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import BrokerError, ErrorCode
 from protocol.record_builder import RecordBatchBuilder
 from protocol.types import TopicPartition

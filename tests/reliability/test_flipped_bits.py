@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import BrokerError, ErrorCode
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import HEADER_SIZE, iter_batches, read_header

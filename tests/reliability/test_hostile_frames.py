@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.api import SERVED_APIS
 from protocol.connection import PLAIN_REQUEST_BYTES_MAX
 from protocol.errors import BrokerError

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.compression import Codec
 from protocol.types import TopicPartition
 from tests.reliability.killable import KillableBroker

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.records import iter_batches, iter_records, read_header
 from tests.reliability.late_requests import LateRequests

@@ -27,7 +27,7 @@ from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPythonPlace
 
 from logd.cli.parser import addresses
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from tests.support.broker import LogdBroker
 from tests.support.patience import PATIENCE_S
 

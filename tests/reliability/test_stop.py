@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import BrokerError
 from protocol.record_builder import RecordBatchBuilder
 from protocol.types import TopicPartition

@@ -6,7 +6,7 @@ import asyncio
 import random
 from itertools import count
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.delete_topics import DeleteTopicsRequest
 from protocol.record_builder import RecordBatchBuilder

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from logd.cli.parser import addresses
-from logd.cluster_client import ClusterClient, broker_error
+from logd.clients.cluster_client import ClusterClient, broker_error
 from protocol.configs import ConfigOperation, ConfigResourceType
 from protocol.errors import ErrorCode
 from protocol.messages.incremental_alter_configs import IncrementalAlterConfigsRequest

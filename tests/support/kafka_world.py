@@ -32,7 +32,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.describe_configs import DescribeConfigsRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logd.cluster_client import ClusterClient
+from logd.clients.cluster_client import ClusterClient
 from protocol.errors import ErrorCode
 from protocol.types import Buffer
 from tests.support.patience import insist_async, refused_with

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from logd.broker import Broker
-from logd.client import Client
+from logd.clients.client import Client
 from logd.config.broker_config import BrokerConfig, load_config
 from logd.replicas import LocalPartition
 from protocol.messages.fetch import FetchRequest, FetchResponse

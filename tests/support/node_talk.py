@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
 from protocol.messages.delete_topics import DeleteTopicsRequest

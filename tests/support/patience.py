@@ -62,7 +62,7 @@ async def insist_async(call: Callable[[], Awaitable[T]], may_come_again: MayCome
 
 
 def refused_with(*codes: ErrorCode) -> MayComeAgain:
-    """For `logd.client`: whether the broker refused with one of these."""
+    """For `logd.clients.client`: whether the broker refused with one of these."""
     return lambda failure: isinstance(failure, BrokerError) and failure.code in codes
 
 

@@ -1,4 +1,4 @@
-"""A transactional producer and a reader by hand, request by request, over `logd.client`: for logd and for Kafka.
+"""A transactional producer and a reader by hand, request by request, over `logd.clients`: for logd and for Kafka.
 
 A test sees the code of each request; nothing is tried again but by `until_settled`.
 """
@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.fetched import readable_batches
 from protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest

@@ -76,7 +76,7 @@ def test_help_of_a_command_loads_no_more_than_its_options(command: str) -> None:
         "uvloop",
         "protocol.errors",
         "storage",
-        "logd.client",
+        "logd.clients.client",
         "logd.serve",
     }
     others = {f"logd.cli.{name}" for name in COMMANDS if name != command.split(maxsplit=1)[0]}
@@ -86,4 +86,4 @@ def test_help_of_a_command_loads_no_more_than_its_options(command: str) -> None:
 def test_a_start_loads_no_other_command() -> None:
     loaded = _modules_after("import logd.cli; logd.cli.run(['serve', '--port', 'x'], started=0)")
     assert not loaded & {f"logd.cli.{name}" for name in COMMANDS if name != "serve"}
-    assert not loaded & {"asyncio", "json", "logd.client"}
+    assert not loaded & {"asyncio", "json", "logd.clients.client"}

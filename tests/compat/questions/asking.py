@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import BrokerError, ErrorCode
 from protocol.record_builder import build_batch
 from protocol.records import Record

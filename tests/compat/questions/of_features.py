@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.update_features import UpdateFeaturesRequest
 from tests.compat.questions.asking import answered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.alter_client_quotas import AlterClientQuotasRequest
 from protocol.messages.alter_user_scram_credentials import AlterUserScramCredentialsRequest

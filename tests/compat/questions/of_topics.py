@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.create_partitions import CreatePartitionsRequest
 from protocol.messages.delete_records import DeleteRecordsRequest

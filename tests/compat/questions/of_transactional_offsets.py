@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from protocol.messages.delete_groups import DeleteGroupsRequest

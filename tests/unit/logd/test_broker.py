@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from logd.broker import Broker
-from logd.client import Client
+from logd.clients.client import Client
 from logd.config.broker_config import load_config
 from logd.errors import StartupError
 from protocol.errors import BrokerError, ErrorCode

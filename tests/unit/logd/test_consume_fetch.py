@@ -13,7 +13,7 @@ from logd.cli import consume_fetch, patience
 from logd.cli.consume_fetch import Arrival, Fetcher
 from logd.cli.consume_start import Stretch
 from logd.cli.consumed import read_records
-from logd.cluster_client import ClusterClient, Unreachable
+from logd.clients.cluster_client import ClusterClient, Unreachable
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.fetch import FetchRequest, FetchResponse
 from protocol.record_builder import build_batch

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from logd.authorisation import Operation
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.create_partitions import CreatePartitionsRequest
 from storage.fs.faulty import FaultyFileSystem, Kind, Loss

@@ -11,7 +11,7 @@ import errno
 import pytest
 
 from logd.authorisation import Operation
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.delete_records import DeleteRecordsRequest
 from storage.fs.faulty import FaultyFileSystem, Kind, Loss

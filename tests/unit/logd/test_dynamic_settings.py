@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from logd.config.broker_keys import BROKER_KEYS
 from logd.config.topic_keys import TOPIC_KEYS
 from protocol.compression import Codec

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from logd.authorisation import Operation
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.delete_groups import DeleteGroupsRequest
 from protocol.messages.describe_groups import DescribeGroupsRequest

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from logd.authorisation import ResourceType
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.alter_client_quotas import AlterClientQuotasRequest
 from protocol.messages.alter_partition_reassignments import AlterPartitionReassignmentsRequest

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from logd.housekeeping import Housekeeping
 from protocol.errors import ErrorCode
 from storage.fs.faulty import FaultyFileSystem, Kind

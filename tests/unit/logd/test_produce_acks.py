@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
 from storage.fs.faulty import FaultyFileSystem, Kind

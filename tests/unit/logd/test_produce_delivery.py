@@ -11,8 +11,8 @@ import pytest
 from logd.cli import patience, produce_delivery
 from logd.cli.produce_delivery import Delivery, Settings, Undeliverable
 from logd.cli.produce_queue import ProduceQueue, Run
-from logd.cluster_client import ClusterClient, Unreachable
-from logd.partitioner import Partitioner
+from logd.clients.cluster_client import ClusterClient, Unreachable
+from logd.clients.partitioner import Partitioner
 from protocol.compression import Codec
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logd.cli.produce_queue import ProduceQueue, Run
-from logd.partitioner import Partitioner
+from logd.clients.partitioner import Partitioner
 from protocol.compression import Codec
 from protocol.records import iter_records
 

@@ -14,7 +14,7 @@ import pytest
 
 from coordinator.shard import TransactionalProducer, TransactionMarker
 from logd.authorisation import Operation, ResourceType
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.offset_fetch import OffsetFetchRequest
 from protocol.messages.txn_offset_commit import TxnOffsetCommitRequest

@@ -10,7 +10,7 @@ import pytest
 from coordinator.group_shard import GroupShard
 from coordinator.shard import TransactionalProducer
 from logd.authorisation import Operation
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.control_records import EndTxnMarker, read_end_txn_marker
 from protocol.errors import ErrorCode
 from protocol.messages.write_txn_markers import WriteTxnMarkersRequest, WriteTxnMarkersResponse

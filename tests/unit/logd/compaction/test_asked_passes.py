@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from logd.cli import topic_compact
-from logd.client import Client
-from logd.cluster_client import ClusterClient
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient
 from logd.compaction.asked_passes import AskedPasses
 from protocol.compaction_state import CompactionState
 from protocol.configs import ConfigResourceType

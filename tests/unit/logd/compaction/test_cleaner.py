@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from logd.compaction.cleaning_pass import CleaningPass, PassEnd
 from logd.worker import Throttle
 from protocol.record_builder import build_batch

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from logd.authorisation import Operation, ResourceType
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.errors import ErrorCode
 from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.heartbeat import HeartbeatRequest

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 
 from logd.authorisation import Operation
-from logd.client import Client
+from logd.clients.client import Client
 from logd.coordination import outbox
 from logd.coordination.hosts import CoordinatorHosts
 from protocol.control_records import read_end_txn_marker

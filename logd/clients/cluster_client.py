@@ -15,7 +15,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from logd.client import CONNECT_TIMEOUT_S, Client
+from logd.clients.client import CONNECT_TIMEOUT_S, Client
 from protocol.errors import BrokerError, ErrorCode, ProtocolViolation
 
 if TYPE_CHECKING:

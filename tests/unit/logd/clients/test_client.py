@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from logd.client import Client
+from logd.clients.client import Client
 from protocol.codec import decode, encode_bytes
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.api_versions import ApiVersionsResponse

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner import murmur2 as oracle
 
-from logd.partitioner import Partitioner, murmur2
+from logd.clients.partitioner import Partitioner, murmur2
 
 
 @given(st.binary(max_size=70))

@@ -10,14 +10,14 @@ import asyncio
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from logd.cluster_client import RETRY_PAUSE_S, ClusterClient, Unreachable, broker_error
+from logd.clients.cluster_client import RETRY_PAUSE_S, ClusterClient, Unreachable, broker_error
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from logd.client import Client
+    from logd.clients.client import Client
     from protocol.types import NodeId
 
 T = TypeVar("T")

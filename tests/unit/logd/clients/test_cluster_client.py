@@ -10,8 +10,8 @@ import socket
 
 import pytest
 
-from logd.client import Client
-from logd.cluster_client import ClusterClient, Unreachable, broker_error, has_moved
+from logd.clients.client import Client
+from logd.clients.cluster_client import ClusterClient, Unreachable, broker_error, has_moved
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_quorum import DescribeQuorumRequest
 from tests.support.node import Node, play
