@@ -34,7 +34,7 @@ from logd.producer_ids import ProducerIds
 from logd.recovery_report import log_recovery
 from logd.replicas import LocalPartition, Replicas
 from logd.server import Server
-from logd.settings_watcher import SettingsWatcher, server_limits
+from logd.settings.watcher import SettingsWatcher, server_limits
 from logd.start_failures import not_bound, not_recovered
 from protocol.errors import BrokerError
 from replication.broker_registration import BrokerRegistration, Endpoint

@@ -56,7 +56,7 @@ class Replicas:
         directory that is offline from now on.
         """
         self.config = config
-        """What logs that are made from now on follow; see `logd.settings_watcher`."""
+        """What logs that are made from now on follow; see `logd.settings.watcher`."""
         self._manager = manager
         self._image = image
         self._node_id: NodeId = config.node_id

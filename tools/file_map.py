@@ -27,6 +27,7 @@ _FOLDERS = (
     ("logd", "the process: sockets, handlers, wiring, command line", True),
     ("logd/cli", "the command line: each command, and what they share", True),
     ("logd/config", "the configuration table and where values come from", True),
+    ("logd/settings", "settings as clients see and change them while the broker runs", True),
     ("logd/coordination", "runs the coordinators: shards, their logs, clocks and clients", True),
     ("logd/clients", "clients of brokers, for commands and the load generator", True),
     ("logd/metadata", "the metadata log of the node, its snapshots and files", True),

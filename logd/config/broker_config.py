@@ -2,7 +2,7 @@
 
 A field is named after its property with dots turned into underscores, unless its docstring says otherwise. Rules that
 hold between properties stand in `validate`. A BrokerConfig never changes: settings made while the broker runs make a
-new one, which takes the place of the other in `logd.settings_watcher`.
+new one, which takes the place of the other in `logd.settings.watcher`.
 """
 
 from __future__ import annotations

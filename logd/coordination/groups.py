@@ -11,7 +11,7 @@ from logd.config.group_keys import group_config, group_values
 from logd.coordination.catalog import ImageCatalog
 from logd.coordination.host import CoordinatorHost, InternalTopic
 from logd.entropy import SystemEntropy
-from logd.group_settings import ImageGroupConfigs
+from logd.settings.group_settings import ImageGroupConfigs
 from replication.topic_names import GROUP_TOPIC
 
 if TYPE_CHECKING:

@@ -109,7 +109,7 @@ def _change_levels(
     operations: Mapping[str, tuple[ConfigOperation, str | None]], *, validate_only: bool
 ) -> None:
     """Raises: BrokerError, with nothing changed."""
-    from logd.loggers import LEVELS, ROOT, logger_levels, set_level  # noqa: PLC0415 - at first use
+    from logd.settings.loggers import LEVELS, ROOT, logger_levels, set_level  # noqa: PLC0415 - at first use
 
     known = logger_levels()
     for name, (operation, level) in operations.items():

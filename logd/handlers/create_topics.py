@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from logd.handlers.authorized_operations import may_create_topic
-from logd.topic_settings import topic_settings
+from logd.settings.topic_settings import topic_settings
 from logd.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.create_topics import CreateTopicsRequest, CreateTopicsResponse

@@ -16,7 +16,7 @@ from logd.handlers.config_resources import (
     check_is_this_node,
     resource_type,
 )
-from logd.setting import Setting
+from logd.settings.setting import Setting
 from protocol.configs import ConfigResourceType, ConfigSource
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
@@ -96,7 +96,7 @@ def _settings(broker: Broker, kind: ConfigResourceType, name: str) -> list[Setti
         if not name:
             raise BrokerError(ErrorCode.INVALID_REQUEST, "the resource has no name")
         return _group_settings(broker, name) if kind is ConfigResourceType.GROUP else []
-    from logd.broker_settings import cluster_settings, node_settings  # noqa: PLC0415 - at first use
+    from logd.settings.broker_settings import cluster_settings, node_settings  # noqa: PLC0415 - at first use
 
     if not name:
         return cluster_settings(broker.config)
@@ -105,7 +105,7 @@ def _settings(broker: Broker, kind: ConfigResourceType, name: str) -> list[Setti
 
 
 def _topic_settings(broker: Broker, name: str) -> list[Setting]:
-    from logd.topic_settings import topic_settings  # noqa: PLC0415 - at first use
+    from logd.settings.topic_settings import topic_settings  # noqa: PLC0415 - at first use
 
     problem = topic_name_problem(name)
     if problem is not None:
@@ -117,13 +117,13 @@ def _topic_settings(broker: Broker, name: str) -> list[Setting]:
 
 
 def _group_settings(broker: Broker, name: str) -> list[Setting]:
-    from logd.group_settings import group_settings  # noqa: PLC0415 - at first use
+    from logd.settings.group_settings import group_settings  # noqa: PLC0415 - at first use
 
     return group_settings(broker.metadata.image.configs(ConfigResourceType.GROUP, name), broker.config)
 
 
 def _logger_rows(broker: Broker, name: str) -> list[_Row]:
-    from logd.loggers import logger_levels  # noqa: PLC0415 - at first use
+    from logd.settings.loggers import logger_levels  # noqa: PLC0415 - at first use
 
     check_is_this_node(broker, name)
     return [

@@ -6,8 +6,8 @@ from logd.config import load_config
 from logd.config.broker_config import BrokerConfig
 from logd.config.dynamic import with_dynamic
 from logd.config.topic_keys import TOPIC_KEYS
-from logd.setting import Setting
-from logd.topic_settings import topic_settings
+from logd.settings.setting import Setting
+from logd.settings.topic_settings import topic_settings
 from protocol.configs import ConfigSource
 
 

@@ -9,7 +9,7 @@ from logd.config.broker_keys import BROKER_KEYS
 from logd.config.dynamic import find_key
 from logd.config.key import ConfigKey, format_value
 from logd.config.other_keys import KEYS_WITHOUT_EFFECT, SHOWN_WHEN_SET
-from logd.setting import Setting, Synonym, broker_synonyms
+from logd.settings.setting import Setting, Synonym, broker_synonyms
 from protocol.configs import ConfigSource
 
 

@@ -11,8 +11,8 @@ from logd.config import load_config
 from logd.config.dynamic import find_key, with_dynamic
 from logd.config.key import format_value
 from logd.config.per_group_keys import PER_GROUP_KEYS, group_configs_problem
-from logd.group_settings import ImageGroupConfigs, group_settings
-from logd.setting import Setting
+from logd.settings.group_settings import ImageGroupConfigs, group_settings
+from logd.settings.setting import Setting
 from protocol.configs import ConfigResourceType, ConfigSource
 from protocol.errors import ErrorCode
 from protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from coordinator.group_config import with_own_settings
 from logd.config.key import format_value
 from logd.config.per_group_keys import PER_GROUP_KEYS, group_default, usable_group_configs
-from logd.setting import Setting, Synonym, broker_synonyms
+from logd.settings.setting import Setting, Synonym, broker_synonyms
 from protocol.configs import ConfigResourceType, ConfigSource
 
 if TYPE_CHECKING:

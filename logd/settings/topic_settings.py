@@ -9,7 +9,7 @@ from logd.config.broker_config import BrokerConfig
 from logd.config.key import ConfigKey, format_value
 from logd.config.topic_configs import usable_topic_configs
 from logd.config.topic_keys import INTERNAL_SEGMENT_BYTES, TOPIC_KEYS_BY_NAME
-from logd.setting import Setting, Synonym, broker_synonyms
+from logd.settings.setting import Setting, Synonym, broker_synonyms
 from protocol.configs import ConfigSource
 
 
