@@ -18,7 +18,7 @@ from tests.support.broker import ROOT, LogdBroker, clean_environment
 from tests.support.command_line import Done, assert_one_line, call_logd, run_logd
 from tests.support.ports import free_port
 
-STOCK_FILES = ROOT / "tests" / "unit" / "logd" / "kafka_files"
+STOCK_FILES = ROOT / "tests" / "unit" / "logd" / "config" / "kafka_files"
 
 
 def _assert_one_line(done: Done, code: int, *parts: str) -> None:

@@ -1,6 +1,6 @@
 """Metadata batches, snapshots and side files against files that Apache Kafka 4.3.1 wrote.
 
-`kafka_files/metadata` comes from one node: `kafka-storage format`, a start, topic alpha (3 partitions, retention.ms
+`kafka_files` comes from one node: `kafka-storage format`, a start, topic alpha (3 partitions, retention.ms
 1000) and topic beta created, an idempotent producer, beta deleted, a stop.
 """
 
@@ -37,7 +37,7 @@ from replication.metadata_records import decode_record, encode_record
 from storage.errors import CorruptLog
 from storage.fs.memory import MemoryFileSystem
 
-FILES = Path(__file__).parents[1] / "kafka_files" / "metadata"
+FILES = Path(__file__).parent / "kafka_files"
 KAFKA_LOG = (FILES / "kafka-4.3.1.log").read_bytes()
 KAFKA_BOOTSTRAP = (FILES / "kafka-4.3.1-bootstrap.checkpoint").read_bytes()
 

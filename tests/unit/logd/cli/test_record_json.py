@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from logd.cli.record_json import Envelope, EnvelopeError, JsonFormat, read_envelope
 from protocol.records import Record
-from tests.unit.logd.test_consume_format import records_of
+from tests.unit.logd.cli.test_consume_format import records_of
 
 BLOBS = st.none() | st.binary(max_size=9) | st.text(max_size=9).map(str.encode)
 HEADERS = st.lists(st.tuples(st.text(max_size=8), BLOBS), max_size=3).map(tuple)

@@ -18,7 +18,7 @@ from logd.config.other_keys import KEYS_WITHOUT_EFFECT, KEYS_WITHOUT_EFFECT_BY_N
 from logd.config.topic_keys import INTERNAL_SEGMENT_BYTES, TOPIC_KEYS, TOPIC_KEYS_BY_NAME
 from logd.config_help import render_markdown
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 class Definition(NamedTuple):
