@@ -286,7 +286,7 @@ def test_retention_waits_for_a_pass_and_the_next_pass_begins_where_it_left_the_l
     async def scenario(node: Node) -> None:
         client = await fill(node, **{"cleanup.policy": "compact,delete", "retention.ms": "600000"})
         log = node.partition("t").log
-        await eventually(lambda: bool(node.broker.cleaner._passes))
+        await eventually(lambda: log.topic_partition in node.broker._manager.cleaned.under_way)
         (cleaning,) = node.broker.cleaner._passes.values()
         node.clock.now_ms += 600_001
         while node.broker.cleaner._passes.get(log.topic_partition) is cleaning:
