@@ -90,6 +90,22 @@ class SegmentFiles:
                 self._fs.remove(path)
         self._fs.sync_dir(self._directory)
 
+    def cut_to(self, offset: Offset) -> Offset:
+        """Removes every batch that reaches `offset`, which is not below the first segment; waits until that is durable.
+        Returns where what is left ends.
+        """
+        self._generation.number += 1
+        kept = self._segments.number_at(offset) + 1
+        if kept < len(self._segments):
+            self.remove_from(kept)
+        active = self._segments.active
+        self._unsynced.forget_segments([active])
+        if not active.size_bytes:
+            return offset
+        kept_to = active.truncate_to(offset)
+        active.file.sync()
+        return kept_to
+
     def start_over(self, offset: Offset, now_ms: TimestampMs) -> None:
         """After all were removed: an empty active segment at `offset`, and nothing else. Waits for the disk."""
         for name in self._fs.listdir(self._directory):

@@ -25,7 +25,6 @@ FUNCTION_LINES = 60
 # path: lines it may have
 LARGE_FILES = {
     "logd/delayed.py": 410,
-    "storage/log.py": 638,
     "storage/producer_state.py": 450,
 }
 # path:function: lines it may have
@@ -33,7 +32,7 @@ LONG_FUNCTIONS: dict[str, int] = {
     # Per record, so without a call per varint: it would take three times as long.
     "protocol/record_walk.py:walk_records": 81,
     # Every step of an append in the order that keeps state behind the disk; a call for each would be felt.
-    "storage/log.py:append": 120,
+    "storage/log.py:append": 122,
 }
 
 # Tables, where length is data.
