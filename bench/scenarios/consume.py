@@ -48,6 +48,8 @@ class FetchFromCache(OneByOne):
     name = "S6"
     title = "consume from the page cache, 1 MB fetches"
     targets = ("kafka", "logd", "floor")
+    warm_ups = 3
+    warms_up_by_producing = False  # filling the topic does
     writes = False  # and what was written must stay in memory
     metrics: ClassVar[Mapping[str, Metric]] = {
         "cpu_s_per_gb": Metric("broker CPU", "s/GB", 3, ("kafka", "floor")),

@@ -33,6 +33,7 @@ class GroupStart(OneByOne):
     name = "S10"
     title = "a consumer in a group: start to first record"
     targets = ("kafka", "logd")
+    warm_ups = 2
     writes = False
     metrics: ClassVar[Mapping[str, Metric]] = {
         "classic_new_ms": Metric("classic, new group, p50", "ms", 1),
@@ -90,7 +91,7 @@ with the consumer protocol no first."""
         }
 
     def _consumers(self) -> int:
-        return 2 if self.options.quick else 20
+        return 2 if self.options.quick else 10
 
 
 def _commit(settings: Mapping[str, Any]) -> None:

@@ -35,6 +35,8 @@ class _KafkaTool(OneByOne):
 class ConsumerPerf(_KafkaTool):
     name = "consumer-perf"
     title = "Kafka's consumer performance tool, 1 KB records"
+    warms_up_by_producing = False  # filling the topic does
+    warm_ups = 2
     metrics: ClassVar[Mapping[str, Metric]] = {
         "records_per_s": Metric("rate", "records/s", 0),
         "cpu_s_per_gb": Metric("broker CPU", "s/GB", 3),
@@ -64,12 +66,13 @@ class ConsumerPerf(_KafkaTool):
         }
 
     def _records(self) -> int:
-        return 90_000 if self.options.quick else 3_000_000  # whole batches
+        return 45_000 if self.options.quick else 1_500_000  # whole batches
 
 
 class EndToEndLatency(_KafkaTool):
     name = "e2e-latency"
     title = "Kafka's end-to-end latency tool, one 1 KB record at a time"
+    warm_ups = 2
     metrics: ClassVar[Mapping[str, Metric]] = {
         "average_ms": Metric("average", "ms", 3),
         "p50_ms": Metric("p50", "ms", 0, ()),
@@ -90,4 +93,4 @@ class EndToEndLatency(_KafkaTool):
         return found._asdict()
 
     def _records(self) -> int:
-        return 500 if self.options.quick else 10_000
+        return 200 if self.options.quick else 5_000

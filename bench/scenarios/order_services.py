@@ -71,14 +71,15 @@ before was too little to warm it up: in the last round it was ahead. Four rounds
         with Supervisor(directory, settings, python=str(_PYTHON)) as services:
             services.start_all(_INSTANCES)
             urls = [services.url("orders", str(number + 1)) for number in range(_INSTANCES)]
-            return asyncio.run(self._measure(target, _Shop(urls, f"{name}-{round_number}")))
+            steady_s = self._steady_s() if round_number > 0 else 1
+            return asyncio.run(self._measure(target, _Shop(urls, f"{name}-{round_number}"), steady_s))
 
-    async def _measure(self, target: Running, shop: _Shop) -> Metrics:
+    async def _measure(self, target: Running, shop: _Shop, steady_s: int) -> Metrics:
         await shop.as_fast_as_accepted(200)
         before = cpu_seconds(target.pid)
         rate = await shop.as_fast_as_accepted(self._orders())
         used = cpu_seconds(target.pid) - before
-        times = sorted(await shop.steadily(_STEADY_PER_S, self._steady_s()))
+        times = sorted(await shop.steadily(_STEADY_PER_S, steady_s))
         await shop.close()
         return {
             "orders_per_s": rate,
@@ -101,7 +102,7 @@ before was too little to warm it up: in the last round it was ahead. Four rounds
         return 300 if self.options.quick else 3000
 
     def _steady_s(self) -> int:
-        return 2 if self.options.quick else 20
+        return 2 if self.options.quick else 15
 
 
 class _Shop:

@@ -68,18 +68,19 @@ class LargeBatches(Produce):
     title = "produce, 1 KB records, 128 KB batches, acks=all"
     metrics = _PER_GB
     record_bytes = 1024
-    records = 1_000_000
-    quick_records = 150_000
+    records = 600_000
+    quick_records = 60_000
     client_settings: ClassVar[Mapping[str, str]] = {"batch.size": "131072", "acks": "all"}
 
 
 class DefaultBatches(Produce):
     name = "S3"
     title = "produce, 1 KB records, client defaults (16 KB batches)"
+    is_quick = False  # S1 and S4 show whether it works
     metrics = _PER_GB
     record_bytes = 1024
-    records = 700_000
-    quick_records = 100_000
+    records = 500_000
+    quick_records = 60_000
 
 
 class SmallRecords(Produce):
@@ -90,8 +91,8 @@ class SmallRecords(Produce):
         "records_per_s": _RATE,
     }
     record_bytes = 100
-    records = 4_000_000
-    quick_records = 400_000
+    records = 2_500_000
+    quick_records = 200_000
 
     def _cost(self, cpu_s: float) -> Metrics:
         return {"cpu_s_per_million": cpu_s / (self._load().records / 1e6)}

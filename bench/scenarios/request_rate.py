@@ -28,4 +28,4 @@ class RequestRate(WireProduce):
     in_flight = 1
     record_bytes = 100
     batch_records = 1
-    seconds = 10.0
+    seconds = 4.0

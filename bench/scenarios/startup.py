@@ -33,6 +33,7 @@ class Startup(OneByOne):
     name = "S8"
     title = "start to first acknowledged produce; idle memory"
     targets = ("kafka", "logd")
+    writes = False
     metrics: ClassVar[Mapping[str, Metric]] = {
         "first_ack_s": Metric("start to first acknowledgement", "s", 3),
         "rss_mb": Metric("resident, idle", "MB", 0),

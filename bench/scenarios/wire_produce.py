@@ -45,7 +45,7 @@ class WireProduce(OneByOne):
     codec: ClassVar[Codec] = Codec.NONE
     requests_per_s: ClassVar[int | None] = None
     """A fixed rate; None: as many as there is room for."""
-    seconds: ClassVar[float] = 5.0
+    seconds: ClassVar[float] = 3.0
 
     def settings(self) -> Mapping[str, object]:
         return {
@@ -88,7 +88,7 @@ class WireProduce(OneByOne):
             (
                 address_of(target),
                 ProduceConversation(
-                    topic, self._share(number, partitions), batch, tally, room=self.in_flight
+                    topic, share_of(number, self.connections, partitions), batch, tally, room=self.in_flight
                 ),
             )
             for number in range(self.connections)
@@ -98,10 +98,6 @@ class WireProduce(OneByOne):
             return run.go(self._seconds(), warm_up_s=self._seconds() / 5)
         finally:
             run.close()
-
-    def _share(self, number: int, partitions: int) -> list[int]:
-        """The partitions of one connection: every so many, or one that it shares with others."""
-        return [*range(number, partitions, self.connections)] or [number % partitions]
 
     def _pace(self) -> Pace:
         return Saturating() if self.requests_per_s is None else FixedRate(self.requests_per_s)
@@ -116,6 +112,7 @@ class WireProduce(OneByOne):
 class OneProducer(WireProduce):
     name = "producers-1"
     title = "1 producer, 16 partitions"
+    is_quick = False  # as the next
     connections = 1
 
 
@@ -133,6 +130,7 @@ class ManyProducers(WireProduce):
 class OnePartition(WireProduce):
     name = "partitions-1"
     title = "8 producers, 1 partition"
+    is_quick = False
     partitions = 1
 
 
@@ -155,14 +153,19 @@ class Compressed(WireProduce):
 class Paced(WireProduce):
     name = "paced"
     title = "latency of 16 KB batches at 1,000 a second"
-    warm_ups = 4
     metrics: ClassVar[Mapping[str, Metric]] = {
         **LATENCY,
         "late_p99_us": Metric("p99 of how late they left", "µs", 0, ()),
+        "unsent": Metric("never left", "requests", 0, ()),
         "cpu_s_per_gb": Metric("broker CPU", "s/GB", 3, ("kafka", "floor")),
     }
     requests_per_s = 1000
-    seconds = 15.0
+    seconds = 8.0
+
+
+def share_of(number: int, connections: int, partitions: int) -> list[int]:
+    """The partitions of one of the connections: every so many, or one that it shares with others."""
+    return [*range(number, partitions, connections)] or [number % partitions]
 
 
 def _metrics(figures: Figures) -> Metrics:

@@ -20,7 +20,7 @@ from bench.progress_bar import ProgressBar
 from bench.promise import Promise, promise_of
 from bench.scenarios import SCENARIOS, base
 from bench.scenarios.base import Metric, Metrics, OneByOne, Options, Scenario
-from bench.scenarios.wire_produce import ManyProducers, WireProduce
+from bench.scenarios.wire_produce import share_of
 from bench.targets import Running, Targets
 
 
@@ -189,11 +189,10 @@ def test_logd_says_itself_what_it_promises() -> None:
 
 
 def test_connections_share_the_partitions() -> None:
-    wire = WireProduce.__new__(ManyProducers)
-    shares = [wire._share(number, 16) for number in range(64)]
+    shares = [share_of(number, 64, 16) for number in range(64)]
     assert [len(share) for share in shares] == [1] * 64
     assert [share[0] for share in shares[14:18]] == [14, 15, 0, 1]
-    few = [WireProduce._share(ManyProducers.__new__(WireProduce), number, 1000) for number in range(8)]
+    few = [share_of(number, 8, 1000) for number in range(8)]
     assert sorted(partition for share in few for partition in share) == list(range(1000))
 
 
