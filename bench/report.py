@@ -21,6 +21,7 @@ from bench.results import Result
 from bench.scenarios import SCENARIOS
 from bench.spread import Spread, spread
 from bench.targets import OURS
+from bench.trend import trend
 from bench.written_page import WrittenPage
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -83,6 +84,8 @@ def _page(found: Mapping[str, Result], earlier: WrittenPage, charts: Sequence[st
 
 def _section(result: Result) -> list[str]:
     parts = [table(result), ""]
+    if moving := _trends(result):
+        parts += [f"**Not steady over the rounds:** {moving}.\n"]
     if costs := _costs(result):
         parts += ["What a round cost the process, setting up included:\n", costs, ""]
     if promises := [(name, result.promises[name]) for name in _measured(result) if name in result.promises]:
@@ -92,6 +95,18 @@ def _section(result: Result) -> list[str]:
     parts.append(_circumstances(result))
     remark = SCENARIOS[result.scenario].remark
     return [*parts, "", remark] if remark else parts
+
+
+def _trends(result: Result) -> str:
+    """What still moved when the rounds were over: its median says little."""
+    told = []
+    for target in _measured(result):
+        for name, metric in SCENARIOS[result.scenario].metrics.items():
+            figures = result.values(target, name)
+            if metric.against and (direction := trend(figures)):
+                first, last = (f"{figure:,.{metric.digits}f}" for figure in (figures[0], figures[-1]))
+                told.append(f"{target}'s {metric.title} {direction} from {first} to {last} {metric.unit}")
+    return "; ".join(told)
 
 
 def _warning(found: Mapping[str, Result]) -> list[str]:

@@ -156,7 +156,7 @@ class EndToEnd(OneByOne):
         return {"p50_us": percentile(taken, 0.5) / 1000, "p99_us": percentile(taken, 0.99) / 1000}
 
     def _probes(self) -> int:
-        return 200 if self.options.quick else 2_000
+        return 200 if self.options.quick else 1_500
 
 
 def _fetch_frame(topic: str, offset: int, *, max_wait_ms: int = 500) -> bytes:

@@ -89,7 +89,7 @@ class OneToOne(OneByOne):
             run.close()
 
     def _seconds(self) -> float:
-        return 0.5 if self.options.quick else 8.0
+        return 0.5 if self.options.quick else 6.0
 
 
 class OneToFive(OneToOne):

@@ -110,4 +110,4 @@ class IdleConnections(OneByOne):
         return 500 if self.options.quick else 5_000
 
     def _seconds(self) -> float:
-        return 0.5 if self.options.quick else 8.0
+        return 0.5 if self.options.quick else 6.0

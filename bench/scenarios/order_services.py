@@ -102,7 +102,7 @@ before was too little to warm it up: in the last round it was ahead. Four rounds
         return 300 if self.options.quick else 3000
 
     def _steady_s(self) -> int:
-        return 2 if self.options.quick else 15
+        return 2 if self.options.quick else 12
 
 
 class _Shop:

@@ -45,7 +45,7 @@ class WireProduce(OneByOne):
     codec: ClassVar[Codec] = Codec.NONE
     requests_per_s: ClassVar[int | None] = None
     """A fixed rate; None: as many as there is room for."""
-    seconds: ClassVar[float] = 3.0
+    seconds: ClassVar[float] = 2.0
 
     def settings(self) -> Mapping[str, object]:
         return {
@@ -160,7 +160,7 @@ class Paced(WireProduce):
         "cpu_s_per_gb": Metric("broker CPU", "s/GB", 3, ("kafka", "floor")),
     }
     requests_per_s = 1000
-    seconds = 8.0
+    seconds = 6.0
 
 
 def share_of(number: int, connections: int, partitions: int) -> list[int]:

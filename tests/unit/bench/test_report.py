@@ -151,6 +151,13 @@ def test_costs_and_promises_stand_below_the_figures(tmp_path: Path) -> None:
     assert "**logd** synced; validation=full." in page
 
 
+def test_a_target_that_is_not_warm_is_told(tmp_path: Path) -> None:
+    samples = [Sample(number, "kafka", {"cpu_s_per_gb": 6.0 / number}) for number in range(1, 6)]
+    samples += [Sample(number, "logd", {"cpu_s_per_gb": 1.0 + number % 2}) for number in range(1, 6)]
+    page = report.write(tmp_path, {"S1": RESULT._replace(samples=samples)})[0].read_text()
+    assert "**Not steady over the rounds:** kafka's broker CPU fell from 6.00 to 1.20 s/GB." in page
+
+
 @pytest.mark.parametrize("quick", [True, False])
 def test_a_page_of_quick_runs_says_so_at_its_head(tmp_path: Path, quick: bool) -> None:
     page = report.write(tmp_path, {"S1": RESULT._replace(settings={"quick": quick})})[0].read_text()
