@@ -24,7 +24,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.corpus import read_lines
-from bench.progress import Progress
+from bench.load_progress import LoadProgress
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -163,7 +163,7 @@ def load(bootstrap: str, lines: Sequence[bytes]) -> None:
 
 def _produce_all(producer: Producer, lines: Sequence[bytes]) -> int:
     """How many records were not acknowledged in time."""
-    progress = Progress("write", len(lines))
+    progress = LoadProgress("write", len(lines))
     size = 0
     for index, line in enumerate(lines):
         _produce(producer, line, partition_of(index))
@@ -204,7 +204,7 @@ async def read_back(bootstrap: str, lines: Sequence[bytes]) -> None:
             consumer.seek(partition, 0)
         expected = {partition: lines_of(partition.partition, lines) for partition in partitions}
         offsets = dict.fromkeys(partitions, 0)
-        progress = Progress("read", len(lines))
+        progress = LoadProgress("read", len(lines))
         records = size = 0
         while records < len(lines):
             fetched = await consumer.getmany(timeout_ms=20_000)

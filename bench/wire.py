@@ -22,8 +22,7 @@ from protocol.messages.delete_topics import DeleteTopicsRequest
 from protocol.messages.fetch import FetchRequest
 from protocol.messages.list_offsets import ListOffsetsRequest
 from protocol.messages.message import Message
-from protocol.record_builder import build_batch
-from protocol.records import HEADER_SIZE, Record, read_header
+from protocol.records import HEADER_SIZE, read_header
 
 FETCH_BYTES = 1 << 20  # max.partition.fetch.bytes of the standard clients
 _ANSWER_BUFFER = 1 << 21
@@ -114,13 +113,6 @@ def connect_when_up(bootstrap: str, deadline: float) -> Connection:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.001)
-
-
-def batch_of(record_count: int, value_size: int) -> bytes:
-    """One uncompressed batch without producer id, so that the same bytes may be sent again and again."""
-    now_ms = int(time.time() * 1000)
-    value = bytes(65 + index % 26 for index in range(value_size))
-    return bytes(build_batch(Record(number, now_ms, None, value) for number in range(record_count)))
 
 
 def produce_frame(topic: str, batch: bytes, *, partition: int = 0) -> bytes:

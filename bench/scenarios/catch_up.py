@@ -18,8 +18,8 @@ from bench.latencies import LATENCY, latencies
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running, address_of
 from bench.topic_reader import Reading, TopicReader
-from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
-from logd.load import batches
+from bench.wire import Connection, check_produced, create_topic, produce_frame
+from logd.load.batches import batch_of
 from logd.load.conversation import Tally
 from logd.load.pace import FixedRate
 from logd.load.process_cost import cpu_seconds
@@ -84,7 +84,7 @@ class CatchUp(OneByOne):
 
 
 def _old_batch() -> bytes:
-    return batch_of(_OLD_BATCH_RECORDS, _RECORD_BYTES)
+    return batch_of(_OLD_BATCH_RECORDS, _RECORD_BYTES).encoded
 
 
 def _produce_beside(
@@ -92,7 +92,7 @@ def _produce_beside(
 ) -> tuple[Figures, Reading]:
     """Let the reader begin when the producer is warm, and produce until it has ended, which a thread waits for."""
     tally = Tally()
-    batch = batches.batch_of(_NEW_BATCH_RECORDS, _RECORD_BYTES)
+    batch = batch_of(_NEW_BATCH_RECORDS, _RECORD_BYTES)
     conversation = ProduceConversation(_TOPIC, [0], batch, tally, room=_IN_FLIGHT)
     run = Run(
         [(address_of(target), conversation)],

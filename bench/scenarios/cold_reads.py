@@ -22,7 +22,8 @@ from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
 from bench.targets import Running
 from bench.topic_reader import TopicReader
-from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
+from bench.wire import Connection, check_produced, create_topic, produce_frame
+from logd.load.batches import batch_of
 from tests.reliability.page_cache import evict
 
 _OLD, _NEW = "s16-old", "s16-new"
@@ -52,7 +53,7 @@ class ColdReads(OneByOne):
         connection = Connection(target.bootstrap)
         create_topic(connection, _OLD, {"retention.ms": "-1"})
         create_topic(connection, _NEW)
-        batch = batch_of(_BATCH_RECORDS, _RECORD_BYTES)
+        batch = batch_of(_BATCH_RECORDS, _RECORD_BYTES).encoded
         produce = produce_frame(_OLD, batch)
         check_produced(connection, connection.exchange(produce), _OLD)
         for _ in range(self._topic_bytes // len(batch)):
@@ -62,7 +63,7 @@ class ColdReads(OneByOne):
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         data_dir: Path = target.data_dir  # type: ignore[attr-defined]
         connection = Connection(target.bootstrap)
-        probe = produce_frame(_NEW, batch_of(1, _RECORD_BYTES))
+        probe = produce_frame(_NEW, batch_of(1, _RECORD_BYTES).encoded)
         check_produced(connection, connection.exchange(probe), _NEW)
         ends = time.perf_counter() + self._idle_s()
         idle = _produce_until(connection, probe, lambda: time.perf_counter() > ends)

@@ -22,7 +22,8 @@ from typing import ClassVar
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
 from bench.targets import Running
-from bench.wire import Connection, batch_of, check_produced, create_topic, delete_topic, produce_frame
+from bench.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
+from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 from protocol.configs import ConfigResourceType
 from protocol.errors import ErrorCode
@@ -66,7 +67,7 @@ class Compaction(OneByOne):
         connection = Connection(target.bootstrap)
         create_topic(connection, table, self._topic())
         create_topic(connection, other)
-        probe = produce_frame(other, batch_of(1, self.record_bytes))
+        probe = produce_frame(other, batch_of(1, self.record_bytes).encoded)
         for batch in self._batches:
             size = connection.exchange(produce_frame(table, batch))
         check_produced(connection, size, table)

@@ -26,7 +26,6 @@ from bench.targets import Baseline, Running
 from bench.wire import (
     FETCH_VERSION,
     Connection,
-    batch_of,
     check_produced,
     create_topic,
     end_offset,
@@ -36,6 +35,7 @@ from bench.wire import (
     next_offset,
     produce_frame,
 )
+from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 
 RECORD_BYTES = 1024
@@ -76,7 +76,7 @@ class FetchFromCache(OneByOne):
             return
         connection = Connection(target.bootstrap)
         create_topic(connection, TOPIC)
-        batch = batch_of(BATCH_RECORDS, RECORD_BYTES)
+        batch = batch_of(BATCH_RECORDS, RECORD_BYTES).encoded
         produce = produce_frame(TOPIC, batch)
         check_produced(connection, connection.exchange(produce), TOPIC)
         for _ in range(self._topic_bytes() // len(batch)):
@@ -140,7 +140,7 @@ class EndToEnd(OneByOne):
             reader.close()
 
     def _probe(self, writer: Connection, reader: Connection, topic: str) -> Metrics:
-        produce = produce_frame(topic, batch_of(1, RECORD_BYTES))
+        produce = produce_frame(topic, batch_of(1, RECORD_BYTES).encoded)
         clock = time.perf_counter_ns
         taken = []
         first = end_offset(writer, topic)
@@ -176,7 +176,7 @@ def _frames_that_cover(connection: Connection, topic: str) -> list[bytes]:
 
 
 def _fill(path: Path, size: int) -> None:
-    block = batch_of(BATCH_RECORDS, RECORD_BYTES)
+    block = batch_of(BATCH_RECORDS, RECORD_BYTES).encoded
     with path.open("wb") as file:
         while file.tell() < size:
             file.write(block)

@@ -22,7 +22,8 @@ from confluent_kafka import Consumer, TopicPartition
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
 from bench.targets import Running
-from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
+from bench.wire import Connection, check_produced, create_topic, produce_frame
+from logd.load.batches import batch_of
 
 _TOPIC = "s10"
 _RECORD_BYTES = 100
@@ -65,7 +66,7 @@ with the consumer protocol no first."""
     def prepare(self, name: str, target: Running) -> None:
         connection = Connection(target.bootstrap)
         create_topic(connection, _TOPIC)
-        frame = produce_frame(_TOPIC, batch_of(1, _RECORD_BYTES))
+        frame = produce_frame(_TOPIC, batch_of(1, _RECORD_BYTES).encoded)
         check_produced(connection, connection.exchange(frame), _TOPIC)
         connection.close()
 

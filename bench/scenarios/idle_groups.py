@@ -19,7 +19,8 @@ from typing import ClassVar
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
 from bench.targets import Running
-from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
+from bench.wire import Connection, check_produced, create_topic, produce_frame
+from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 
 _TOPIC = "s18"
@@ -82,7 +83,7 @@ class IdleGroups(OneByOne):
     def _probe(self, target: Running) -> tuple[list[int], float]:
         """Return how long each produce took, in nanoseconds, and the broker's CPU meanwhile in percent of a core."""
         connection = Connection(target.bootstrap)
-        produce = produce_frame(_TOPIC, batch_of(1, 1024))
+        produce = produce_frame(_TOPIC, batch_of(1, 1024).encoded)
         check_produced(connection, connection.exchange(produce), _TOPIC)
         taken = []
         before, started = cpu_seconds(target.pid), time.perf_counter()

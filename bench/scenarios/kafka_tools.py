@@ -16,7 +16,8 @@ from typing import ClassVar
 from bench import perf_client
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets import Running
-from bench.wire import Connection, batch_of, check_produced, create_topic, delete_topic, produce_frame
+from bench.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
+from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 
 _RECORD_BYTES = 1024
@@ -48,7 +49,7 @@ class ConsumerPerf(_KafkaTool):
     def prepare(self, name: str, target: Running) -> None:
         connection = Connection(target.bootstrap)
         create_topic(connection, self.name)
-        frame = produce_frame(self.name, batch_of(_BATCH_RECORDS, _RECORD_BYTES))
+        frame = produce_frame(self.name, batch_of(_BATCH_RECORDS, _RECORD_BYTES).encoded)
         for _ in range(self._records() // _BATCH_RECORDS):
             size = connection.exchange(frame)
         check_produced(connection, size, self.name)

@@ -20,7 +20,8 @@ from bench.scenarios.base import Metric, Metrics, Options, Sample, Scenario
 from bench.spread import percentile
 from bench.targets import BROKERS, Running
 from bench.usage import usage
-from bench.wire import Connection, batch_of, check_produced, create_topic, produce_frame
+from bench.wire import Connection, check_produced, create_topic, produce_frame
+from logd.load.batches import batch_of
 
 RECORD_BYTES = 1024
 BLOCK = 100
@@ -90,7 +91,7 @@ class _Probe:
         self._connection = Connection(target.bootstrap)
         if name in BROKERS:
             create_topic(self._connection, "s5")
-        self._frame = produce_frame("s5", batch_of(1, RECORD_BYTES))
+        self._frame = produce_frame("s5", batch_of(1, RECORD_BYTES).encoded)
         if name != "echo":
             check_produced(self._connection, self._connection.exchange(self._frame), "s5")
 

@@ -20,13 +20,13 @@ from bench.usage import memory_mb
 from bench.wire import (
     FETCH_VERSION,
     Connection,
-    batch_of,
     check_produced,
     create_topic,
     fetch_request,
     frame,
     produce_frame,
 )
+from logd.load.batches import batch_of
 
 _SLICE = 256 << 20
 _KEEP: Mapping[str, str] = {
@@ -59,7 +59,7 @@ class Memory(OneByOne):
         topic = f"s9-{round_number}"
         connection = Connection(target.bootstrap)
         create_topic(connection, topic, dict(_KEEP))
-        batch = batch_of(BATCH_RECORDS, RECORD_BYTES)
+        batch = batch_of(BATCH_RECORDS, RECORD_BYTES).encoded
         produce = produce_frame(topic, batch)
         per_slice = _SLICE // len(batch)
         # A fetch of 1 MB returns whole batches only up to its limit; each frame asks where the last one ended.

@@ -20,7 +20,8 @@ from bench.cost import cost_since
 from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
 from bench.targets import ROOT, Running
 from bench.usage import Usage, memory_mb
-from bench.wire import Connection, batch_of, connect_when_up, create_topic, produce_error, produce_frame
+from bench.wire import Connection, connect_when_up, create_topic, produce_error, produce_frame
+from logd.load.batches import batch_of
 from protocol.errors import ErrorCode
 from tests.support.kafka_broker import KafkaInstallation
 
@@ -94,7 +95,7 @@ def _acknowledged_produce(connection: Connection) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.002)
-    frame = produce_frame("first", batch_of(1, 100))
+    frame = produce_frame("first", batch_of(1, 100).encoded)
     while produce_error(connection, connection.exchange(frame), "first") != ErrorCode.NONE:
         if time.monotonic() > deadline:
             raise TimeoutError("produce is still refused")

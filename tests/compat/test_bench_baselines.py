@@ -11,12 +11,12 @@ from bench.targets import Baseline
 from bench.wire import (
     FETCH_VERSION,
     Connection,
-    batch_of,
     check_produced,
     fetch_request,
     frame,
     produce_frame,
 )
+from logd.load.batches import batch_of
 from protocol.codec import decode
 from protocol.messages.fetch import FetchResponse
 from protocol.records import iter_batches, verify_crc
@@ -46,7 +46,7 @@ def test_raw_client_is_answered(tmp_path: Path, mode: str) -> None:
     baseline = Baseline(mode, tmp_path / "written")
     try:
         connection = Connection(baseline.bootstrap)
-        request = produce_frame("raw", batch_of(10, 1000))
+        request = produce_frame("raw", batch_of(10, 1000).encoded)
         for _ in range(200):
             check_produced(connection, connection.exchange(request), "raw")
         connection.close()

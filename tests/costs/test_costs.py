@@ -21,13 +21,13 @@ import pytest
 from bench.wire import (
     FETCH_VERSION,
     Connection,
-    batch_of,
     check_produced,
     create_topic,
     fetch_request,
     frame,
     produce_frame,
 )
+from logd.load.batches import batch_of
 from protocol.messages.metadata import MetadataRequest
 from tests.support.broker import LogdBroker
 
@@ -41,14 +41,14 @@ Prepare = Callable[[Connection], bytes]
 
 def produce(connection: Connection) -> bytes:
     """One record of 1 KB, acks=all."""
-    request = produce_frame(TOPIC, batch_of(1, 1024))
+    request = produce_frame(TOPIC, batch_of(1, 1024).encoded)
     check_produced(connection, connection.exchange(request), TOPIC)
     return request
 
 
 def fetch(connection: Connection) -> bytes:
     """Ten records of 1 KB from the page cache."""
-    written = produce_frame(TOPIC, batch_of(10, 1024))
+    written = produce_frame(TOPIC, batch_of(10, 1024).encoded)
     check_produced(connection, connection.exchange(written), TOPIC)
     return frame(fetch_request(TOPIC, 0), FETCH_VERSION)
 

@@ -1,4 +1,4 @@
-"""How far a long step has come: one line that is rewritten on a terminal, a line every two seconds elsewhere."""
+"""How far a load of records has come, and its rates: one line that is rewritten on a terminal, elsewhere one in 2 s."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TERMINAL_INTERVAL_S = 0.1
 _PLAIN_INTERVAL_S = 2.0
 
 
-class Progress:
+class LoadProgress:
     """Counts records and bytes of one step towards a total and shows rates. Call `update` often; it is cheap."""
 
     def __init__(self, label: str, total: int) -> None:
