@@ -88,8 +88,14 @@ def _run_cleaner(job: CleaningJob, pace: Callable[[int], None]) -> None:
             _send({"progress": cleaner.done_bytes})
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    with ThreadPoolExecutor(1, "read-ahead") as thread:
-        cleaner = Cleaner(RealFileSystem(), job, pace_and_tell, lambda file: ReadAhead(file, thread))
+    with ThreadPoolExecutor(1, "read-ahead") as reader, ThreadPoolExecutor(1, "sync") as syncer:
+        cleaner = Cleaner(
+            RealFileSystem(),
+            job,
+            pace_and_tell,
+            opened=lambda file: ReadAhead(file, reader),
+            begin=lambda sync: syncer.submit(sync).result,
+        )
         for group in cleaner.run():
             _send({"group": group})
     _send({"result": cleaner.result})

@@ -194,8 +194,11 @@ class CleaningPass:
 
         cleaner = self._cleaner = Cleaner(self._fs, job)
         groups = cleaner.run()
-        while (group := await self._broker.pool.run(lambda: next(groups, None))) is not None:
-            yield group
+        try:
+            while (group := await self._broker.pool.run(lambda: next(groups, None))) is not None:
+                yield group
+        finally:
+            await self._broker.pool.run(groups.close)
         assert cleaner.result is not None
         yield cleaner.result
 

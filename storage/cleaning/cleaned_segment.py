@@ -1,6 +1,7 @@
 """A new segment while a cleaner writes it: `<base offset>` + .log .index .timeindex .txnindex, each + .cleaned.
 
-Not a Segment: it is never read from, and takes batches as they are. Its indexes obey the rules of any other's.
+Made with its files, which take batches, are completed and then synced. Not a Segment: it is never read from, and takes
+batches as they are. Its indexes obey the rules of any other's.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def discard_unfinished(fs: FileSystem, directory: str) -> None:
 
 
 class CleanedSegment:
-    """Made with its files; `append`, then `finish` or `discard`. All of them raise StorageFailure."""
+    """`append`, `complete`, `sync`, or at any time `discard`. All of them raise StorageFailure."""
 
     def __init__(
         self, fs: FileSystem, directory: str, base_offset: Offset, *, index_interval_bytes: int, pace: Pace
@@ -77,20 +78,24 @@ class CleanedSegment:
         for transaction in transactions:
             self._txn_index.append(transaction)
 
-    def finish(self) -> None:
-        """Completes all files and makes them durable. Blocks."""
+    def complete(self) -> None:
+        """Writes what is still to be written."""
         self._write()
         if self.size_bytes:
             self._time_index.maybe_append(self._largest_timestamp, self._largest_at)
         self._offset_index.write_out()
         self._time_index.write_out()
         self._txn_index.write_out()
+        self._file.close()
+        self._txn_index.close()
+
+    def sync(self) -> None:
+        """Makes complete files durable, and their names. Blocks; another thread may do it."""
         for suffix in SUFFIXES:
             path = self._stem + suffix + CLEANED_SUFFIX
             if self._fs.exists(path):
                 self._fs.open(path, OpenMode.READ).sync()
         self._fs.sync_dir(self._directory)
-        self._close()
 
     def discard(self) -> None:
         """Removes its files."""
@@ -102,7 +107,3 @@ class CleanedSegment:
             self._file.append(self._unwritten)
             self._pace(len(self._unwritten))
             self._unwritten = bytearray()
-
-    def _close(self) -> None:
-        self._file.close()
-        self._txn_index.close()

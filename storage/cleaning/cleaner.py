@@ -6,12 +6,13 @@ clean part are looked up in the map before, in windows of some hundred thousand.
 nothing is left as it is.
 
 Nothing but files that end in .cleaned is made here, and no file of the log is changed, so that this may run in another
-process while the log is appended to and read; that process may die at any time. Blocks.
+process while the log is appended to and read; that process may die at any time. Blocks. A new segment is made durable
+while the next one is written, where there is a thread for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -42,6 +43,22 @@ class _Window(NamedTuple):
     first: int
 
 
+Wait = Callable[[], None]
+"""Blocks until something is done. Raises: StorageFailure."""
+
+Begin = Callable[[Wait], Wait]
+"""Told what will be called in a while, may begin it on another thread; returns what is to be called instead."""
+
+
+class _Complete(NamedTuple):
+    """A new segment with nothing left to write."""
+
+    segment: CleanedSegment
+    group: CleanedGroup
+    wait: Wait
+    """Until it is durable."""
+
+
 def no_pace(_bytes: int) -> None:
     """As fast as it goes."""
 
@@ -50,12 +67,22 @@ def _as_it_is(file: File) -> Readable:
     return file
 
 
+def _not_before(wait: Wait) -> Wait:
+    return wait
+
+
 class Cleaner:
     """Use once: `run`, then `result`."""
 
     def __init__(
-        self, fs: FileSystem, job: CleaningJob, pace: Pace = no_pace, opened: Opened = _as_it_is
+        self,
+        fs: FileSystem,
+        job: CleaningJob,
+        pace: Pace = no_pace,
+        opened: Opened = _as_it_is,
+        begin: Begin = _not_before,
     ) -> None:
+        """`begin` is told of each new segment's sync."""
         self.result: CleaningResult | None = None
         """Known when `run` has ended."""
         self._fs = fs
@@ -67,6 +94,9 @@ class Cleaner:
         self._next_mark = 0
         """Place of the next dirty record in the map's marks."""
         self._target: CleanedSegment | None = None
+        self._begin = begin
+        self._complete: _Complete | None = None
+        """The last one, until it is handed out."""
         self._passed = -1
         """Bytes of the segments that the second look is done with; -1 before it begins."""
 
@@ -78,8 +108,9 @@ class Cleaner:
         done = self._job.dirty_bytes + self._passed + max(self._source.position, 0)
         return min(done, self._job.work_bytes)
 
-    def run(self) -> Iterator[CleanedGroup]:
-        """Yields each new segment as it is complete; in whatever way it ends, no unfinished one stays behind.
+    def run(self) -> Generator[CleanedGroup, None, None]:
+        """Yields each new segment once it is durable; in whatever way it ends, none that was not handed
+        out stays behind.
 
         Raises: CorruptLog for what cannot be read as records; StorageFailure.
         """
@@ -88,9 +119,7 @@ class Cleaner:
         except BrokerError as error:
             raise CorruptLog(self._source.path, self._source.position, str(error)) from error
         finally:
-            if self._target is not None:
-                with suppress(StorageFailure):
-                    self._target.discard()
+            self._discard()
 
     def _run(self) -> Iterator[CleanedGroup]:
         job = self._job
@@ -106,20 +135,39 @@ class Cleaner:
         for group in groups:
             size = sum(segment.size_bytes for segment in group)
             before += size
-            cleaned = self._clean_group(group)
-            if cleaned is None:
+            target = self._clean_group(group)
+            if target is None:
                 after += size
-            else:
-                after += cleaned.size_bytes
-                yield cleaned
+                continue
+            after += target.size_bytes
+            yield from self._durable()
+            cleaned = CleanedGroup(group[0].base_offset, group[-1].base_offset, target.size_bytes)
+            self._complete = _Complete(target, cleaned, self._begin(target.sync))
+            self._target = None
+        yield from self._durable()
         keys = len(self._marked.map)
         self.result = CleaningResult(self._marked.end, self._source.bytes_read, before, after, keys)
 
-    def _clean_group(self, group: list[SourceSegment]) -> CleanedGroup | None:
+    def _durable(self) -> Iterator[CleanedGroup]:
+        """The segment that is complete, if there is one, when it is durable."""
+        complete = self._complete
+        if complete is not None:
+            complete.wait()
+            self._complete = None
+            yield complete.group
+
+    def _discard(self) -> None:
+        complete = self._complete
+        for segment in (self._target, complete and complete.segment):
+            if segment is not None:
+                with suppress(StorageFailure):
+                    segment.discard()
+
+    def _clean_group(self, group: list[SourceSegment]) -> CleanedSegment | None:
         """Writes the new segment of a group; None when its only segment is to stay as it is."""
         first = group[0]
         if len(group) > 1:
-            self._begin(first)
+            self._begin_segment(first)
         for segment in group:
             self._clean_segment(segment)
             self._passed += segment.size_bytes
@@ -128,11 +176,10 @@ class Cleaner:
         if target is None:
             return None
         target.add_aborted(aborted)
-        target.finish()
-        self._target = None
-        return CleanedGroup(first.base_offset, group[-1].base_offset, target.size_bytes)
+        target.complete()
+        return target
 
-    def _begin(self, first: SourceSegment) -> CleanedSegment:
+    def _begin_segment(self, first: SourceSegment) -> CleanedSegment:
         target = self._target = CleanedSegment(
             self._fs,
             self._job.directory,
@@ -162,7 +209,7 @@ class Cleaner:
 
     def _begin_late(self, segment: SourceSegment, changed_at: Position) -> CleanedSegment:
         """The first change in a segment that stands alone: what lies before it is copied now."""
-        target = self._begin(segment)
+        target = self._begin_segment(segment)
         if changed_at:
             for _, header, batch in self._source.batches(segment, 0, changed_at):
                 target.append(header, batch)

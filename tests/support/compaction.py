@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -201,10 +202,11 @@ def clean_once(
     dirtiness = look_at(log, cleaned_to, last_stable_offset, now_ms)
     job = job_for(log, dirtiness, now_ms, memory_bytes=memory_bytes, load_factor=0.9)
     cleaner = Cleaner(fs, job)
-    for group in cleaner.run():
-        removal = swap_at_once(fs, log, group, now_ms)
-        assert removal is not None
-        removals.append(removal)
+    with closing(cleaner.run()) as groups:
+        for group in groups:
+            removal = swap_at_once(fs, log, group, now_ms)
+            assert removal is not None
+            removals.append(removal)
     assert cleaner.result is not None
     return cleaner.result.next_dirty_offset, removals
 

@@ -72,11 +72,6 @@ def _init_with_horizon_now(retention: BatchRetention, *args: Any) -> None:
 # The order of durability, and the way back.
 
 
-def _finish_without_syncs(segment: CleanedSegment) -> None:
-    segment._fs = _Unsynced(segment._fs)
-    _finish(segment)
-
-
 class _Unsynced:
     """A file system that says that it has synced."""
 
@@ -125,7 +120,6 @@ _mark = storage.cleaning.marking.mark_superseded
 _keep = protocol.record_keys.keep_records
 _set_horizon = protocol.record_keys.set_delete_horizon
 _retention_init = BatchRetention.__init__
-_finish = CleanedSegment.finish
 _put_aside = SegmentSwap._put_aside
 _steps = SegmentSwap._steps
 _settle_leftovers = storage.recovery.leftovers.settle
@@ -142,10 +136,14 @@ MODEL_BUGS: dict[str, tuple[Any, str, Callable[..., Any] | property]] = {
     "timestamps_move_with_horizon": (_retention, "set_delete_horizon", _horizon_without_deltas),
     "tombstones_go_at_once": (BatchRetention, "__init__", _init_with_horizon_now),
     "tombstones_lost_count": (OffsetMap, "skip", lambda *_: None),
-    "unfinished_segment_taken": (Cleaner, "_begin_late", lambda cleaner, segment, _: cleaner._begin(segment)),
+    "unfinished_segment_taken": (
+        Cleaner,
+        "_begin_late",
+        lambda cleaner, segment, _: cleaner._begin_segment(segment),
+    ),
 }
 CRASH_BUGS: dict[str, tuple[Any, str, Any]] = {
-    "cleaned_not_synced": (CleanedSegment, "finish", _finish_without_syncs),
+    "cleaned_not_synced": (CleanedSegment, "sync", lambda _: None),
     "put_aside_not_synced": (SegmentSwap, "_put_aside", _put_aside_without_sync),
     "replaced_counts_as_deleted": (storage.cleaning.swap, "REPLACED_SUFFIX", ".deleted"),
     "settled_without_syncs": (storage.recovery.loader, "settle", _settle_without_syncs),
