@@ -35,7 +35,7 @@ class OneToOne(OneByOne):
     name = "fan-out-1"
     title = "15 MB/s from a producer to 1 consumer"
     targets = ("kafka", "tansu", "logd", "logd-full")
-    warm_ups = 2
+    warm_ups = 3
     metrics: ClassVar[Mapping[str, Metric]] = {
         **{name: each._replace(title=f"end to end {each.title}") for name, each in LATENCY.items()},
         "acknowledged_p99_us": Metric("acknowledged p99", "µs", 0),
