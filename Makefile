@@ -50,7 +50,7 @@ run: setup services
 	@$(SERVICES_VENV)/bin/python -m services.orders.run --broker '$(BIN)/logd serve' $(ARGS)
 
 demo-log: setup
-	@$(BIN)/python -m bench.first_run $(ARGS)
+	@$(BIN)/python -m bench.demo.first_run $(ARGS)
 
 test: setup services
 	@$(BIN)/python -m tests.support.prepare

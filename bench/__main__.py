@@ -20,12 +20,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import publication, report, results
+from bench import results
+from bench.page import publication, report
 from bench.page_cache import PageCache, gives_memory_back
 from bench.progress_bar import ProgressBar
 from bench.scenarios import SCENARIOS
 from bench.scenarios.base import Options, Scenario
-from bench.targets import Targets, missing
+from bench.targets.registry import Targets, missing
 
 _COMMANDS = ("run", "report")
 _ROUNDS = 5

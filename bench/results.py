@@ -1,7 +1,7 @@
 """Results as JSON files, one per scenario and run: fresh ones in bench/results/, those of the page in bench/published/.
 
 Only the latter are under version control: `python -m bench report` puts there what it writes the page from, so that
-everybody can take the figures apart. Which those are is said in publication.py.
+everybody can take the figures apart. Which those are is said in page/publication.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.metric import Sample
-from bench.promise import Promise
+from bench.targets.promise import Promise
 
 _ROOT = Path(__file__).resolve().parents[1]
 DIRECTORY = Path(__file__).resolve().parent / "results"

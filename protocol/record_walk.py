@@ -2,7 +2,7 @@
 
 Faults of single records are reported as (place in the batch, fault); what makes the batch unreadable is raised. The
 loop spells out the one- and two-byte varints that nearly all of them are: with a function per varint it takes three
-times as long (bench/micro_records.py).
+times as long (bench/micro/records.py).
 """
 
 from __future__ import annotations

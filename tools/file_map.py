@@ -39,7 +39,13 @@ _FOLDERS = (
     ("services/orders/rules", "what the order services decide; no IO", True),
     ("services/orders/rest", "the Orders Service's view and HTTP interface", True),
     ("services/runtime", "the loop that the services run in: transactions and state", True),
-    ("bench", "measurements, and `make demo-log`", True),
+    ("bench", "measurements: the command, what is measured of each round, results", True),
+    ("bench/scenarios", "what is measured, one question each", True),
+    ("bench/targets", "logd, its peers and the baselines: how they start, get warm and end", True),
+    ("bench/clients", "what loads a target beside logd/load", True),
+    ("bench/page", "results as tables, charts and docs/BENCHMARKS.md, against the goals", True),
+    ("bench/micro", "parts of the broker alone", True),
+    ("bench/demo", "`make demo-log`", True),
     ("tools", "for working on the project", True),
 )
 

@@ -2,8 +2,8 @@
 
 Figures of one and the same program spread by a factor of two between runs, so every round measures all targets
 one after the other, in an order that changes from round to round (order.py); the first round only warms up, and what
-runs on a JVM has had a load of its own before (warm_up.py). Ratios are taken within a round. A peer that fails is left
-out, and said to be; where logd, Kafka or a baseline fails, the scenario fails.
+runs on a JVM has had a load of its own before (targets/warm_up.py). Ratios are taken within a round. A peer that fails
+is left out, and said to be; where logd, Kafka or a baseline fails, the scenario fails.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from bench.metric import Metric, Metrics, Sample
 from bench.order import order_of
 from bench.page_cache import PageCache
 from bench.progress_bar import ProgressBar
-from bench.promise import Promise
-from bench.targets import PEERS_THAT_MAY_FAIL, Running, Targets, missing
+from bench.targets.promise import Promise
+from bench.targets.registry import PEERS_THAT_MAY_FAIL, Running, Targets, missing
+from bench.targets.warm_up import JVMS, warm_up
 from bench.usage import usage
-from bench.warm_up import JVMS, warm_up
 
 __all__ = ["Metric", "Metrics", "OneByOne", "Options", "Sample", "Scenario"]
 
@@ -50,7 +50,7 @@ class Scenario(ABC):
     warm_ups: ClassVar[int] = 1
     """Rounds before the first that counts. What runs on a JVM takes them all, others the last of them."""
     warms_up_by_producing: ClassVar[bool] = True
-    """Is producing (warm_up.py) a way to warm up a JVM for it?"""
+    """Is producing (targets/warm_up.py) a way to warm up a JVM for it?"""
     is_quick: ClassVar[bool] = True
     """Does its small size fit into the three minutes of --quick?"""
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
+from bench.clients.topic_reader import Reading, TopicReader
+from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
 from bench.latencies import LATENCY, latencies
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import Running, address_of
-from bench.topic_reader import Reading, TopicReader
-from bench.wire import Connection, check_produced, create_topic, produce_frame
+from bench.targets.registry import Running, address_of
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally
 from logd.load.pace import FixedRate

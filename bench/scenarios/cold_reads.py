@@ -18,11 +18,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from bench.clients.topic_reader import TopicReader
+from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
-from bench.targets import Running
-from bench.topic_reader import TopicReader
-from bench.wire import Connection, check_produced, create_topic, produce_frame
+from bench.targets.registry import Running
 from logd.load.batches import batch_of
 from tests.reliability.page_cache import evict
 

@@ -19,10 +19,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from bench.clients.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
-from bench.targets import Running
-from bench.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
+from bench.targets.registry import Running
 from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 from protocol.configs import ConfigResourceType

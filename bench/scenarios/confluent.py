@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
+from bench.clients.wire import Connection, create_topic, delete_topic
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import Running
-from bench.wire import Connection, create_topic, delete_topic
+from bench.targets.registry import Running
 from logd.load.process_cost import cpu_seconds
 
 _RECORD_BYTES = 1024

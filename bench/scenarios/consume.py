@@ -17,13 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from bench import perf_client
-from bench.baseline_server import FETCH_TOPIC, SENDFILE_BYTES
-from bench.perf_client import Load
-from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.spread import percentile
-from bench.targets import Baseline, Running
-from bench.wire import (
+from bench.clients import perf_client
+from bench.clients.perf_client import Load
+from bench.clients.wire import (
     FETCH_VERSION,
     Connection,
     check_produced,
@@ -35,6 +31,10 @@ from bench.wire import (
     next_offset,
     produce_frame,
 )
+from bench.scenarios.base import Metric, Metrics, OneByOne
+from bench.spread import percentile
+from bench.targets.baseline_server import FETCH_TOPIC, SENDFILE_BYTES
+from bench.targets.registry import Baseline, Running
 from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 

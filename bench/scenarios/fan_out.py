@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from bench.clients.wire import Connection, create_topic, delete_topic
 from bench.latencies import LATENCY, latencies
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import Running, address_of
-from bench.wire import Connection, create_topic, delete_topic
+from bench.targets.registry import Running, address_of
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally
 from logd.load.end_to_end import EndToEnd, Writer, reader

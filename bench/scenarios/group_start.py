@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 
 from confluent_kafka import Consumer, TopicPartition
 
+from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
-from bench.targets import Running
-from bench.wire import Connection, check_produced, create_topic, produce_frame
+from bench.targets.registry import Running
 from logd.load.batches import batch_of
 
 _TOPIC = "s10"

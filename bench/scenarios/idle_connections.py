@@ -6,8 +6,8 @@ Each connection asks for the broker's versions, as every client does, and stays 
 requests of one 1 KB record a second, at a fixed rate, first alone and then beside them. Memory is resident memory of
 the broker with the connections less that before the first of them, a share for each: what a broker
 keeps from one round to the next counts, and so does a heap that grows meanwhile. The silent ones belong to another
-process (`bench.silent_clients`). That and the brokers need a descriptor for each: the soft limit, which they inherit,
-is raised here.
+process (`bench.clients.silent_clients`). That and the brokers need a descriptor for each: the soft limit, which they
+inherit, is raised here.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
+from bench.clients.silent_clients import allow_descriptors
+from bench.clients.wire import Connection, create_topic
 from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
-from bench.silent_clients import allow_descriptors
-from bench.targets import ROOT, Running, address_of
+from bench.targets.registry import ROOT, Running, address_of
 from bench.usage import memory_mb
-from bench.wire import Connection, create_topic
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally
 from logd.load.pace import FixedRate
@@ -82,7 +82,13 @@ class IdleConnections(OneByOne):
 
     @contextmanager
     def _silent_clients(self, target: Running) -> Iterator[None]:
-        command = [sys.executable, "-m", "bench.silent_clients", target.bootstrap, str(self._connections())]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.clients.silent_clients",
+            target.bootstrap,
+            str(self._connections()),
+        ]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
         ) as clients:

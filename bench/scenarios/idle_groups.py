@@ -2,7 +2,7 @@
 
     python -m bench run S18
 
-The members are of the classic protocol and send a heartbeat every 3 s, 3,333 a second in all (bench/group_load.py).
+The members are of the classic protocol and send a heartbeat every 3 s, 3,333 a second in all (clients/group_load.py).
 A probe sends one synchronous record of 1 KB every 5 ms, first without the groups' heartbeats, then beside them.
 Broker CPU is that of the second part, probe included; `cpu_alone` is the probe's alone. Kafka runs with
 group.initial.rebalance.delay.ms=0, like logd, so that making the groups does not take hours.
@@ -16,10 +16,10 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
+from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
-from bench.targets import Running
-from bench.wire import Connection, check_produced, create_topic, produce_frame
+from bench.targets.registry import Running
 from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 
@@ -58,7 +58,14 @@ class IdleGroups(OneByOne):
     def measure(self, name: str, target: Running, round_number: int) -> Metrics:
         alone, cpu_alone = self._probe(target)
         load = subprocess.Popen(
-            [sys.executable, "-m", "bench.group_load", target.bootstrap, str(self._groups()), str(_MEMBERS)],
+            [
+                sys.executable,
+                "-m",
+                "bench.clients.group_load",
+                target.bootstrap,
+                str(self._groups()),
+                str(_MEMBERS),
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench import perf_client
+from bench.clients import perf_client
+from bench.clients.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import Running
-from bench.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
+from bench.targets.registry import Running
 from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 

@@ -14,13 +14,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
 from bench.cost import cost_since
 from bench.order import order_of
 from bench.scenarios.base import Metric, Metrics, Options, Sample, Scenario
 from bench.spread import percentile
-from bench.targets import BROKERS, Running
+from bench.targets.registry import BROKERS, Running
 from bench.usage import usage
-from bench.wire import Connection, check_produced, create_topic, produce_frame
 from logd.load.batches import batch_of
 
 RECORD_BYTES = 1024

@@ -13,11 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.scenarios.consume import BATCH_RECORDS, RECORD_BYTES
-from bench.targets import Running
-from bench.usage import memory_mb
-from bench.wire import (
+from bench.clients.wire import (
     FETCH_VERSION,
     Connection,
     check_produced,
@@ -26,6 +22,10 @@ from bench.wire import (
     frame,
     produce_frame,
 )
+from bench.scenarios.base import Metric, Metrics, OneByOne
+from bench.scenarios.consume import BATCH_RECORDS, RECORD_BYTES
+from bench.targets.registry import Running
+from bench.usage import memory_mb
 from logd.load.batches import batch_of
 
 _SLICE = 256 << 20

@@ -20,9 +20,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bench.kept_connections import KeptConnections
+from bench.clients.kept_connections import KeptConnections
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import Running
+from bench.targets.registry import Running
 from logd.load.process_cost import cpu_seconds
 from services.orders.supervisor import ROOT, Supervisor
 

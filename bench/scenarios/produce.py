@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench import perf_client
-from bench.perf_client import Load
+from bench.clients import perf_client
+from bench.clients.perf_client import Load
+from bench.clients.wire import Connection, create_topic, delete_topic
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import BROKERS, Running
-from bench.wire import Connection, create_topic, delete_topic
+from bench.targets.registry import BROKERS, Running
 from logd.load.process_cost import cpu_seconds
 
 _RATE = Metric("rate", "records/s", 0, ("kafka", "null"))

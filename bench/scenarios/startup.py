@@ -16,11 +16,11 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
+from bench.clients.wire import Connection, connect_when_up, create_topic, produce_error, produce_frame
 from bench.cost import cost_since
 from bench.scenarios.base import Metric, Metrics, OneByOne, Sample
-from bench.targets import ROOT, Running
+from bench.targets.registry import ROOT, Running
 from bench.usage import Usage, memory_mb
-from bench.wire import Connection, connect_when_up, create_topic, produce_error, produce_frame
 from logd.load.batches import batch_of
 from protocol.errors import ErrorCode
 from tests.support.kafka_broker import KafkaInstallation

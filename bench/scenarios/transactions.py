@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
-from bench import perf_client
-from bench.perf_client import Load
+from bench.clients import perf_client
+from bench.clients.perf_client import Load
+from bench.clients.wire import Connection, create_topic, delete_topic, end_offset
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import Running
-from bench.wire import Connection, create_topic, delete_topic, end_offset
+from bench.targets.registry import Running
 from logd.load.process_cost import cpu_seconds
 
 _RECORD_BYTES = 1024

@@ -17,10 +17,10 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
+from bench.clients.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
 from bench.latencies import LATENCY, latencies
 from bench.scenarios.base import Metric, Metrics, OneByOne
-from bench.targets import BROKERS, Running, address_of
-from bench.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
+from bench.targets.registry import BROKERS, Running, address_of
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally
 from logd.load.pace import FixedRate, Pace, Saturating

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.baseline_server import FETCH_TOPIC, SENDFILE_BYTES
-from bench.targets import Baseline
-from bench.wire import (
+from bench.clients.wire import (
     FETCH_VERSION,
     Connection,
     check_produced,
@@ -16,6 +14,8 @@ from bench.wire import (
     frame,
     produce_frame,
 )
+from bench.targets.baseline_server import FETCH_TOPIC, SENDFILE_BYTES
+from bench.targets.registry import Baseline
 from logd.load.batches import batch_of
 from protocol.codec import decode
 from protocol.messages.fetch import FetchResponse

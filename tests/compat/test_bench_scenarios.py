@@ -14,7 +14,7 @@ import pytest
 from bench.progress_bar import ProgressBar
 from bench.scenarios import SCENARIOS
 from bench.scenarios.base import Options
-from bench.targets import Targets
+from bench.targets.registry import Targets
 
 
 @pytest.mark.parametrize("name", ["paced", "fan-out-5", "catch-up", "confluent-kafka"])

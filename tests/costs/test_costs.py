@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.wire import (
+from bench.clients.wire import (
     FETCH_VERSION,
     Connection,
     check_produced,

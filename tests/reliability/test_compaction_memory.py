@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from bench.wire import Connection, check_produced, create_topic, produce_frame
+from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
 from protocol.record_builder import RecordBatchBuilder
 from protocol.records import iter_batches, read_header
 from tests.support.broker import ROOT, LogdBroker

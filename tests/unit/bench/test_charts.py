@@ -7,10 +7,10 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from bench.chart import COLOURS, Curves, Group, latency_chart, ratio_chart, target_chart
-from bench.drawing import Box, Drawing, Line, Text
-from bench.png import to_png
-from bench.svg import to_svg
+from bench.page.chart import COLOURS, Curves, Group, latency_chart, ratio_chart, target_chart
+from bench.page.drawing import Box, Drawing, Line, Text
+from bench.page.png import to_png
+from bench.page.svg import to_svg
 
 ROW = ("c & d", (0.5, 0.4, 0.6), 0.5)
 

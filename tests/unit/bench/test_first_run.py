@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import first_run
-from bench.corpus import read_lines
+from bench.demo import first_run
+from bench.demo.corpus import read_lines
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 3999, 4000, 4001, 12_345])

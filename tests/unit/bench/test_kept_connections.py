@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bench.kept_connections import KeptConnections
+from bench.clients.kept_connections import KeptConnections
 from tests.support.patience import PATIENCE_S
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench import ceiling, not_met
-from bench.goal import Direction
-from bench.goals import GOALS
 from bench.metric import Sample
+from bench.page import ceiling, not_met
+from bench.page.goal import Direction
+from bench.page.goals import GOALS
+from bench.page.written_page import WrittenPage
 from bench.results import Result
-from bench.written_page import WrittenPage
 
 NOTHING = WrittenPage("")
 

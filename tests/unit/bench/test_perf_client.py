@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from bench import perf_client
+from bench.clients import perf_client
 from tests.support import java
 
 CONSUMED = (

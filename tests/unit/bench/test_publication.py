@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import report, results
+from bench import results
 from bench.metric import Sample
-from bench.publication import ROUNDS_MIN, choose, lacks
+from bench.page import report
+from bench.page.publication import ROUNDS_MIN, choose, lacks
 from bench.results import Result
 
 NEEDED = ("kafka", "logd", "null", "floor")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
 from bench.cost import COST
-from bench.goals import GOALS, at_least, at_most
 from bench.metric import Sample
-from bench.promise import Promise
+from bench.page import report
+from bench.page.goals import GOALS, at_least, at_most
+from bench.page.written_page import NO_FILE, WrittenPage
 from bench.results import Result
 from bench.scenarios import SCENARIOS
 from bench.spread import Spread, percentile, spread
-from bench.written_page import NO_FILE, WrittenPage
+from bench.targets.promise import Promise
 
 SAMPLES = [
     Sample(1, "kafka", {"cpu_s_per_gb": 2.0, "records_per_s": 100_000.0}),

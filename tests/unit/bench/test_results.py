@@ -8,7 +8,7 @@ import pytest
 
 from bench import results
 from bench.metric import Sample
-from bench.promise import Promise
+from bench.targets.promise import Promise
 
 SAMPLES = [Sample(1, "logd", {"cpu_s_per_gb": 1.5}), Sample(1, "kafka", {"cpu_s_per_gb": 3.0})]
 PROMISES = {"logd": Promise("written", "validation=header")}

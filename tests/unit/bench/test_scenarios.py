@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 import pytest
 
 from bench import __main__ as command
-from bench import results, targets
+from bench import results
 from bench.cost import COST
 from bench.progress_bar import ProgressBar
-from bench.promise import Promise, promise_of
 from bench.scenarios import SCENARIOS, base
 from bench.scenarios.base import Metric, Metrics, OneByOne, Options, Scenario
 from bench.scenarios.wire_produce import share_of
-from bench.targets import Running, Targets
+from bench.targets import registry as targets
+from bench.targets.promise import Promise, promise_of
+from bench.targets.registry import Running, Targets
 
 
 class Here:
@@ -54,7 +55,7 @@ class HereTargets(Targets):
 class Nothing(OneByOne):
     name = "S1"
     title = "nothing"
-    targets = ("null", "floor", "echo")
+    targets: ClassVar[tuple[str, ...]] = ("null", "floor", "echo")
     metrics: ClassVar[dict[str, Metric]] = {"cpu_s_per_gb": Metric("CPU", "s", 1)}
 
     taken: list[tuple[int, str]]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import targets
-from bench.tansu import Tansu, missing
+from bench.targets import registry as targets
+from bench.targets.tansu import Tansu, missing
 
 LISTENS = """
 import socket, sys, time

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bench.trend import trend
+from bench.page.trend import trend
 
 COLD = [
     [3.05, 1.43, 1.37, 1.01, 0.73],

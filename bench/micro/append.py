@@ -1,6 +1,6 @@
 """What one append costs in Python, above the checksum and the write that it cannot do without.
 
-Run:      .venv/bin/python -m bench.micro_append [--batches N] [--rounds N] [--dir DIR]
+Run:      .venv/bin/python -m bench.micro.append [--batches N] [--rounds N] [--dir DIR]
 Compare:  run it before and after a change on an idle machine; take the column "above floor".
 
 Floor and append are interleaved, round by round; figures are medians over the rounds. `--dir` should lie on a tmpfs

@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench.ending import end
+from bench.targets.ending import end
 from tests.support.ports import free_port
 
 _NAMES = ("tansu", "nisshi")

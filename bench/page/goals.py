@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.goal import Direction, Goal
+from bench.page.goal import Direction, Goal
 
 
 def at_most(

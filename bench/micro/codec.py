@@ -1,8 +1,8 @@
 """Nanoseconds to decode and to encode the messages of the hot path, per version.
 
-    python -m bench.micro_codec                  # table
-    python -m bench.micro_codec --json > a.json  # to compare two runs
-    python -m bench.micro_codec --builds         # cost of building each codec, in microseconds
+    python -m bench.micro.codec                  # table
+    python -m bench.micro.codec --json > a.json  # to compare two runs
+    python -m bench.micro.codec --builds         # cost of building each codec, in microseconds
 
 Each figure is the best of several rounds: what the code costs, without what else the machine was doing. Bodies
 alone, without headers. Decoding reads from a memoryview of a bytearray, as a connection hands it over.

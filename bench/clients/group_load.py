@@ -1,6 +1,6 @@
 """Many classic groups whose members do nothing but stay alive: the load of scenario S18, in a process of its own.
 
-    python -m bench.group_load BOOTSTRAP GROUPS MEMBERS
+    python -m bench.clients.group_load BOOTSTRAP GROUPS MEMBERS
 
 Makes the groups, prints `ready`, then sends every member's heartbeat once in 3 s (a client's default), evenly spread,
 until it is killed. Every answer must be without an error. Prints `sent N` once a second.
@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Final
 
-from bench.wire import Connection, frame
+from bench.clients.wire import Connection, frame
 from logd.clients.client import Client
 from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.heartbeat import HeartbeatRequest

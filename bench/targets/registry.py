@@ -1,7 +1,7 @@
 """What is measured side by side: logd, its peers, and the baselines that show what the machine allows.
 
 kafka      Apache Kafka 4.3.1, KRaft, JVM flags of its own scripts (tests/support/kafka_broker.py)
-tansu      where it is installed (bench/tansu.py)
+tansu      where it is installed (bench/targets/tansu.py)
 logd       `logd serve` with default settings, from this checkout or by --logd-command from an installed wheel
 logd-full  the same with log.record.validation=full: every record is walked, as Kafka does
 compiled   logd from a wheel with compiled modules (hatch_build.py)
@@ -20,15 +20,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from bench import tansu
-from bench.ending import end
-from bench.promise import FULL_VALIDATION, VALIDATION, Promise, promise_of
+from bench.targets import tansu
+from bench.targets.ending import end
+from bench.targets.promise import FULL_VALIDATION, VALIDATION, Promise, promise_of
 from tests.support import java
 from tests.support.broker import LogdBroker
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.wheel import build_wheel, missing_compiler, unpacked_command
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 OURS = ("logd", "logd-full", "compiled")
 """Targets that are logd."""
 BROKERS = ("kafka", "tansu", *OURS)
@@ -59,10 +59,10 @@ def missing(name: str) -> str | None:
 
 
 class Baseline:
-    """A running bench.baseline_server."""
+    """A running bench.targets.baseline_server."""
 
     def __init__(self, mode: str, file: Path | None = None) -> None:
-        command = [sys.executable, "-m", "bench.baseline_server", "--mode", mode]
+        command = [sys.executable, "-m", "bench.targets.baseline_server", "--mode", mode]
         if file is not None:
             command += ["--file", str(file)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)

@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import ceiling, not_met, page_text, plots
 from bench.cost import COST
-from bench.goal import Goal
-from bench.goals import GOALS
 from bench.metric import Metric
-from bench.publication import Publication, lacks
+from bench.page import ceiling, not_met, page_text, plots
+from bench.page.goal import Goal
+from bench.page.goals import GOALS
+from bench.page.publication import Publication, lacks
+from bench.page.trend import trend
+from bench.page.written_page import WrittenPage
 from bench.results import Result
 from bench.scenarios import SCENARIOS
 from bench.spread import Spread, spread
-from bench.targets import OURS
-from bench.trend import trend
-from bench.written_page import WrittenPage
+from bench.targets.registry import OURS
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = "BENCHMARKS.md"
 
 

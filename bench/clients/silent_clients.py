@@ -1,6 +1,6 @@
 """Clients that have said hello and are silent: the load of scenario S11, in a process of its own.
 
-    python -m bench.silent_clients BOOTSTRAP COUNT
+    python -m bench.clients.silent_clients BOOTSTRAP COUNT
 
 Connects COUNT times, asks for the broker's versions on each, as every client does, prints `ready`, and keeps them all
 open until standard input ends. In its own process, since a process with thousands of sockets is slow with each, and the
@@ -12,7 +12,7 @@ from __future__ import annotations
 import resource
 import sys
 
-from bench.wire import Connection
+from bench.clients.wire import Connection
 from logd.load.frames import frame
 from protocol.messages.api_versions import ApiVersionsRequest
 

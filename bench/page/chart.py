@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 from typing import NamedTuple
 
-from bench.drawing import Box, Drawing, Line, Text
+from bench.page.drawing import Box, Drawing, Line, Text
 from bench.spread import Spread
 
 Row = tuple[str, Spread, float]  # label, ratio, line to reach

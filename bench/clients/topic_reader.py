@@ -1,6 +1,6 @@
 """A consumer that reads partition 0 of a topic from its start to its end: load of S16 and catch-up, in its own process.
 
-    python -m bench.topic_reader BOOTSTRAP TOPIC [PASSES]
+    python -m bench.clients.topic_reader BOOTSTRAP TOPIC [PASSES]
 
 Fetches of 1 MB, one at a time; the end is where it was when it connected. It prints `ready` when it is connected, waits
 for a line, reads, and prints the bytes and the seconds that it took: the start of a Python process is in no figure.
@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from bench.ending import end
-from bench.wire import FETCH_VERSION, Connection, end_offset, fetch_request, next_offset
+from bench.clients.wire import FETCH_VERSION, Connection, end_offset, fetch_request, next_offset
+from bench.targets.ending import end
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _READY = "ready\n"
 
 
@@ -34,7 +34,7 @@ class TopicReader:
 
     def __init__(self, bootstrap: str, topic: str, passes: int = 1) -> None:
         """Raises: RuntimeError where it cannot connect."""
-        words = [sys.executable, "-m", "bench.topic_reader", bootstrap, topic, str(passes)]
+        words = [sys.executable, "-m", "bench.clients.topic_reader", bootstrap, topic, str(passes)]
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT
         )

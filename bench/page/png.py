@@ -9,7 +9,7 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
-from bench.drawing import Box, Drawing, Line, Text
+from bench.page.drawing import Box, Drawing, Line, Text
 
 _SCALE = 2
 _DASH, _GAP = 3, 2

@@ -7,8 +7,8 @@ or more of the scenario's own load. Targets that are not compiled while they run
 
 from __future__ import annotations
 
-from bench.targets import Running, address_of
-from bench.wire import Connection, create_topic, delete_topic
+from bench.clients.wire import Connection, create_topic, delete_topic
+from bench.targets.registry import Running, address_of
 from logd.load.batches import batch_of
 from logd.load.conversation import Tally
 from logd.load.pace import Saturating

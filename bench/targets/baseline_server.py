@@ -1,9 +1,9 @@
 """What a broker cannot go below: a server that does nothing but the unavoidable.
 
-    python -m bench.baseline_server --mode null                   answers Produce at once and stores nothing
-    python -m bench.baseline_server --mode floor --file PATH      also checks CRC-32C and writes the batch
-    python -m bench.baseline_server --mode sendfile --file PATH   answers Fetch with a region of the file
-    python -m bench.baseline_server --mode echo                   answers any frame with a fixed one
+    python -m bench.targets.baseline_server --mode null                   answers Produce at once and stores nothing
+    python -m bench.targets.baseline_server --mode floor --file PATH      also checks CRC-32C and writes the batch
+    python -m bench.targets.baseline_server --mode sendfile --file PATH   answers Fetch with a region of the file
+    python -m bench.targets.baseline_server --mode echo                   answers any frame with a fixed one
 
 It prints `port=N`. One thread, epoll, blocking nothing: per readable socket one epoll wait, one recv_into, then
 per request the work of its mode and one send. `null` and `floor` speak enough of the protocol for the standard
@@ -272,8 +272,8 @@ _FETCH_VERSION: Final = 12
 
 
 def _fetch_offset_at() -> int:
-    """Where the fetch offset stands in the frames of bench.wire, its size field left out."""
-    from bench.wire import fetch_request, frame  # noqa: PLC0415 - only to find the place
+    """Where the fetch offset stands in the frames of bench.clients.wire, its size field left out."""
+    from bench.clients.wire import fetch_request, frame  # noqa: PLC0415 - only to find the place
 
     marked = frame(fetch_request(FETCH_TOPIC, 0x0123456789ABCDEF), _FETCH_VERSION)
     return marked.index(bytes.fromhex("0123456789abcdef")) - 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bench.goal import Goal
+from bench.page.goal import Goal
 from bench.results import Result
 from bench.spread import Spread, spread
 

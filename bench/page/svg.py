@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from bench.drawing import Box, Drawing, Line, Text
+from bench.page.drawing import Box, Drawing, Line, Text
 
 
 def to_svg(drawing: Drawing) -> str:

@@ -1,7 +1,7 @@
 """Nanoseconds per batch and per record of everything that touches record batches.
 
-    python -m bench.micro_records                  # table
-    python -m bench.micro_records --json > a.json  # to compare two runs
+    python -m bench.micro.records                  # table
+    python -m bench.micro.records --json > a.json  # to compare two runs
 
 Each figure is the best of several rounds. Batches are what producers send: 128 KiB of 1 KB records (S1), 16 KiB of
 them (S3), 16 KiB of 100 B records (S4), text that compresses about threefold. "walk" is what full validation adds

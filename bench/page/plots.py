@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.chart import Curves, Group, Row, latency_chart, ratio_chart, target_chart
-from bench.drawing import Drawing
-from bench.goal import Direction
-from bench.goals import GOALS
 from bench.latencies import PERCENTILES
 from bench.metric import Metric
+from bench.page.chart import Curves, Group, Row, latency_chart, ratio_chart, target_chart
+from bench.page.drawing import Drawing
+from bench.page.goal import Direction
+from bench.page.goals import GOALS
+from bench.page.svg import to_svg
+from bench.page.written_page import WrittenPage
 from bench.results import Result
 from bench.scenarios import SCENARIOS
 from bench.spread import spread
-from bench.svg import to_svg
-from bench.written_page import WrittenPage
 
 RATIOS, TARGETS, LATENCIES = "benchmarks", "benchmarks-targets", "benchmarks-latency"
 """Names of files, without what they end with."""
@@ -38,7 +38,7 @@ def _write(path: Path, drawing: Drawing) -> list[Path]:
     svg.write_text(to_svg(drawing))
     if find_spec("PIL") is None:
         return [svg]
-    from bench.png import to_png  # noqa: PLC0415 - Pillow may be missing
+    from bench.page.png import to_png  # noqa: PLC0415 - Pillow may be missing
 
     png.write_bytes(to_png(drawing))
     return [svg, png]

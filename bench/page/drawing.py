@@ -1,4 +1,4 @@
-"""A picture as a list of shapes, which bench/svg.py and bench/png.py draw alike.
+"""A picture as a list of shapes, which bench/page/svg.py and bench/page/png.py draw alike.
 
 Lengths are pixels, from the top left.
 """

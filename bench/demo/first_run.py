@@ -23,8 +23,8 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.corpus import read_lines
-from bench.load_progress import LoadProgress
+from bench.demo.corpus import read_lines
+from bench.demo.load_progress import LoadProgress
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.goal import Direction, Goal
-from bench.goals import GOALS
+from bench.page.goal import Direction, Goal
+from bench.page.goals import GOALS
+from bench.page.written_page import WrittenPage
 from bench.results import Result
 from bench.spread import Spread, spread
-from bench.written_page import WrittenPage
 
 _COMPILE = (
     "compile the modules of the produce path as one: a third of its time is Python (see what was tried)"

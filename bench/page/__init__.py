@@ -1,0 +1,1 @@
+"""Results as tables, charts and docs/BENCHMARKS.md, and the goals that they are held against."""
