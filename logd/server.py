@@ -43,8 +43,8 @@ class ServerLimits(NamedTuple):
     #: Over all connections; not positive: no bound.
     queued_bytes_max: int
     backlog: int
-    #: Of each client's socket, -1 for the system's choice. What waits in a small one stays in the processor's caches
-    #: until the client takes it: a third of the cost per byte that the system's choice of megabytes has.
+    #: Of each client's socket, -1 for the system's choice. A small one cuts large answers into several turns of the
+    #: loop, between which others get theirs.
     send_buffer_bytes: int = -1
 
 

@@ -15,7 +15,8 @@ from bench.results import Result
 from bench.spread import Spread, spread
 
 _COMPILE = (
-    "compile the modules of the produce path as one: a third of its time is Python (see what was tried)"
+    "compile the path of a request as one, from the connection to the log: a sixth of its CPU (see what "
+    "was tried)"
 )
 _RATE = "the client shares the cores, so what the broker saves in CPU becomes rate: " + _COMPILE
 _NEXT: Mapping[str, str] = {
@@ -27,8 +28,7 @@ _NEXT: Mapping[str, str] = {
     "S4 records_per_s": _RATE,
     "S5 p50_excess_us": _COMPILE,
     "S5 p99_excess_us": "look which turns of the loop are long: timers, metrics, the collector of garbage",
-    "S6 cpu_s_per_gb": "a larger `socket.send.buffer.bytes`, which takes an answer whole in one turn of the "
-    "loop (see what was tried)",
+    "S6 cpu_s_per_gb": "half of it is Python, the kernel's part is the floor's: " + _COMPILE,
     "S6L p50_us": "look what lies between the append and the answer to the parked fetch",
     "S6L p99_us": "look which turns of the loop are long",
     "S7 requests_per_s": "several nodes on a machine, one for each core: one loop has one core; " + _COMPILE,

@@ -82,14 +82,25 @@ Side by side on one machine, n = 4 where nothing else is said, medians and range
 |---|---|---|
 | up to 16 KB of records copied, to send all in one call: µs of CPU a fetch | 67.5 [56.5–83.0] | 70.0 [56.5–80.0] |
 | the same: p50 from producer to consumer, µs | 228 [144–276] | 199 [179–250] |
-| `socket.send.buffer.bytes=-1`, the system's choice: S6, s/GB | 0.21 [0.19–0.30] | 0.28 [0.22–0.31] |
+| `socket.send.buffer.bytes=-1`, the system's choice: S6, s/GB, n = 21 | 0.214 [0.162–0.323] | 0.179 [0.153–0.291] |
+| the same: p50 of a produce beside four consumers without pause, µs, n = 8 | 368 [339–529] | 829 [235–1,651] |
+| the same: p99, µs, n = 8 | 1,490 [1,005–5,704] | 3,736 [2,894–10,614] |
+| `socket.send.buffer.bytes=655360`: S6, s/GB, n = 21 | 0.214 [0.162–0.323] | 0.193 [0.129–0.236] |
+| the same: p50 of a produce beside four consumers, µs, n = 7 | 173 [99–371] | 374 [192–918] |
+| -1, at most 256 KB of it in a turn: S6, s/GB, n = 19 | 0.218 [0.169–0.265] | 0.226 [0.177–0.291] |
+| the same, 512 KB: S6, s/GB, n = 19 | 0.218 [0.169–0.265] | 0.215 [0.156–0.260] |
 | libuv without io_uring: S6, s/GB, n = 25 | 0.21 [0.18–0.30] | 0.19 [0.18–0.32] |
 | 18 modules of produce compiled, each for itself: µs of CPU for 16 KB, n = 11 | 29.0 [26.8–38.7] | 29.2 [26.3–38.8] |
 
-Open, taken on a busy machine: the same modules compiled as one, which puts one more module at the top level of a
-wheel, take 25.5 [23.3–37.3] µs where their sources take 28.9 [27.7–32.0], and 16.8 [16.0–21.8] for 21.6 [20.0–28.6]
-where a record has 1 KB and is alone (n = 11). `socket.send.buffer.bytes=655360` takes an answer of 1 MB whole, in one
-turn of the loop: S6 0.177 [0.153–0.210] for 0.211 [0.185–0.321] s/GB (n = 25); Kafka's default, 102400, stays ours.
+A larger send buffer halves the system calls of a fetch of 1 MB (15.2 to 7.2, of them 4.2 and 1.0 sendfile) and saves
+about a seventh of its CPU; the loop is then busy for a megabyte at a time, and a producer beside such consumers waits
+twice as long. Kafka's default, 102400, stays ours; who only reads in bulk sets -1. What S6 costs above the floor is
+not in the kernel: 0.126 s/GB of system time where the floor has 0.113, and 0.10 of user time where it has 0.02 (n = 15,
+both with the system's buffers): Python, about 100 µs for each answer, in caches that a megabyte has just gone through.
+
+The path of Produce and Fetch compiled as one: storage, replication and protocol alone gain nothing; with the
+connection, the dispatcher and the handlers it is about a sixth of a request, and asks more than it gives
+([figures](adr/20261130-compiled-modules.md)).
 
 Kept without a claim: after a send that was cut short the socket is full, and is not asked again at once (S6 0.25
 [0.19–0.29] before, 0.21 [0.19–0.30] with it; one system call and one exception less each time).

@@ -365,8 +365,8 @@ BROKER_KEYS: tuple[ConfigKey, ...] = (
         "socket.send.buffer.bytes",
         "int",
         102_400,
-        "Send buffer of a client's socket; -1 for the system's choice. A small one keeps what is sent in the "
-        "processor's caches.",
+        "Send buffer of a client's socket; -1 for the system's choice. With a larger one a fetch of 1 MB takes fewer "
+        "turns of the loop and less CPU, and other clients wait longer for theirs.",
     ),
     ConfigKey(
         "max.connections",
