@@ -11,27 +11,30 @@ Source: KIP-58, KIP-98, KIP-534. Checked against MemoryRecords.java (filterTo) a
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from protocol.compression import Codec, compress
+from protocol.crc import crc32c
 from protocol.primitives import write_varint, write_varlong
 from protocol.record_walk import read_rest
 from protocol.records import (
     CODEC_MASK,
     DELETE_HORIZON_BIT,
-    HEADER,
     HEADER_SIZE,
     LOG_OVERHEAD,
     NO_TIMESTAMP,
     BatchHeader,
     codec_of,
     malformed_record,
-    set_crc,
 )
 
 if TYPE_CHECKING:
     from protocol.types import TimestampMs
 
+_UNCHECKED = Struct(">qiibI")
+_CHECKED = Struct(">hiqqqhii")
+"""A header in two parts: what its checksum does not cover, and what it does."""
 _NOT_ITS_LENGTH = "its length does not fit the batch"
 _LEFT_OVER = "bytes are left after the last record"
 
@@ -186,14 +189,15 @@ def without_records(header: BatchHeader) -> BatchHeader:
     )
 
 
-def pack_batch(header: BatchHeader, body: bytes) -> bytearray:
+def pack_batch(header: BatchHeader, body: bytes) -> bytes:
     """Return the batch of `header` with an uncompressed `body`, in its codec, with length and checksum set."""
     codec = codec_of(header.attributes)
     blob = body if codec == Codec.NONE else compress(codec, body)
-    batch = bytearray(HEADER.pack(header.base_offset, HEADER_SIZE - LOG_OVERHEAD + len(blob), *header[2:]))
-    batch += blob
-    set_crc(batch)
-    return batch
+    length = HEADER_SIZE - LOG_OVERHEAD + len(blob)
+    checked = _CHECKED.pack(*header[5:])
+    crc = crc32c(blob, crc32c(checked, 0))
+    unchecked = _UNCHECKED.pack(header.base_offset, length, header.leader_epoch, header.magic, crc)
+    return b"".join((unchecked, checked, blob))
 
 
 def _narrowed(header: BatchHeader, max_timestamp: TimestampMs, record_count: int) -> BatchHeader:
