@@ -21,10 +21,14 @@ from bench.metric import Metric, Metrics, Sample
 from bench.order import order_of
 from bench.page_cache import PageCache
 from bench.progress_bar import ProgressBar
+from bench.standstill import Standstill
 from bench.targets.promise import Promise
 from bench.targets.registry import PEERS_THAT_MAY_FAIL, Running, Targets, missing
 from bench.targets.warm_up import JVMS, warm_up
 from bench.usage import usage
+
+_ROUNDS_MORE = 3
+"""At most so many are taken again."""
 
 __all__ = ["Metric", "Metrics", "OneByOne", "Options", "Sample", "Scenario"]
 
@@ -154,22 +158,33 @@ class Scenario(ABC):
 
 
 class OneByOne(Scenario):
-    """A round measures one target after the other."""
+    """A round measures one target after the other. One in which the machine stood still is taken once more."""
 
     def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]:
+        samples: list[Sample] = []
+        number, counted = (1 if self.options.quick else 1 - self.warm_ups), 0
+        while counted < self.options.rounds and number <= self.options.rounds + _ROUNDS_MORE:
+            standstill = Standstill()
+            taken = self._round(names, running, number)
+            if stood_s := standstill.seconds():
+                self._say(f"the machine stood still for {stood_s:.1f} s: this round does not count")
+            elif number > 0:
+                samples += taken
+                counted += 1
+            number += 1
+        return samples
+
+    def _round(self, names: Sequence[str], running: Mapping[str, Running], number: int) -> list[Sample]:
         samples = []
-        first = 1 if self.options.quick else 1 - self.warm_ups
-        for round_number in range(first, self.options.rounds + 1):
-            for name in order_of(names, round_number):
-                if name in self.left_out or round_number <= -self._warm_ups(name, self.options):
-                    continue
-                with self._unless_it_fails(name):
-                    if round_number > 0:
-                        self._settle()
-                    metrics = self._measure_with_cost(name, running[name], round_number)
-                    self._report(round_number, name, metrics)
-                    if round_number > 0:
-                        samples.append(Sample(round_number, name, metrics))
+        for name in order_of(names, number):
+            if name in self.left_out or number <= -self._warm_ups(name, self.options):
+                continue
+            with self._unless_it_fails(name):
+                if number > 0:
+                    self._settle()
+                metrics = self._measure_with_cost(name, running[name], number)
+                self._report(number, name, metrics)
+                samples.append(Sample(number, name, metrics))
         return samples
 
     @abstractmethod

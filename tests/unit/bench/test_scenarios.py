@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import re
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from bench import __main__ as command
-from bench import results
+from bench import results, standstill
 from bench.cost import COST
 from bench.progress_bar import ProgressBar
 from bench.scenarios import SCENARIOS, base
@@ -137,6 +138,28 @@ def test_a_peer_that_fails_is_left_out_and_named(
     assert scenario.left_out == {"tansu": reason}
     assert f"without tansu from here on: {reason}" in said.getvalue()
     assert [target.stopped for target in where.started] == [1, 1]
+
+
+def test_a_round_in_which_the_machine_stood_still_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = [0.0]
+    monkeypatch.setattr(standstill, "_apart_s", lambda: apart[0])
+
+    class Stopped(Nothing):
+        def measure(self, name: str, target: Running, round_number: int) -> Metrics:
+            if (round_number, name) in ((1, "floor"), (3, "echo")):
+                apart[0] += 60.0
+            return super().measure(name, target, round_number)
+
+    said = StringIO()
+    scenario = Stopped(_options(rounds=3), HereTargets(), None, ProgressBar(9, said))
+    assert [sample.round for sample in scenario.run()] == [2, 2, 2, 4, 4, 4, 5, 5, 5]
+    assert said.getvalue().count("stood still for 60.0 s") == 2
+
+
+def test_rounds_are_not_taken_again_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = count()
+    monkeypatch.setattr(standstill, "_apart_s", lambda: float(next(apart)))
+    assert _scenario(_options(rounds=3)).run() == []
 
 
 def test_a_quick_run_has_no_round_that_warms_up() -> None:
