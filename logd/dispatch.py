@@ -1,8 +1,8 @@
 """From a request frame to the handler of its API, and from its answer back to the connection.
 
 Handlers live in `logd/handlers/<api>.py` and are imported at their API's first request, so that start-up does not pay
-for them. ApiVersions, of which this module needs more than the handler, comes at once. A request like the last one may
-have a shorter way (`logd.short_way`). An unknown API, or a version that is not served, ends the connection: no layout
+for them. What they are handed as the broker is not looked into here. A request like the last one may have a shorter way
+(`logd.short_way`). An unknown API, or a version that is not served, ends the connection: no layout
 exists to answer in. The one exception is ApiVersions, which tells the client what would have been served (KIP-511).
 
 An exception that is not a refusal is a bug: it is logged with its trace, the request fails with
@@ -19,23 +19,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from logd.context import RequestContext
-from logd.handlers.api_versions import unsupported_version_response
 from logd.short_way import SHAPES_LEARNED_MAX, Learn
-from protocol.api import API_VERSIONS, SERVED_APIS, ApiSpec, first_flexible_answer, message_types
+from protocol.api import API_VERSIONS, APIS, SERVED_APIS, ApiSpec, first_flexible_answer, message_types
 from protocol.codec import reader_for
 from protocol.errors import ErrorCode, ProtocolViolation
+from protocol.messages.api_versions import ApiVersionsResponse
 from protocol.messages.message import Message
 from protocol.primitives import skip_tagged_fields
 
 if TYPE_CHECKING:
-    from logd.broker import Broker
     from logd.connection import Connection
+    from logd.node import Node
 
 log = logging.getLogger("logd.dispatch")
 
 _HEADER: Final = struct.Struct(">hhih")
 
-Handler = Callable[["Broker", Any, RequestContext], "Message | Awaitable[Message | None] | None"]
+Handler = Callable[[Any, Any, RequestContext], "Message | Awaitable[Message | None] | None"]
+"""Takes the broker, the request and its circumstances."""
 
 
 class _Route:
@@ -75,7 +76,7 @@ class _Route:
 class Dispatcher:
     """Calls the handler of each request; one for all connections of a node."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Node) -> None:
         self._broker = broker
         self._routes: dict[int, _Route] = {}
         self._tasks: set[Task[None]] = set()
@@ -179,6 +180,18 @@ class Dispatcher:
         # The body is of a version that nobody here can read; the answer has the layout every client knows.
         context = RequestContext(connection, api_key, 0, correlation_id, None, flexible=False)
         context.reply(unsupported_version_response())
+
+
+def unsupported_version_response() -> ApiVersionsResponse:
+    """The answer to a version of ApiVersions that is not served, to be sent in the layout of version 0 (KIP-511).
+
+    Nothing but ApiVersions itself is listed: some clients would take a longer list for the final one.
+    """
+    spec = APIS[API_VERSIONS]
+    served = ApiVersionsResponse.ApiVersion(
+        api_key=spec.key, min_version=spec.advertised_min, max_version=spec.max_version
+    )
+    return ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[served])
 
 
 def _client_id(connection: Connection, frame: memoryview, stop: int) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from storage.errors import StorageFailure
 
 if TYPE_CHECKING:
-    from logd.broker import Broker
+    from logd.node import Node
     from protocol.types import TimestampMs
     from storage.directories.manager import LogManager, Plan
 
@@ -35,9 +35,9 @@ _FIRST_RETENTION_S: Final = 30.0
 class Housekeeping:
     """The node's chores. `start` begins them, `stop` ends them and leaves what is not due to the next start."""
 
-    def __init__(self, broker: Broker, manager: LogManager) -> None:
-        self._broker = broker
-        self._config = broker.config
+    def __init__(self, node: Node, manager: LogManager) -> None:
+        self._node = node
+        self._config = node.config
         self._manager = manager
         self._plans: list[tuple[TimestampMs, int, Plan]] = []
         self._tie_breaker = count()
@@ -51,7 +51,7 @@ class Housekeeping:
         heappush(self._plans, (plan.not_before_ms, next(self._tie_breaker), plan))
 
     def start(self) -> None:
-        self._ticker = self._broker.loop.create_task(self._tick())
+        self._ticker = self._node.loop.create_task(self._tick())
 
     async def stop(self) -> None:
         """Begin nothing more, and wait for the piece of work under way."""
@@ -64,7 +64,7 @@ class Housekeeping:
 
     async def _tick(self) -> None:
         config = self._config
-        clock = self._broker.loop.time
+        clock = self._node.loop.time
         retention_s = config.log_retention_check_interval_ms / 1000
         checkpoint_s = (
             min(
@@ -78,35 +78,35 @@ class Housekeeping:
         checkpoint_at = clock() + checkpoint_s
         while True:
             await asyncio.sleep(_TICK_S)
-            now_ms = self._broker.now_ms()
+            now_ms = self._node.now_ms()
             try:
-                self._broker.replicas.make_missing()
+                self._node.replicas.make_missing()
                 self._flush(now_ms)
                 if clock() >= retention_at:
                     retention_at = clock() + retention_s
                     self._apply_retention(now_ms)
                 if clock() >= checkpoint_at:
                     checkpoint_at = clock() + checkpoint_s
-                    for plan in self._manager.checkpoint_plans(self._broker.replicas.high_watermarks):
+                    for plan in self._manager.checkpoint_plans(self._node.replicas.high_watermarks):
                         self.later(plan)
                 if self._worker is None and self._has_due:
-                    self._worker = self._broker.loop.create_task(self._work())
+                    self._worker = self._node.loop.create_task(self._work())
                 self._manager.release_files(_OPEN_FILES_MAX)
             except Exception:
                 # A fault in a chore must not end the chores.
                 log.exception("housekeeping failed")
 
     def _flush(self, now_ms: TimestampMs) -> None:
-        flusher = self._broker.flusher
+        flusher = self._node.flusher
         flusher.request_postponed()
         for due in self._manager.due_for_flush(now_ms):
-            partition = self._broker.replicas.find(due.topic_partition)
+            partition = self._node.replicas.find(due.topic_partition)
             if partition is not None:
                 flusher.request(partition)
         flusher.start()
 
     def _apply_retention(self, now_ms: TimestampMs) -> None:
-        replicas = self._broker.replicas
+        replicas = self._node.replicas
         work = self._manager.housekeeping(now_ms, replicas.high_watermarks)
         for plan in work.plans:
             self.later(plan)
@@ -117,17 +117,17 @@ class Housekeeping:
 
     @property
     def _has_due(self) -> bool:
-        return bool(self._plans) and self._plans[0][0] <= self._broker.now_ms()
+        return bool(self._plans) and self._plans[0][0] <= self._node.now_ms()
 
     async def _work(self) -> None:
         """Run what is due in the pool, one plan after the other."""
         while self._has_due and not self._stopping:
             plan = heappop(self._plans)[2]
             try:
-                await self._broker.pool.run(plan.run)
+                await self._node.pool.run(plan.run)
             except StorageFailure as failure:
                 log.warning("chore failed error=%s", failure)
-                self._broker.replicas.disk_failed(failure)
+                self._node.replicas.disk_failed(failure)
             except Exception:
                 log.exception("chore failed")
         self._worker = None

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from logd.broker import Broker
     from logd.connection import Connection
     from protocol.fetch_shape import FetchShape
     from protocol.produce_shape import ProduceShape
@@ -25,11 +24,13 @@ class ShortWay(NamedTuple):
     """How the next request like the one remembered is worked off."""
 
     shape: ProduceShape | FetchShape
-    handle_alike: Callable[[Broker, Connection, Any, int, Any], bool]
-    """Takes the shape, a correlation id, and what the shape recognised. False, with nothing done, when the ordinary
-    way has to look at the request.
+    handle_alike: Callable[[Any, Connection, Any, int, Any], bool]
+    """Takes the broker, the connection, the shape, a correlation id, and what the shape recognised. False, with nothing
+    done, when the ordinary way has to look at the request.
     """
 
 
-Learn: TypeAlias = "Callable[[Broker, memoryview, Any, int], ShortWay | None]"
-"""Takes the frame, the request that the codec read from it, and its version; None when there is no short way."""
+Learn: TypeAlias = "Callable[[Any, memoryview, Any, int], ShortWay | None]"
+"""Takes the broker, the frame, the request that the codec read from it, and its version; None when there is no short
+way.
+"""

@@ -26,7 +26,7 @@ from storage.errors import CorruptLog, StorageFailure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from logd.broker import Broker
+    from logd.node import Node
     from logd.replicas import LocalPartition
     from storage.cleaning.dirtiness import Dirtiness
     from storage.directories.manager import LogManager
@@ -43,10 +43,10 @@ _BACKOFF_S_MIN: Final = 0.05
 class LogCleaner:
     """The node's cleaner. `start` begins it, `stop` ends it and every pass under way."""
 
-    def __init__(self, broker: Broker, manager: LogManager, fs: FileSystem) -> None:
+    def __init__(self, node: Node, manager: LogManager, fs: FileSystem) -> None:
         self.uncleanable: dict[TopicPartition, str] = {}
         """Partitions that were set aside, and why."""
-        self._broker = broker
+        self._node = node
         self._manager = manager
         self._fs = fs
         self._set_aside: dict[TopicPartition, Log] = {}
@@ -63,7 +63,7 @@ class LogCleaner:
     def start(self, later: Callable[[DeletePlan], None]) -> None:
         """`later` is told of files that are to go."""
         self._later = later
-        self._ticker = self._broker.loop.create_task(self._run())
+        self._ticker = self._node.loop.create_task(self._run())
 
     def look(self) -> None:
         """Look for logs to clean now: a setting has changed."""
@@ -84,7 +84,7 @@ class LogCleaner:
         if not (config.enable and config.threads):
             name = "log.cleaner.threads=0" if config.enable else "log.cleaner.enable=false"
             raise BrokerError(ErrorCode.POLICY_VIOLATION, f"The broker does not compact: {name}")
-        partition.log.roll(self._broker.now_ms())
+        partition.log.roll(self._node.now_ms())
         self._flush(partition)
         self._asked.forget_others(self._manager.logs)
         ticket = self._asked.ask(partition, partition.log.segments[-1].base_offset)
@@ -126,7 +126,7 @@ class LogCleaner:
     @property
     def config(self) -> CleanerConfig:
         """What is in force now."""
-        return cleaner_config(self._broker.config.values)
+        return cleaner_config(self._node.config.values)
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -138,7 +138,7 @@ class LogCleaner:
                 # A fault in one log's figures must not end compaction.
                 log.exception("looking for logs to clean failed")
             backoff_s = max(config.backoff_ms / 1000, _BACKOFF_S_MIN)
-            timer = self._broker.loop.call_later(backoff_s, self._look_again.set)
+            timer = self._node.loop.call_later(backoff_s, self._look_again.set)
             await self._look_again.wait()
             timer.cancel()
 
@@ -160,7 +160,7 @@ class LogCleaner:
     def _candidates(self) -> list[tuple[float, LocalPartition]]:
         """(dirty share, partition) of every log that is worth a pass."""
         found = []
-        for partition in self._broker.replicas:
+        for partition in self._node.replicas:
             compacted = partition.log
             if not compacted.config.compacts or len(compacted.segments) < 2:
                 continue
@@ -188,8 +188,8 @@ class LogCleaner:
         return False
 
     def _flush(self, partition: LocalPartition) -> None:
-        self._broker.flusher.request(partition)
-        self._broker.state_changed(partition)  # and with that, flush
+        self._node.flusher.request(partition)
+        self._node.state_changed(partition)  # and with that, flush
 
     def _look_at(self, partition: LocalPartition) -> Dirtiness:
         from storage.cleaning.dirtiness import look_at  # noqa: PLC0415 - a node without compacted topics
@@ -198,14 +198,14 @@ class LogCleaner:
             partition.log,
             self._manager.cleaned.end_of(partition.topic_partition),
             partition.last_stable_offset,
-            self._broker.now_ms(),
+            self._node.now_ms(),
         )
 
     def _share(self, partition: LocalPartition) -> float | None:
         try:
             dirtiness = self._look_at(partition)
         except StorageFailure as failure:
-            self._broker.storage_failed(partition, failure)
+            self._node.storage_failed(partition, failure)
             return None
         except CorruptLog as error:
             self._put_aside(partition, str(error))
@@ -213,10 +213,10 @@ class LogCleaner:
         return dirtiness.ratio if dirtiness.is_worth_a_pass(partition.log) else None
 
     def _begin(self, partition: LocalPartition, config: CleanerConfig) -> None:
-        cleaning = CleaningPass(self._broker, self._manager, self._fs, partition, config, self._later)
+        cleaning = CleaningPass(self._node, self._manager, self._fs, partition, config, self._later)
         self._asked.began(partition)
         self._passes[partition.topic_partition] = cleaning
-        task = self._broker.loop.create_task(self._pass(cleaning))
+        task = self._node.loop.create_task(self._pass(cleaning))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -238,7 +238,7 @@ class LogCleaner:
                 self._take_back(partition)
         except StorageFailure as failure:
             error = str(failure)
-            self._broker.storage_failed(partition, failure)
+            self._node.storage_failed(partition, failure)
             return False
         except (CorruptLog, PassFailed) as problem:
             error = str(problem)

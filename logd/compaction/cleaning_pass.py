@@ -21,8 +21,8 @@ from storage.fs.real import RealFileSystem
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from logd.broker import Broker
     from logd.config.cleaner_keys import CleanerConfig
+    from logd.node import Node
     from logd.replicas import LocalPartition
     from protocol.types import Offset, TimestampMs
     from storage.cleaning.cleaner import Cleaner
@@ -60,7 +60,7 @@ class CleaningPass:
 
     def __init__(
         self,
-        broker: Broker,
+        node: Node,
         manager: LogManager,
         fs: FileSystem,
         partition: LocalPartition,
@@ -69,7 +69,7 @@ class CleaningPass:
     ) -> None:
         """`later` is told of files that are to go."""
         self.partition = partition
-        self._broker = broker
+        self._node = node
         self._manager = manager
         self._fs = fs
         self._config = config
@@ -119,7 +119,7 @@ class CleaningPass:
         from storage.cleaning.cleaned_segment import discard_unfinished  # noqa: PLC0415
 
         directory = self._log.directory
-        await self._broker.pool.run(lambda: discard_unfinished(self._fs, directory))
+        await self._node.pool.run(lambda: discard_unfinished(self._fs, directory))
 
     @property
     def _goes_on(self) -> bool:
@@ -132,7 +132,7 @@ class CleaningPass:
     def _make_job(self) -> CleaningJob:
         from storage.cleaning.dirtiness import job_for, look_at  # noqa: PLC0415 - when first needed
 
-        now_ms = self._broker.now_ms()
+        now_ms = self._node.now_ms()
         cleaned_to = self._manager.cleaned.end_of(self.partition.topic_partition)
         dirtiness = look_at(self._log, cleaned_to, self.partition.last_stable_offset, now_ms)
         return job_for(
@@ -146,7 +146,7 @@ class CleaningPass:
     async def _run(self, job: CleaningJob) -> PassEnd:
         from storage.cleaning.job import CleanedGroup  # noqa: PLC0415
 
-        began = self._broker.loop.time()
+        began = self._node.loop.time()
         replaced = 0
         async with aclosing(self._clean(job)) as outcomes:
             async for outcome in outcomes:
@@ -154,7 +154,7 @@ class CleaningPass:
                     return PassEnd.GIVEN_UP
                 if not isinstance(outcome, CleanedGroup):
                     await self._note(outcome.next_dirty_offset)
-                    self._say(outcome, replaced, self._broker.loop.time() - began)
+                    self._say(outcome, replaced, self._node.loop.time() - began)
                     is_full = outcome.next_dirty_offset < job.first_uncleanable_offset
                     return PassEnd.MEMORY_FULL if is_full else PassEnd.COMPLETE
                 if self._manager.cleaned.end_of(self.partition.topic_partition) is None:
@@ -171,14 +171,14 @@ class CleaningPass:
             return
         swap = SegmentSwap(self._fs, self._log, group, now_ms)
         for wait in swap.steps():
-            await self._broker.pool.run(wait)
-        self._broker.state_changed(self.partition)
+            await self._node.pool.run(wait)
+        self._node.state_changed(self.partition)
         if swap.removal is not None:
             self._later(swap.removal)
 
     async def _note(self, first_dirty_offset: Offset) -> None:
         plan = self._manager.cleaned.note(self.partition.topic_partition, first_dirty_offset)
-        await self._broker.pool.run(plan.run)
+        await self._node.pool.run(plan.run)
 
     def _note_progress(self, done_bytes: int) -> None:
         self._done_bytes = max(self._done_bytes, done_bytes)
@@ -195,10 +195,10 @@ class CleaningPass:
         cleaner = self._cleaner = Cleaner(self._fs, job)
         groups = cleaner.run()
         try:
-            while (group := await self._broker.pool.run(lambda: next(groups, None))) is not None:
+            while (group := await self._node.pool.run(lambda: next(groups, None))) is not None:
                 yield group
         finally:
-            await self._broker.pool.run(groups.close)
+            await self._node.pool.run(groups.close)
         assert cleaner.result is not None
         yield cleaner.result
 

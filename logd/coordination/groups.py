@@ -15,21 +15,21 @@ from logd.settings.group_settings import ImageGroupConfigs
 from replication.topic_names import GROUP_TOPIC
 
 if TYPE_CHECKING:
-    from logd.broker import Broker
     from logd.config.key import Value
+    from logd.node import Node
     from protocol.types import LeaderEpoch
 
 
-def group_host(broker: Broker) -> CoordinatorHost:
+def group_host(node: Node) -> CoordinatorHost:
     """Return the coordinator; it serves the partitions of its topic that this node leads, from now on."""
-    catalog = ImageCatalog(broker.metadata.image)
+    catalog = ImageCatalog(node.metadata.image)
     entropy = SystemEntropy()
-    own_configs = ImageGroupConfigs(broker.metadata.image)
+    own_configs = ImageGroupConfigs(node.metadata.image)
 
     def new_shard(_leader_epoch: LeaderEpoch) -> GroupShard:
-        return GroupShard(group_config(broker.config.values), catalog, entropy, own_configs)
+        return GroupShard(group_config(node.config.values), catalog, entropy, own_configs)
 
-    return CoordinatorHost(broker, _topic(broker), GROUP_RECORDS, new_shard)
+    return CoordinatorHost(node, _topic(node), GROUP_RECORDS, new_shard)
 
 
 def reconfigure_groups(host: CoordinatorHost, given: Mapping[str, Value]) -> None:
@@ -39,9 +39,9 @@ def reconfigure_groups(host: CoordinatorHost, given: Mapping[str, Value]) -> Non
         cast(GroupShard, shard).configure(config)
 
 
-def _topic(broker: Broker) -> InternalTopic:
+def _topic(node: Node) -> InternalTopic:
     """Compacted, so that the last word on every group and offset stays."""
-    values = group_values(broker.config.values)
+    values = group_values(node.config.values)
     return InternalTopic(
         GROUP_TOPIC,
         int(str(values["offsets.topic.num.partitions"])),

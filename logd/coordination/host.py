@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from coordinator.ports import Outbox
     from coordinator.runtime import Written
     from coordinator.shard import MarkersAnswered, Shard, TransactionMarker
-    from logd.broker import Broker
     from logd.context import RequestContext
     from logd.coordination.waiters import Refused
+    from logd.node import Node
     from logd.replicas import LocalPartition
     from protocol.messages.message import Message
     from protocol.types import LeaderEpoch
@@ -79,14 +79,14 @@ class CoordinatorHost:
 
     def __init__(
         self,
-        broker: Broker,
+        node: Node,
         topic: InternalTopic,
         types: RecordTypes,
         new_shard: ShardFactory,
         new_outbox: OutboxFactory | None = None,
     ) -> None:
         """`new_outbox` is for shards that send."""
-        self._broker = broker
+        self._node = node
         self._topic = topic
         self._types = types
         self._new_shard = new_shard
@@ -100,10 +100,10 @@ class CoordinatorHost:
 
     def start(self) -> None:
         """Serve the partitions that this node leads now, and follow the metadata."""
-        for partition in self._broker.replicas:
+        for partition in self._node.replicas:
             if partition.topic_partition.topic == self._topic.name:
                 self.role_changed(partition)
-        self._broker.metadata.watch(self.topics_changed)
+        self._node.metadata.watch(self.topics_changed)
 
     @property
     def topic_name(self) -> str:
@@ -117,12 +117,12 @@ class CoordinatorHost:
 
     def partition_of(self, key: str) -> int | None:
         """Return the number of the partition that a group or transactional id belongs to; None without the topic."""
-        topic = self._broker.metadata.image.topics.get(self._topic.name)
+        topic = self._node.metadata.image.topics.get(self._topic.name)
         return None if topic is None else partition_of(key, len(topic.partitions))
 
     async def ensure_topic(self) -> None:
         """Create the internal topic unless it is there. Raises: BrokerError COORDINATOR_NOT_AVAILABLE."""
-        if self._topic.name in self._broker.metadata.image.topics:
+        if self._topic.name in self._node.metadata.image.topics:
             return
         if self._creation is None:
             self._creation = asyncio.ensure_future(self._create())
@@ -132,7 +132,7 @@ class CoordinatorHost:
         topic = self._topic
         new = NewTopic(topic.name, topic.partitions, topic.replication_factor, configs=topic.configs)
         try:
-            (creation,) = await self._broker.metadata.submit(CreateTopics([new]))
+            (creation,) = await self._node.metadata.submit(CreateTopics([new]))
         except BrokerError as refusal:
             raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, refusal.message) from refusal
         finally:
@@ -152,7 +152,7 @@ class CoordinatorHost:
         if runtime is None:
             return refused(ErrorCode.NOT_COORDINATOR)
         pending = PendingAnswer(context, refused)
-        runtime.call(Call(request, caller_of(context), pending), self._broker.now_ms())
+        runtime.call(Call(request, caller_of(context), pending), self._node.now_ms())
         self._arm_timer(runtime)
         return pending.taken()
 
@@ -183,7 +183,7 @@ class CoordinatorHost:
 
     async def _ask(self, runtime: ShardRuntime, request: Message, caller: Caller) -> Message:
         pending = PendingResult()
-        runtime.call(Call(request, caller, pending), self._broker.now_ms())
+        runtime.call(Call(request, caller, pending), self._node.now_ms())
         self._arm_timer(runtime)
         return await pending.result
 
@@ -198,7 +198,7 @@ class CoordinatorHost:
         if hosted is None:
             written(ErrorCode.NOT_LEADER_OR_FOLLOWER)
             return
-        hosted.runtime.write_marker(marker, written, self._broker.now_ms())
+        hosted.runtime.write_marker(marker, written, self._node.now_ms())
         self._arm_timer(hosted.runtime)
 
     # -- roles ---------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class CoordinatorHost:
             tuple(topic.name for topic in deleted), tuple(topic.topic_id for topic in deleted)
         )
         for hosted in tuple(self._hosted.values()):
-            hosted.runtime.handle(news, self._broker.now_ms())
+            hosted.runtime.handle(news, self._node.now_ms())
             self._arm_timer(hosted.runtime)
 
     def stop(self) -> None:
@@ -240,26 +240,26 @@ class CoordinatorHost:
             hosted.runtime.high_watermark_moved()
 
         def answered(news: MarkersAnswered) -> None:
-            hosted.runtime.handle(news, self._broker.now_ms())
+            hosted.runtime.handle(news, self._node.now_ms())
             self._arm_timer(hosted.runtime)
 
-        writer = LocalWriter(self._broker, partition, committed)
+        writer = LocalWriter(self._node, partition, committed)
         outbox = None if self._new_outbox is None else self._new_outbox(answered)
         shard = self._new_shard(partition.leader_epoch)
         hosted = _Hosted(partition, writer, ShardRuntime(shard, writer, Returns(), outbox))
         self._hosted[index] = hosted
         if partition.log.log_start_offset == partition.log.log_end_offset:
-            hosted.runtime.loaded(self._broker.now_ms())
+            hosted.runtime.loaded(self._node.now_ms())
             self._arm_timer(hosted.runtime)
         else:
-            hosted.loading = self._broker.loop.create_task(self._load(hosted))
+            hosted.loading = self._node.loop.create_task(self._load(hosted))
 
     async def _load(self, hosted: _Hosted) -> None:
         partition = hosted.partition
         try:
-            end_offset = await load_shard(self._broker, partition, self._types, hosted.runtime.shard)
+            end_offset = await load_shard(self._node, partition, self._types, hosted.runtime.shard)
         except StorageError as error:
-            self._broker.storage_failed(partition, error)
+            self._node.storage_failed(partition, error)
         except (UnreadableRecord, BrokerError) as error:
             log.error("coordinator not loaded partition=%s error=%s", partition.topic_partition, error)
             hosted.runtime.resign()
@@ -267,7 +267,7 @@ class CoordinatorHost:
             log.exception("coordinator not loaded partition=%s", partition.topic_partition)
             hosted.runtime.resign()
         else:
-            hosted.runtime.loaded(self._broker.now_ms(), end_offset)
+            hosted.runtime.loaded(self._node.now_ms(), end_offset)
             self._arm_timer(hosted.runtime)
 
     def _drop(self, index: int) -> None:
@@ -287,13 +287,13 @@ class CoordinatorHost:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due_ms = due_ms
-        delay_ms = max(due_ms - self._broker.now_ms(), 0) + _TIMER_COARSENESS_MS
-        self._timer = self._broker.loop.call_later(delay_ms / 1000, self._fire)
+        delay_ms = max(due_ms - self._node.now_ms(), 0) + _TIMER_COARSENESS_MS
+        self._timer = self._node.loop.call_later(delay_ms / 1000, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
         self._timer_due_ms = _NEVER
-        now_ms = self._broker.now_ms()
+        now_ms = self._node.now_ms()
         for hosted in tuple(self._hosted.values()):
             hosted.runtime.fire_timers(now_ms)
             self._arm_timer(hosted.runtime)

@@ -14,19 +14,19 @@ from replication.topic_names import TRANSACTION_TOPIC
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from logd.broker import Broker
     from logd.coordination.host import CoordinatorHost
     from logd.coordination.transactions import TransactionCoordinator
+    from logd.node import Node
     from logd.replicas import LocalPartition
 
 
 class CoordinatorHosts:
     """Those that are made follow the roles and settings of the node."""
 
-    __slots__ = ("_broker", "_groups", "_transactions")
+    __slots__ = ("_groups", "_node", "_transactions")
 
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+    def __init__(self, node: Node) -> None:
+        self._node = node
         self._groups: CoordinatorHost | None = None
         self._transactions: TransactionCoordinator | None = None
 
@@ -35,7 +35,7 @@ class CoordinatorHosts:
         if self._groups is None:
             from logd.coordination.groups import group_host  # noqa: PLC0415 - see the module head
 
-            self._groups = group_host(self._broker)
+            self._groups = group_host(self._node)
             self._groups.start()
         return self._groups
 
@@ -44,7 +44,7 @@ class CoordinatorHosts:
         if self._transactions is None:
             from logd.coordination.transactions import transaction_coordinator  # noqa: PLC0415 - see the module head
 
-            self._transactions = transaction_coordinator(self._broker)
+            self._transactions = transaction_coordinator(self._node)
             self._transactions.start()
         return self._transactions
 
@@ -61,7 +61,7 @@ class CoordinatorHosts:
             and partition.log.log_start_offset < partition.log.log_end_offset
         ):
             # Later: a start opens its listeners first.
-            self._broker.loop.call_soon(self._load_transactions)
+            self._node.loop.call_soon(self._load_transactions)
 
     def _load_transactions(self) -> None:
         _ = self.transactions
@@ -71,7 +71,7 @@ class CoordinatorHosts:
         if self._groups is not None:
             from logd.coordination.groups import reconfigure_groups  # noqa: PLC0415 - see the module head
 
-            reconfigure_groups(self._groups, self._broker.config.values)
+            reconfigure_groups(self._groups, self._node.config.values)
 
     def stop(self) -> None:
         """Answer all who wait; clients come back when a coordinator is there again."""

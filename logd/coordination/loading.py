@@ -13,7 +13,7 @@ from protocol.records import iter_batches, iter_records, read_header
 if TYPE_CHECKING:
     from coordinator.internal_records import RecordTypes
     from coordinator.shard import Shard
-    from logd.broker import Broker
+    from logd.node import Node
     from logd.replicas import LocalPartition
     from protocol.types import Buffer, Offset
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SLICE_BYTES: Final = 32 << 10
 
 
-async def load_shard(broker: Broker, partition: LocalPartition, types: RecordTypes, shard: Shard) -> Offset:
+async def load_shard(node: Node, partition: LocalPartition, types: RecordTypes, shard: Shard) -> Offset:
     """Replay the whole log; return its end offset (exclusive).
 
     The caller sees to it that nobody else appends meanwhile.
@@ -33,7 +33,7 @@ async def load_shard(broker: Broker, partition: LocalPartition, types: RecordTyp
     while offset < end:
         result = log.read(offset, _SLICE_BYTES, end)
         if result.cold is not None:
-            await broker.read_pool.run(result.cold.run)
+            await node.read_pool.run(result.cold.run)
             result = log.finish_read(result.cold)
         if result.region is not None:
             for batch in iter_batches(result.region.read()):

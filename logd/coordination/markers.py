@@ -20,7 +20,7 @@ from storage.errors import StorageError
 
 if TYPE_CHECKING:
     from coordinator.shard import TransactionMarker
-    from logd.broker import Broker
+    from logd.node import Node
     from logd.replicas import LocalPartition
     from protocol.types import TimestampMs, TopicPartition
     from replication.ports import AppendResult
@@ -30,7 +30,7 @@ _COMMIT_TIMEOUT_MS: Final = 30_000
 
 
 def write_marker(
-    broker: Broker, where: TopicPartition, marker: TransactionMarker, written: Callable[[ErrorCode], None]
+    node: Node, where: TopicPartition, marker: TransactionMarker, written: Callable[[ErrorCode], None]
 ) -> None:
     """Write it; `written` is told what became of it once, perhaps before this returns.
 
@@ -38,24 +38,24 @@ def write_marker(
     may pass.
     """
     try:
-        partition = broker.partition(*where)
+        partition = node.partition(*where)
         if where.topic == GROUP_TOPIC:
-            broker.groups.write_marker(where.partition, marker, written)
+            node.groups.write_marker(where.partition, marker, written)
             return
-        wait = _append(broker, partition, marker)
+        wait = _append(node, partition, marker)
     except BrokerError as refusal:
         written(refusal.code)
         return
     if wait is None:
         written(ErrorCode.NONE)
         return
-    broker.delayed.park_produce(
+    node.delayed.park_produce(
         [wait], _COMMIT_TIMEOUT_MS, lambda: written(ErrorCode.NONE if wait.error is None else wait.error)
     )
 
 
 def append_marker(
-    broker: Broker, partition: LocalPartition, marker: TransactionMarker, now_ms: TimestampMs
+    node: Node, partition: LocalPartition, marker: TransactionMarker, now_ms: TimestampMs
 ) -> AppendResult:
     """Append it. The caller sees to the flush that it may demand, and to who waits for the partition.
 
@@ -71,13 +71,13 @@ def append_marker(
     try:
         return partition.append_marker(batch, now_ms=now_ms, transaction_version=marker.transaction_version)
     except StorageError as error:
-        raise broker.storage_failed(partition, error) from error
+        raise node.storage_failed(partition, error) from error
 
 
-def _append(broker: Broker, partition: LocalPartition, marker: TransactionMarker) -> ProduceWait | None:
+def _append(node: Node, partition: LocalPartition, marker: TransactionMarker) -> ProduceWait | None:
     """What to wait for until it is committed; None when it is. Raises: BrokerError; nothing was written then."""
-    result = append_marker(broker, partition, marker, broker.now_ms())
+    result = append_marker(node, partition, marker, node.now_ms())
     if result.flush_to >= 0:
-        broker.flusher.request(partition)
-    broker.state_changed(partition)
+        node.flusher.request(partition)
+    node.state_changed(partition)
     return None if partition.has_acknowledged(result, ACKS_ALL) else ProduceWait(partition, result, ACKS_ALL)

@@ -19,7 +19,7 @@ from logd.coordination.markers import write_marker
 from protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from logd.broker import Broker
+    from logd.node import Node
     from protocol.types import NodeId, TopicPartition
 
 #: Markers written in one turn: a few milliseconds. The first slice is written at once, so that nearly every transaction
@@ -30,11 +30,11 @@ _SLICE: Final = 100
 class MarkerOutbox:
     """The `coordinator.ports.Outbox` of one shard."""
 
-    __slots__ = ("_answered", "_broker")
+    __slots__ = ("_answered", "_node")
 
-    def __init__(self, broker: Broker, answered: Callable[[MarkersAnswered], None]) -> None:
+    def __init__(self, node: Node, answered: Callable[[MarkersAnswered], None]) -> None:
         """`answered` is called in a turn of its own."""
-        self._broker = broker
+        self._node = node
         self._answered = answered
 
     def send(self, markers: EndTxnMarkers) -> None:
@@ -46,14 +46,14 @@ class MarkerOutbox:
         for leader, partitions in by_leader.items():
             if leader is None:
                 replies.take_all(partitions, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-            elif leader == self._broker.node_id:
+            elif leader == self._node.node_id:
                 self._write_here(markers, partitions, replies)
             else:
                 replies.take_all(partitions, ErrorCode.NOT_LEADER_OR_FOLLOWER)
 
     def _leader_of(self, partition: TopicPartition) -> NodeId | None:
         """Return who leads a partition, or `NO_LEADER`; None where there is no such partition."""
-        topic = self._broker.metadata.image.topics.get(partition.topic)
+        topic = self._node.metadata.image.topics.get(partition.topic)
         state = None if topic is None else topic.partitions.get(partition.partition)
         return None if state is None else state.leader_id
 
@@ -72,12 +72,12 @@ class MarkerOutbox:
         self, marker: TransactionMarker, partitions: Iterator[TopicPartition], left: int, replies: _Replies
     ) -> None:
         for partition in islice(partitions, _SLICE):
-            write_marker(self._broker, partition, marker, partial(replies.take, partition))
+            write_marker(self._node, partition, marker, partial(replies.take, partition))
         if left > _SLICE:
-            self._broker.loop.call_soon(self._write_slice, marker, partitions, left - _SLICE, replies)
+            self._node.loop.call_soon(self._write_slice, marker, partitions, left - _SLICE, replies)
 
     def _all_replied(self, answered: MarkersAnswered) -> None:
-        self._broker.loop.call_soon(self._answered, answered)
+        self._node.loop.call_soon(self._answered, answered)
 
 
 class _Replies:

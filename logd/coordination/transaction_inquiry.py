@@ -16,7 +16,7 @@ from protocol.errors import BrokerError, ErrorCode
 from protocol.types import TopicPartition
 
 if TYPE_CHECKING:
-    from logd.broker import Broker
+    from logd.node import Node
     from protocol.types import ProducerEpoch, ProducerId
     from storage.verification import Verification
 
@@ -25,8 +25,8 @@ class Inquiry:
     """Call `include` for each partition, then `start`; `ask` if that says so; then `admit` before each append."""
 
     __slots__ = (
-        "_broker",
         "_codes",
+        "_node",
         "_producer_epoch",
         "_producer_id",
         "_refusals",
@@ -38,13 +38,13 @@ class Inquiry:
 
     def __init__(
         self,
-        broker: Broker,
+        node: Node,
         transactional_id: str,
         producer_id: ProducerId,
         producer_epoch: ProducerEpoch,
         support: TransactionSupport,
     ) -> None:
-        self._broker = broker
+        self._node = node
         self._transactional_id = transactional_id
         self._producer_id = producer_id
         self._producer_epoch = producer_epoch
@@ -65,13 +65,13 @@ class Inquiry:
         """See which partitions need the coordinator's word; whether any does."""
         self._refusals.clear()
         self._verifications.clear()
-        support, broker = self._support, self._broker
-        if not (support.adds_partitions or broker.config.transaction_partition_verification_enable):
+        support, node = self._support, self._node
+        if not (support.adds_partitions or node.config.transaction_partition_verification_enable):
             return False
-        now_ms = broker.now_ms()
+        now_ms = node.now_ms()
         for topic_partition, base_sequence in self._sequences.items():
             try:
-                partition = broker.partition(*topic_partition)
+                partition = node.partition(*topic_partition)
                 partition.check_leader(-1)
                 verification = partition.log.producers.start_verification(
                     self._producer_id,
@@ -89,11 +89,11 @@ class Inquiry:
 
     async def ask(self) -> None:
         """Wait for the coordinator's answer."""
-        config = self._broker.config
-        time = self._broker.loop.time
+        config = self._node.config
+        time = self._node.loop.time
         deadline = time() + config.add_partitions_to_txn_retry_backoff_max_ms / 1000
         while True:
-            self._codes = await self._broker.transactions.add(
+            self._codes = await self._node.transactions.add(
                 self._transactional_id,
                 self._producer_id,
                 self._producer_epoch,
@@ -103,7 +103,7 @@ class Inquiry:
             is_busy = ErrorCode.CONCURRENT_TRANSACTIONS in self._codes.values()
             if not is_busy or not self._support.adds_partitions or time() >= deadline:
                 return
-            await self._broker.transactions.until_ended(
+            await self._node.transactions.until_ended(
                 self._transactional_id, config.add_partitions_to_txn_retry_backoff_ms / 1000
             )
             if not self.start():
@@ -124,7 +124,7 @@ class Inquiry:
             raise self._refused(code)
         verification = self._verifications.get(topic_partition)
         if verification is not None:
-            producers = self._broker.partition(topic, index).log.producers
+            producers = self._node.partition(topic, index).log.producers
             producers.admit(self._producer_id, self._producer_epoch, verification)
 
     def _refused(self, code: ErrorCode) -> BrokerError:

@@ -12,35 +12,9 @@ Source: apache/kafka server/…/transaction/AddPartitionsToTxnManager.java, core
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from protocol.errors import ErrorCode
-from protocol.types import ProducerEpoch, ProducerId, TopicPartition
-
-
-class TransactionVerifier(Protocol):
-    """The transaction coordinator, wherever it is."""
-
-    async def add(
-        self,
-        transactional_id: str,
-        producer_id: ProducerId,
-        producer_epoch: ProducerEpoch,
-        partitions: Collection[TopicPartition],
-        *,
-        verify_only: bool,
-    ) -> Mapping[TopicPartition, ErrorCode]:
-        """Add partitions to the producer's transaction, or only ask whether they are in it (`verify_only`).
-
-        Returns the code of each partition as AddPartitionsToTxn tells it, or COORDINATOR_NOT_AVAILABLE,
-        NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, NETWORK_EXCEPTION where it could not be asked; what is not named
-        is in the transaction. Never raises, and never waits for longer than request.timeout.ms.
-        """
-
-    async def until_ended(self, transactional_id: str, timeout_s: float) -> None:
-        """Wait for the transaction that the coordinator is ending: until it may have ended, for `timeout_s` at most."""
-
 
 #: Codes of a coordinator that cannot be asked now.
 _COORDINATOR_AWAY: Final = frozenset(

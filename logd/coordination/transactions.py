@@ -26,8 +26,8 @@ from replication.topic_names import TRANSACTION_TOPIC
 
 if TYPE_CHECKING:
     from coordinator.shard import MarkersAnswered
-    from logd.broker import Broker
     from logd.coordination.host import ShardFactory
+    from logd.node import Node
     from logd.producer_ids import ProducerIds
     from protocol.types import LeaderEpoch, ProducerEpoch, ProducerId
     from replication.metadata_image import MetadataImage
@@ -42,10 +42,10 @@ _Topic = AddPartitionsToTxnRequest.AddPartitionsToTxnTopic
 
 
 class TransactionCoordinator(CoordinatorHost):
-    """Hosts the shards of transactions; a `logd.coordination.transaction_verification.TransactionVerifier`, too."""
+    """Hosts the shards of transactions; a `logd.node.TransactionVerifier`, too."""
 
-    def __init__(self, broker: Broker, topic: InternalTopic, new_shard: ShardFactory) -> None:
-        super().__init__(broker, topic, TRANSACTION_RECORDS, new_shard, self._new_outbox)
+    def __init__(self, node: Node, topic: InternalTopic, new_shard: ShardFactory) -> None:
+        super().__init__(node, topic, TRANSACTION_RECORDS, new_shard, self._new_outbox)
         self._ending: dict[str, asyncio.Event] = {}
         """By transactional id: set once the markers under way have been answered; for those who wait for that."""
 
@@ -56,7 +56,7 @@ class TransactionCoordinator(CoordinatorHost):
             if ending is not None:
                 ending.set()
 
-        return MarkerOutbox(self._broker, told)
+        return MarkerOutbox(self._node, told)
 
     async def until_ended(self, transactional_id: str, timeout_s: float) -> None:
         """See `TransactionVerifier.until_ended`."""
@@ -108,23 +108,23 @@ class TransactionCoordinator(CoordinatorHost):
         }
 
 
-def transaction_coordinator(broker: Broker) -> TransactionCoordinator:
+def transaction_coordinator(node: Node) -> TransactionCoordinator:
     """Return the coordinator; it serves the partitions of its topic that this node leads, from now on."""
-    image = broker.metadata.image
-    config = transaction_config(broker.config.values)
+    image = node.metadata.image
+    config = transaction_config(node.config.values)
     catalog = ImageCatalog(image)
-    producer_ids = FetchedProducerIds(broker.producer_ids)
+    producer_ids = FetchedProducerIds(node.producer_ids)
     feature = ImageFeature(image)
 
     def new_shard(leader_epoch: LeaderEpoch) -> TransactionShard:
         return TransactionShard(config, catalog, producer_ids, feature, leader_epoch)
 
-    return TransactionCoordinator(broker, _topic(broker), new_shard)
+    return TransactionCoordinator(node, _topic(node), new_shard)
 
 
-def _topic(broker: Broker) -> InternalTopic:
+def _topic(node: Node) -> InternalTopic:
     """Compacted, so that the last word on every transactional id stays. As Kafka makes it."""
-    values = transaction_values(broker.config.values)
+    values = transaction_values(node.config.values)
     return InternalTopic(
         TRANSACTION_TOPIC,
         int(str(values["transaction.state.log.num.partitions"])),

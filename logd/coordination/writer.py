@@ -16,7 +16,7 @@ from storage.log import AppendOrigin
 
 if TYPE_CHECKING:
     from coordinator.shard import CoordinatorRecord, TransactionalProducer, TransactionMarker
-    from logd.broker import Broker
+    from logd.node import Node
     from logd.replicas import LocalPartition
     from protocol.types import Offset, TimestampMs
     from replication.ports import AppendResult
@@ -29,11 +29,11 @@ _COMMIT_WAIT_MS: Final = 5_000
 class LocalWriter:
     """A `coordinator.ports.PartitionWriter` on a partition that this node leads."""
 
-    __slots__ = ("_broker", "_committed", "_last", "_partition", "_waiting")
+    __slots__ = ("_committed", "_last", "_node", "_partition", "_waiting")
 
-    def __init__(self, broker: Broker, partition: LocalPartition, committed: Callable[[], None]) -> None:
+    def __init__(self, node: Node, partition: LocalPartition, committed: Callable[[], None]) -> None:
         """`committed` is called when the high watermark has passed what was appended."""
-        self._broker = broker
+        self._node = node
         self._partition = partition
         self._committed = committed
         self._last: AppendResult | None = None
@@ -57,18 +57,18 @@ class LocalWriter:
                 batch, acks=ACKS_ALL, now_ms=now_ms, origin=AppendOrigin.COORDINATOR
             )
         except StorageError as error:
-            raise self._broker.storage_failed(self._partition, error) from error
+            raise self._node.storage_failed(self._partition, error) from error
         return self._appended(result)
 
     def append_marker(self, marker: TransactionMarker, now_ms: TimestampMs) -> Offset:
         """Raises: BrokerError; nothing was written then."""
-        return self._appended(append_marker(self._broker, self._partition, marker, now_ms))
+        return self._appended(append_marker(self._node, self._partition, marker, now_ms))
 
     def _appended(self, result: AppendResult) -> Offset:
         partition = self._partition
         if result.flush_to >= 0:
-            self._broker.flusher.request(partition)
-        self._broker.state_changed(partition)
+            self._node.flusher.request(partition)
+        self._node.state_changed(partition)
         if not partition.has_acknowledged(result, ACKS_ALL):
             self._wait(result)
         return result.base_offset
@@ -84,7 +84,7 @@ class LocalWriter:
         if not self._waiting:
             self._waiting = True
             wait = ProduceWait(self._partition, result, ACKS_ALL)
-            self._broker.delayed.park_produce([wait], _COMMIT_WAIT_MS, self._waited)
+            self._node.delayed.park_produce([wait], _COMMIT_WAIT_MS, self._waited)
 
     def _waited(self) -> None:
         self._waiting = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from protocol.api import API_VERSIONS, APIS, OWN_SOFTWARE, SERVED_APIS
+from protocol.api import APIS, OWN_SOFTWARE, SERVED_APIS
 from protocol.errors import ErrorCode
 from protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from replication.features import SUPPORTED_FEATURES
@@ -60,16 +60,6 @@ def handle(broker: Broker, request: ApiVersionsRequest, context: RequestContext)
 def _apis(request: ApiVersionsRequest) -> dict[int, ApiSpec]:
     """What the client can know of: others' clients need not be troubled with what is not Kafka's."""
     return SERVED_APIS if request.client_software_name == OWN_SOFTWARE else APIS
-
-
-def unsupported_version_response() -> ApiVersionsResponse:
-    """Return the answer to a version that is not served, to be sent in the layout of version 0 (KIP-511).
-
-    Nothing but ApiVersions itself is listed: some clients would take a longer list for the final one.
-    """
-    spec = APIS[API_VERSIONS]
-    served = _ApiVersion(api_key=spec.key, min_version=spec.advertised_min, max_version=spec.max_version)
-    return ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[served])
 
 
 def _names_software(request: ApiVersionsRequest) -> bool:

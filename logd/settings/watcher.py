@@ -19,8 +19,8 @@ from protocol.types import TopicPartition
 from replication.config_changes import CLUSTER
 
 if TYPE_CHECKING:
-    from logd.broker import Broker
     from logd.config import BrokerConfig
+    from logd.node import Node
     from replication.metadata_image import MetadataDelta, MetadataImage, Topic
     from storage.directories.manager import LogManager
 
@@ -36,8 +36,8 @@ _KINDS: Final[Mapping[int, str]] = {
 class SettingsWatcher:
     """Keeps one broker's configuration, and that of its logs, what the metadata says."""
 
-    def __init__(self, broker: Broker, server: Server, manager: LogManager, image: MetadataImage) -> None:
-        self._broker = broker
+    def __init__(self, node: Node, server: Server, manager: LogManager, image: MetadataImage) -> None:
+        self._node = node
         self._server = server
         self._manager = manager
         self._image = image
@@ -55,13 +55,13 @@ class SettingsWatcher:
             (kind, name)
             for kind, name in delta.changed_configs
             if (kind == ConfigResourceType.TOPIC and name in self._image.topics)
-            or (kind == ConfigResourceType.BROKER and name in (CLUSTER, str(self._broker.node_id)))
+            or (kind == ConfigResourceType.BROKER and name in (CLUSTER, str(self._node.node_id)))
         ]
         groups = [(kind, name) for kind, name in delta.changed_configs if kind == ConfigResourceType.GROUP]
         concerned = [self._image.topics[name] for kind, name in changed if kind == ConfigResourceType.TOPIC]
         if len(concerned) < len(changed):
             self._take_up_brokers()
-            self._broker.replicas.config = self._broker.config
+            self._node.replicas.config = self._node.config
             concerned = list(self._image.topics.values())
         for topic in concerned:
             self._configure(topic)
@@ -71,32 +71,32 @@ class SettingsWatcher:
 
     def _configure(self, topic: Topic) -> None:
         """Hand a topic's settings to those of its logs that are open; what is made later has them from the start."""
-        log_config = log_config_for(self._image.topic_configs(topic.name), self._broker.config)
+        log_config = log_config_for(self._image.topic_configs(topic.name), self._node.config)
         for index in topic.partitions:
-            partition = self._broker.replicas.find(TopicPartition(topic.name, index))
+            partition = self._node.replicas.find(TopicPartition(topic.name, index))
             if partition is not None:
                 partition.log.configure(log_config)
                 if partition.log_configured():
-                    self._broker.state_changed(partition)
+                    self._node.state_changed(partition)
 
     def _take_up_brokers(self) -> None:
-        broker = self._broker
+        this = self._node
         cluster = self._image.configs(ConfigResourceType.BROKER, CLUSTER)
-        node = self._image.configs(ConfigResourceType.BROKER, str(broker.node_id))
-        former = broker.config.dynamic
+        node = self._image.configs(ConfigResourceType.BROKER, str(this.node_id))
+        former = this.config.dynamic
         if not (cluster or node or former.cluster or former.node):
             return
         from logd.config.dynamic import with_dynamic  # noqa: PLC0415 - a start with no such settings need not
 
-        config, problems = with_dynamic(broker.config, cluster, node)
-        broker.reconfigure(config)
+        config, problems = with_dynamic(this.config, cluster, node)
+        this.reconfigure(config)
         for problem in problems:
             log.warning("setting ignored reason=%s", problem)
-        self._server.change_limits(server_limits(broker.config))
-        self._manager.producer_expiration_ms = broker.config.producer_id_expiration_ms
+        self._server.change_limits(server_limits(this.config))
+        self._manager.producer_expiration_ms = this.config.producer_id_expiration_ms
         for opened in self._manager.logs.values():
-            opened.producers.expiration_ms = broker.config.producer_id_expiration_ms
-            opened.producers.demands_verification = broker.config.transaction_partition_verification_enable
+            opened.producers.expiration_ms = this.config.producer_id_expiration_ms
+            opened.producers.demands_verification = this.config.transaction_partition_verification_enable
 
 
 def server_limits(config: BrokerConfig) -> ServerLimits:

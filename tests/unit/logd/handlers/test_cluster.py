@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from logd.authorisation import Operation
+from logd.dispatch import unsupported_version_response
 from logd.handlers import api_versions, describe_cluster, init_producer_id
 from logd.handlers.authorized_operations import CLUSTER_NAME, NOT_ASKED
 from protocol.api import APIS, OWN_APIS
@@ -118,7 +119,7 @@ def test_a_client_that_means_another_node_has_to_bootstrap_again(
 
 
 def test_the_answer_to_an_unknown_version_is_version_0_and_names_only_this_api() -> None:
-    response = api_versions.unsupported_version_response()
+    response = unsupported_version_response()
     body = encode_bytes(response, 0)
     assert body.hex() == "0023" + "00000001" + "0012" + "0000" + "0005"
 
