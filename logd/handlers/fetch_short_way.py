@@ -59,7 +59,9 @@ def handle_alike(
         partition.check_leader(shape.current_leader_epoch)
         region = _read(broker, partition, shape, offset)
     except (BrokerError, OffsetOutOfRange, StorageError):
-        return False  # it will meet that again, and say so
+        # The ordinary way meets that again, and says so. A disk that failed once and then reads well is believed: a
+        # read, unlike a sync, may be tried again.
+        return False
     if region is None or region.size < shape.min_bytes:
         return False
     head = shape.answer(

@@ -97,7 +97,7 @@ class FaultyFile:
         return True
 
     def read_resident(self, position: int, size: int) -> bytes | None:
-        data = self.read_at(position, size) if self.is_resident(position, size) else b""
+        data = self.read_at(position, size)
         return data if len(data) == size else None
 
     def fileno(self) -> int:
