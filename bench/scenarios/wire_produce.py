@@ -7,7 +7,7 @@
 
 Batches of 16 KB, 15 records of 1 KB in each, acks=all, five requests in flight on each connection, 16 partitions that
 the connections share. A run that saturates waits for room, so its latency is that of a full queue. At a fixed rate
-latency counts from when a request was due. Every partition gets a batch before the clock starts. GB are those of
+latency counts from when a request was due. Every partition gets two batches before the clock starts. GB are those of
 records before compression.
 """
 
@@ -74,13 +74,15 @@ class WireProduce(OneByOne):
         return {"first_ms": first_ms, **_metrics(figures)}
 
     def _produce_first(self, connection: Connection, topic: str, partitions: int) -> float:
-        """A batch to every partition, since a broker may open its files with the first; mean milliseconds of each."""
+        """Two batches to every partition, mean milliseconds of each. A broker may open its files with the first, and the
+        second is what makes an entry in an index: Kafka's are mapped, and the first touch of each takes milliseconds here.
+        """
         batch = batch_of(self.batch_records, self.record_bytes, self.codec).encoded
         frames = [produce_frame(topic, batch, partition=each) for each in range(partitions)]
         began = time.perf_counter()
-        for frame in frames:
+        for frame in frames * 2:
             check_produced(connection, connection.exchange(frame), topic)
-        return (time.perf_counter() - began) / partitions * 1000
+        return (time.perf_counter() - began) / len(frames * 2) * 1000
 
     def _run(self, target: Running, topic: str, partitions: int) -> Figures:
         batch, tally = batch_of(self.batch_records, self.record_bytes, self.codec), Tally()
@@ -139,7 +141,7 @@ class ManyPartitions(WireProduce):
     title = "8 producers, 1,000 partitions"
     metrics: ClassVar[Mapping[str, Metric]] = {
         **WireProduce.metrics,
-        "first_ms": Metric("the first batch on a partition, before", "ms", 2),
+        "first_ms": Metric("each of the first two batches on a partition, before", "ms", 2),
     }
     partitions = 1000
 
