@@ -74,8 +74,8 @@ class WireProduce(OneByOne):
         return {"first_ms": first_ms, **_metrics(figures)}
 
     def _produce_first(self, connection: Connection, topic: str, partitions: int) -> float:
-        """Two batches to every partition, mean milliseconds of each. A broker may open its files with the first, and the
-        second is what makes an entry in an index: Kafka's are mapped, and the first touch of each takes milliseconds here.
+        """Two batches to every partition, mean milliseconds of each. A broker may open its files with the first, and
+        only the second makes an index entry: Kafka's indexes are mapped, and the first touch takes milliseconds here.
         """
         batch = batch_of(self.batch_records, self.record_bytes, self.codec).encoded
         frames = [produce_frame(topic, batch, partition=each) for each in range(partitions)]
