@@ -18,9 +18,12 @@ async def within(timeout_ms: int, work: Coroutine[Any, Any, T]) -> T:
     Raises: TimeoutError; and whatever `work` raises.
     """
     task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait((task,), timeout=max(timeout_ms, 0) / 1000)
-    if done:
-        return task.result()
+    await asyncio.wait((task,), timeout=max(timeout_ms, 0) / 1000)
+    if task.done():
+        try:
+            return task.result()
+        finally:
+            del task  # what it raised would keep, by its traceback, this frame, and that the task
     _under_way.add(task)
     task.add_done_callback(_forget)
     raise TimeoutError

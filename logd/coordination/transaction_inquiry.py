@@ -52,8 +52,8 @@ class Inquiry:
         self._sequences: dict[TopicPartition, int] = {}
         self._verifications: dict[TopicPartition, Verification] = {}
         """What the partitions keep, of those about which the coordinator is asked."""
-        self._refusals: dict[TopicPartition, BrokerError] = {}
-        """Of the partitions themselves."""
+        self._refusals: dict[TopicPartition, tuple[ErrorCode, str | None]] = {}
+        """Of the partitions themselves. Not as exceptions: one that is raised keeps, by its traceback, the request."""
         self._codes: Mapping[TopicPartition, ErrorCode] = {}
         """What the coordinator said."""
 
@@ -81,7 +81,7 @@ class Inquiry:
                     now_ms=now_ms,
                 )
             except BrokerError as refusal:
-                self._refusals[topic_partition] = refusal.with_traceback(None)
+                self._refusals[topic_partition] = refusal.code, refusal.message
             else:
                 if verification is not None:
                     self._verifications[topic_partition] = verification
@@ -118,7 +118,7 @@ class Inquiry:
         topic_partition = TopicPartition(topic, index)
         refusal = self._refusals.get(topic_partition)
         if refusal is not None:
-            raise refusal
+            raise BrokerError(*refusal)
         code = self._codes.get(topic_partition, ErrorCode.NONE)
         if code:
             raise self._refused(code)

@@ -138,7 +138,10 @@ class MetadataLog:
         self._queue.append(_Submission(command, future))
         if self._writer is None:
             self._writer = asyncio.ensure_future(self._write())
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # a refusal in it would keep, by its traceback, this frame, and that the refusal
 
     async def close(self) -> None:
         """Finish the commands under way, make the log durable and let go of its files. Raises: StorageFailure."""

@@ -6,11 +6,13 @@ The coordinator is the test's: `coordinated`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from unittest.mock import patch
 
 import pytest
 
+from logd.coordination.transaction_inquiry import Inquiry
 from logd.handlers import produce
 from protocol.codec import encode_bytes
 from protocol.errors import ErrorCode
@@ -427,5 +429,28 @@ def test_a_coordinator_that_nobody_looked_for_yet_is_away() -> None:
         assert await say(node) is CODE.NOT_ENOUGH_REPLICAS
         assert await say(node) is CODE.NOT_ENOUGH_REPLICAS
         assert node.partition("t").log.log_end_offset == 0
+
+    play(scenario)
+
+
+# -- what is left of it --------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_refused_request_waits_for_the_collector() -> None:
+    """A refusal that the inquiry kept would keep, by its traceback, the whole request; the collector looks rarely."""
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await client.create_topic("t")
+        coordinated(node)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                answer = await send(client, batch(), index=9, transactional_id="x")
+                assert answer.error_code == CODE.UNKNOWN_TOPIC_OR_PARTITION
+            assert not [each for each in gc.get_objects() if isinstance(each, Inquiry)]
+        finally:
+            gc.enable()
 
     play(scenario)
