@@ -1,7 +1,7 @@
 """The segments of one log as they come and go: rolled, renamed out of the log, removed, replaced.
 
 Not here: when to roll (rolling.py), which segments are to go (retention.py, the cleaner), and where the log begins and
-ends afterwards (log.py).
+ends afterwards (local_log.py).
 
 Invariants: names that were made or changed are noted as not on disk yet; with a segment goes the producer snapshot at
 its base offset; readers under way learn from `generation` that their segment is gone.

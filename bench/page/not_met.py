@@ -28,7 +28,7 @@ _NEXT: Mapping[str, str] = {
     "S4 records_per_s": _RATE,
     "S5 p50_excess_us": _COMPILE,
     "S5 p99_excess_us": "look which turns of the loop are long: timers, metrics, the collector of garbage",
-    "S6 cpu_s_per_gb": "half of it is Python, the kernel's part is the floor's: " + _COMPILE,
+    "S6 cpu_s_per_gb": f"half of it is Python, the kernel's part is the floor's: {_COMPILE}, not enough by itself",
     "S6L p50_us": "look what lies between the append and the answer to the parked fetch",
     "S6L p99_us": "look which turns of the loop are long",
     "S7 requests_per_s": "several nodes on a machine, one for each core: one loop has one core; " + _COMPILE,
@@ -42,8 +42,8 @@ _NEXT: Mapping[str, str] = {
     "S11 kb_each": "smaller receive buffers for connections that are silent",
     "S11 p99_ratio": "look what the loop does for silent connections",
     "S12 lost_percent": "write the markers of one turn together",
-    "S14 mb_per_s": "find why a pass takes half as much CPU again beside a broker as alone; fewer objects for each "
-    "batch; marking what goes in two processes, half of the log each, where there are cores",
+    "S14 mb_per_s": "walk the records where they were read, without a copy of each batch; marking what goes in two "
+    "processes, half of the log each, where there are cores",
     "S14 p99_ratio": "let the worker pause where producers wait",
     "S14S mb_per_s": "as S14, and more of it: ten times as many records in a byte",
     "S16 p99_ratio": "check and read ahead in smaller pieces, so that the pool takes the interpreter from the "

@@ -54,7 +54,7 @@ def choose(named: Sequence[Path] = ()) -> Publication:
                 chosen[result.scenario] = result.taken_at, path
     for path in named:
         result = results.load(path)
-        chosen[result.scenario] = result.taken_at, path
+        chosen[result.scenario] = result.taken_at, path.resolve()
     paths = {scenario: path for scenario, (_, path) in chosen.items()}
     standing = {path.resolve() for path in named}
     return Publication(paths, {path: why for path, why in left_out.items() if path.resolve() not in standing})
@@ -71,7 +71,8 @@ def lacks(result: Result) -> str:
         found.append(f"logd started by {command}")
     if settings.get("cold_memory"):
         found.append("with --cold-memory")
-    if str(result.machine.get("logd", "")).endswith("-dirty"):
+    commit = str(result.machine.get("logd", ""))
+    if not commit or " " in commit or commit.endswith("-dirty"):
         found.append("of code that is no commit")
     measured = result.targets()
     if absent := [name for name in _needed(result.scenario) if name not in measured]:

@@ -47,10 +47,6 @@ class OrderServices(OneByOne):
         "broker_cpu_ms_per_order": Metric("broker CPU of an order", "ms", 2),
     }
     writes = False
-    remark = """\
-Kafka got faster from round to round, from 292 to 617 orders/s and from 3.1 to 0.7 ms of CPU an order, since one round
-before was too little to warm it up: in the last round it was ahead. Four rounds go before by now.
-"""
 
     @classmethod
     def missing(cls) -> str | None:

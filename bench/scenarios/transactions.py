@@ -45,12 +45,6 @@ class Transactions(OneByOne):
         "cpu_lost_percent": Metric("CPU more per record", "%", 1, ()),
         "cpu_us_per_transaction": Metric("broker CPU of a small transaction", "µs", 0),
     }
-    remark = """\
-What is lost lies within the spread: single pairs differ by tens of percent, for both brokers, and in most of logd's
-the run in transactions was the faster one. Why is not known; that transactions cost rate cannot be seen. The CPU of a
-transaction is the harder figure; but with one round before, as in this run, Kafka was still warming up: from 2.6 ms in
-the first round to 1.1 ms in the last, while logd stayed at 1.0. Four rounds go before by now.
-"""
 
     @classmethod
     def missing(cls) -> str | None:

@@ -67,7 +67,7 @@ class CoordinatorHosts:
         _ = self.transactions
 
     def reconfigure(self) -> None:
-        """Put the settings of `Broker.config` into force. Those of transactions do not change while a node runs."""
+        """Put the settings of `Node.config` into force. Those of transactions do not change while a node runs."""
         if self._groups is not None:
             from logd.coordination.groups import reconfigure_groups  # noqa: PLC0415 - see the module head
 

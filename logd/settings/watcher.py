@@ -1,6 +1,6 @@
 """The settings that are made while the broker runs: taken from the metadata and put into force.
 
-The metadata holds what was set for topics, for the cluster and for this node. `Broker.config` is what comes of the last
+The metadata holds what was set for topics, for the cluster and for this node. `Node.config` is what comes of the last
 two and of what was set at the start; it is replaced here and nowhere else, with all that was derived from it. The logs
 that are open follow their topic's settings and, where it sets none, the broker's. Settings of groups need nobody to put
 them into force: the coordinator looks them up where it uses them.
@@ -80,23 +80,23 @@ class SettingsWatcher:
                     self._node.state_changed(partition)
 
     def _take_up_brokers(self) -> None:
-        this = self._node
-        cluster = self._image.configs(ConfigResourceType.BROKER, CLUSTER)
-        node = self._image.configs(ConfigResourceType.BROKER, str(this.node_id))
-        former = this.config.dynamic
-        if not (cluster or node or former.cluster or former.node):
+        node = self._node
+        of_cluster = self._image.configs(ConfigResourceType.BROKER, CLUSTER)
+        of_node = self._image.configs(ConfigResourceType.BROKER, str(node.node_id))
+        former = node.config.dynamic
+        if not (of_cluster or of_node or former.cluster or former.node):
             return
         from logd.config.dynamic import with_dynamic  # noqa: PLC0415 - a start with no such settings need not
 
-        config, problems = with_dynamic(this.config, cluster, node)
-        this.reconfigure(config)
+        config, problems = with_dynamic(node.config, of_cluster, of_node)
+        node.reconfigure(config)
         for problem in problems:
             log.warning("setting ignored reason=%s", problem)
-        self._server.change_limits(server_limits(this.config))
-        self._manager.producer_expiration_ms = this.config.producer_id_expiration_ms
+        self._server.change_limits(server_limits(node.config))
+        self._manager.producer_expiration_ms = node.config.producer_id_expiration_ms
         for opened in self._manager.logs.values():
-            opened.producers.expiration_ms = this.config.producer_id_expiration_ms
-            opened.producers.demands_verification = this.config.transaction_partition_verification_enable
+            opened.producers.expiration_ms = node.config.producer_id_expiration_ms
+            opened.producers.demands_verification = node.config.transaction_partition_verification_enable
 
 
 def server_limits(config: BrokerConfig) -> ServerLimits:
