@@ -94,7 +94,7 @@ def _run_cleaner(job: CleaningJob, pace: Callable[[int], None]) -> None:
             job,
             pace_and_tell,
             opened=lambda file: ReadAhead(file, reader),
-            begin=lambda sync: syncer.submit(sync).result,
+            start_sync=lambda sync: syncer.submit(sync).result,
         )
         for group in cleaner.run():
             _send({"group": group})

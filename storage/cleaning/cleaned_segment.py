@@ -1,6 +1,6 @@
 """A new segment while a cleaner writes it: `<base offset>` + .log .index .timeindex .txnindex, each + .cleaned.
 
-Made with its files, which take batches, are completed and then synced. Not a Segment: it is never read from, and takes
+Made with its files, which take batches, are finished and then synced. Not a Segment: it is never read from, and takes
 batches as they are. Its indexes obey the rules of any other's.
 """
 
@@ -31,7 +31,7 @@ def discard_unfinished(fs: FileSystem, directory: str) -> None:
 
 
 class CleanedSegment:
-    """`append`, `complete`, `sync`, or at any time `discard`. All of them raise StorageFailure."""
+    """`append`, `finish`, `sync`, or at any time `discard`. All of them raise StorageFailure."""
 
     def __init__(
         self, fs: FileSystem, directory: str, base_offset: Offset, *, index_interval_bytes: int, pace: Pace
@@ -78,7 +78,7 @@ class CleanedSegment:
         for transaction in transactions:
             self._txn_index.append(transaction)
 
-    def complete(self) -> None:
+    def finish(self) -> None:
         """Writes what is still to be written."""
         self._write()
         if self.size_bytes:
@@ -90,7 +90,7 @@ class CleanedSegment:
         self._txn_index.close()
 
     def sync(self) -> None:
-        """Makes complete files durable, and their names. Blocks; another thread may do it."""
+        """Makes finished files durable, and their names. Blocks; another thread may do it."""
         for suffix in SUFFIXES:
             path = self._stem + suffix + CLEANED_SUFFIX
             if self._fs.exists(path):

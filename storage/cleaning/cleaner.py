@@ -43,20 +43,19 @@ class _Window(NamedTuple):
     first: int
 
 
-Wait = Callable[[], None]
-"""Blocks until something is done. Raises: StorageFailure."""
+Sync = Callable[[], None]
+"""Makes a new segment durable. Blocks. Raises: StorageFailure."""
 
-Begin = Callable[[Wait], Wait]
-"""Told what will be called in a while, may begin it on another thread; returns what is to be called instead."""
+StartSync = Callable[[Sync], Sync]
+"""Told what will be called in a while, may start it on another thread; returns what is to be called instead."""
 
 
-class _Complete(NamedTuple):
+class _Written(NamedTuple):
     """A new segment with nothing left to write."""
 
     segment: CleanedSegment
     group: CleanedGroup
-    wait: Wait
-    """Until it is durable."""
+    sync: Sync
 
 
 def no_pace(_bytes: int) -> None:
@@ -67,8 +66,8 @@ def _as_it_is(file: File) -> Readable:
     return file
 
 
-def _not_before(wait: Wait) -> Wait:
-    return wait
+def _not_before(sync: Sync) -> Sync:
+    return sync
 
 
 class Cleaner:
@@ -80,9 +79,8 @@ class Cleaner:
         job: CleaningJob,
         pace: Pace = no_pace,
         opened: Opened = _as_it_is,
-        begin: Begin = _not_before,
+        start_sync: StartSync = _not_before,
     ) -> None:
-        """`begin` is told of each new segment's sync."""
         self.result: CleaningResult | None = None
         """Known when `run` has ended."""
         self._fs = fs
@@ -94,8 +92,8 @@ class Cleaner:
         self._next_mark = 0
         """Place of the next dirty record in the map's marks."""
         self._target: CleanedSegment | None = None
-        self._begin = begin
-        self._complete: _Complete | None = None
+        self._start_sync = start_sync
+        self._written: _Written | None = None
         """The last one, until it is handed out."""
         self._passed = -1
         """Bytes of the segments that the second look is done with; -1 before it begins."""
@@ -135,30 +133,32 @@ class Cleaner:
         for group in groups:
             size = sum(segment.size_bytes for segment in group)
             before += size
-            target = self._clean_group(group)
+            try:
+                target = self._clean_group(group)
+            finally:  # what was done before stays done: on a full disk that makes room
+                yield from self._durable()
             if target is None:
                 after += size
                 continue
             after += target.size_bytes
-            yield from self._durable()
             cleaned = CleanedGroup(group[0].base_offset, group[-1].base_offset, target.size_bytes)
-            self._complete = _Complete(target, cleaned, self._begin(target.sync))
+            self._written = _Written(target, cleaned, self._start_sync(target.sync))
             self._target = None
         yield from self._durable()
         keys = len(self._marked.map)
         self.result = CleaningResult(self._marked.end, self._source.bytes_read, before, after, keys)
 
     def _durable(self) -> Iterator[CleanedGroup]:
-        """The segment that is complete, if there is one, when it is durable."""
-        complete = self._complete
-        if complete is not None:
-            complete.wait()
-            self._complete = None
-            yield complete.group
+        """The segment that was written last, if it was not handed out yet, when it is durable."""
+        written = self._written
+        if written is not None:
+            written.sync()
+            self._written = None
+            yield written.group
 
     def _discard(self) -> None:
-        complete = self._complete
-        for segment in (self._target, complete and complete.segment):
+        unfinished = [self._target] if self._written is None else [self._target, self._written.segment]
+        for segment in unfinished:
             if segment is not None:
                 with suppress(StorageFailure):
                     segment.discard()
@@ -176,7 +176,7 @@ class Cleaner:
         if target is None:
             return None
         target.add_aborted(aborted)
-        target.complete()
+        target.finish()
         return target
 
     def _begin_segment(self, first: SourceSegment) -> CleanedSegment:

@@ -1,7 +1,8 @@
 """A cleaned segment takes the place of those it was made of: on the thread that owns the log, waiting elsewhere.
 
-`swap_in` is a generator: what it yields blocks and belongs in a thread pool, what it does in between belongs on the
-log's thread and takes microseconds. Steps, each of which a crash may interrupt (recovery/leftovers.py settles that):
+`SegmentSwap.steps` is a generator: what it yields blocks and belongs in a thread pool, what it does in between belongs
+on the log's thread and takes microseconds. Steps, each of which a crash may interrupt (recovery/leftovers.py settles
+that):
 
 1. .cleaned is renamed to .swap and the names synced: from here on the new segment counts.   crash before: the old log
 2. In memory it takes the place of the old ones; readers under way look again.

@@ -48,6 +48,7 @@ TESTS = (
     "tests/unit/storage/test_batch_scan.py",
     "tests/unit/storage/test_cleaning_readers.py",
     "tests/unit/storage/test_cleaning_retention.py",
+    "tests/unit/storage/test_cleaning_syncs.py",
     "tests/unit/storage/test_read_ahead.py",
     "tests/property/protocol/test_records.py",
     "tests/simulation/compaction/test_crash.py",
