@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
 from bench.page.goal import Direction, Goal
 
 
-def at_most(
+def _goal(
+    direction: Direction,
     label: str,
     scenario: str,
     metric: str,
@@ -22,26 +23,15 @@ def at_most(
         scenario=scenario,
         metric=metric,
         against=against,
-        direction=Direction.AT_MOST,
+        direction=direction,
         passed=passed,
         goal=passed if goal is None else goal,
         target=target,
     )
 
 
-def at_least(
-    label: str,
-    scenario: str,
-    metric: str,
-    *,
-    passed: float,
-    goal: float | None = None,
-    against: str = "",
-    target: str = "logd",
-) -> Goal:
-    wanted = at_most(label, scenario, metric, passed=passed, goal=goal, against=against, target=target)
-    return replace(wanted, direction=Direction.AT_LEAST)
-
+at_most = partial(_goal, Direction.AT_MOST)
+at_least = partial(_goal, Direction.AT_LEAST)
 
 GOALS: tuple[Goal, ...] = (
     at_most(

@@ -73,7 +73,7 @@ def _init_with_horizon_now(retention: BatchRetention, *args: Any) -> None:
 
 
 class _Unsynced:
-    """A file system that says that it has synced."""
+    """A file system that says that names are synced."""
 
     def __init__(self, fs: Any) -> None:
         self._fs = fs
@@ -81,21 +81,7 @@ class _Unsynced:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fs, name)
 
-    def open(self, *args: Any) -> Any:
-        return _UnsyncedFile(self._fs.open(*args))
-
     def sync_dir(self, path: str) -> None:
-        pass
-
-
-class _UnsyncedFile:
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def sync(self) -> None:
         pass
 
 
