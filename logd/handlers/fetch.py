@@ -49,21 +49,26 @@ def handle(broker: Broker, request: FetchRequest, context: RequestContext) -> Fe
 class _ColdPart:
     """A partition whose batches must come through the pool: its place among the answers, and the plan."""
 
-    __slots__ = ("error", "index", "offset", "partition", "plan")
+    __slots__ = ("_error", "index", "offset", "partition", "plan")
 
     def __init__(self, index: int, partition: LocalPartition, offset: Offset, plan: ColdRead) -> None:
         self.index = index
         self.partition = partition
         self.offset = offset
         self.plan = plan
-        self.error: StorageError | None = None
+        self._error: StorageError | None = None
 
     def run(self) -> None:
         """Blocks: for the pool."""
         try:
             self.plan.run()
         except StorageError as error:
-            self.error = error
+            self._error = error
+
+    def take_error(self) -> StorageError | None:
+        """What `run` failed with. It is not kept: by its traceback it keeps this, and with that the request."""
+        error, self._error = self._error, None
+        return error
 
 
 class _Fetch:
@@ -274,26 +279,27 @@ class _Fetch:
 
     def _cold_read(self, done: Future[None]) -> None:
         """The pool has read and checked: answer."""
+        errors = [part.take_error() for part in self._cold]
         if self._context.closed:
             return
         try:
             done.result()
-            for part in self._cold:
+            for part, failed in zip(self._cold, errors, strict=True):
                 answer = self._answers[part.index]
                 try:
-                    self._take_cold(part, answer)
+                    self._take_cold(part, failed, answer)
                 except BrokerError as error:
                     self._refuse(answer, error)
             self._context.reply(self._response())
         except Exception:
             self._context.fail()
 
-    def _take_cold(self, part: _ColdPart, answer: _Answer) -> None:
+    def _take_cold(self, part: _ColdPart, failed: StorageError | None, answer: _Answer) -> None:
         partition = part.partition
         partition.check_leader(-1)  # the partition may be gone by now
+        if failed is not None:
+            raise self._broker.storage_failed(partition, failed) from failed
         try:
-            if part.error is not None:
-                raise part.error
             result = partition.log.finish_read(part.plan)
         except StorageError as error:
             raise self._broker.storage_failed(partition, error) from error

@@ -133,6 +133,7 @@ class _Answers:
                         self._take(search, result)
                 except BrokerError as error:
                     self._refuse(search.answer, error)
+            results.clear()  # an error in it keeps, by its traceback, frames of the pool that hold it
             searches = again
         return response
 

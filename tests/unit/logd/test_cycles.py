@@ -7,16 +7,23 @@ request, its buffer, its connection.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from logd.context import RequestContext
 from logd.within import within
+from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.unregister_broker import UnregisterBrokerRequest
 from protocol.messages.update_features import UpdateFeaturesRequest
-from tests.support.node import Node, play
+from storage.errors import StorageError
+from storage.fs.faulty import FaultyFileSystem, Kind
+from tests.support.node import Disk, Node, play
+from tests.support.node_talk import ask_one, topic_with
 
 _FEATURE = UpdateFeaturesRequest.FeatureUpdateKey(feature="made.up", max_version_level=3)
 
@@ -32,17 +39,51 @@ def test_a_refusal_of_the_controller_leaves_no_cycle(
     async def scenario(node: Node) -> None:
         client = await node.client()
         assert (await client.call(asked)).error_code  # what is loaded and made for the first one stays
-        gc.collect()
-        gc.disable()
-        try:
+        with nothing_left():
             for _ in range(3):
                 assert (await client.call(asked)).error_code
             await client.metadata()  # the last one is done with
-            assert not [each for each in gc.get_objects() if isinstance(each, RequestContext)]
-        finally:
-            gc.enable()
 
     play(scenario)
+
+
+@pytest.mark.parametrize("api", ["fetch", "list offsets"])
+def test_a_read_that_the_disk_fails_leaves_no_cycle(api: str) -> None:
+    disk = Disk(FaultyFileSystem())
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        await node.restart()  # what is not checked yet is read in the pool
+        client = await node.client()
+        disk.fail(Kind.READ, "/t-0/", errno.EIO)
+        with nothing_left():
+            if api == "fetch":
+                assert (await ask_one(client)).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+            else:
+                with pytest.raises(BrokerError) as refusal:
+                    await client.list_offset("t", 0, 0)
+                assert refusal.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+            await client.metadata()
+
+    play(scenario, fs=disk.fs)
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """No request of those made in the block is left at its end, and no error, without the collector."""
+    gc.collect()
+    before = kept()
+    gc.disable()
+    try:
+        yield
+        assert not [each for each in kept() if not any(each is one for one in before)]
+    finally:
+        gc.enable()
+
+
+def kept() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, (RequestContext, StorageError))]
 
 
 def test_work_that_failed_within_its_time_leaves_no_cycle() -> None:
