@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import storage.batch_scan
 import storage.directories.data_directories
+import storage.local_log
 import storage.recovery.loader
 from storage.directories.checkpoint_plans import CheckpointPlanner
 from storage.directories.clean_shutdown import CLEAN_SHUTDOWN, write_clean_shutdown
@@ -193,7 +194,10 @@ CRASH_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "cut_not_synced": (_Loading, "_cut", _cut_without_sync),
     "recovery_begins_too_late": (_Loading, "_first_to_scan", _scan_from_the_next_segment),
     "indexes_not_rebuilt": (storage.recovery.loader, "rebuild_segment", _keep_indexes),
+    # One for each place that replays them: none of the three makes up for another.
     "producers_not_replayed": (storage.recovery.loader, "replay_batch", _nothing),
+    "producers_not_replayed_below_the_tail": (storage.recovery.loader, "replay_segments", _nothing),
+    "producers_not_replayed_after_a_cut": (storage.local_log, "replay_segments", _nothing),
     "snapshot_of_lost_records": (ProducerStateManager, "reload", _believe_any_snapshot),
     "half_a_deletion_believed": (_Loading, "_finish_deletion", _nothing),
 }

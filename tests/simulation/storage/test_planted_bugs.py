@@ -14,6 +14,8 @@ FINDS_IT = {
     "former_life_believed": 9,
     "half_a_deletion_believed": 4,
     "marker_not_removed_durably": 6,
+    "producers_not_replayed_after_a_cut": 2,
+    "producers_not_replayed_below_the_tail": 7,
     "removed_before_renamed": 4,
     "truncated_below_checkpoint": 15,
 }
