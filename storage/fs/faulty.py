@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storage.errors import DirectoryLocked, StorageFailure, failure_from
 from storage.fs.crash_model import POWER_LOSSES, Directory, Inode, Loss, Node, directory_after
-from storage.fs.memory import MEMORY_SPACE, MemoryLock
+from storage.fs.memory import MEMORY_SPACE, MemoryLock, ResidentFile
 from storage.fs.port import DiskSpace, OpenMode, write_beside
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Operation(NamedTuple):
     path: str
 
 
-class FaultyFile:
+class FaultyFile(ResidentFile):
     """An open file on an inode; refuses writes once a write or a sync of it failed for good."""
 
     __slots__ = ("_inode", "_refused", "_system", "name")
@@ -92,16 +92,6 @@ class FaultyFile:
 
     def size(self) -> int:
         return len(self._inode.data)
-
-    def is_resident(self, position: int, size: int) -> bool:
-        return True
-
-    def read_resident(self, position: int, size: int) -> bytes | None:
-        data = self.read_at(position, size)
-        return data if len(data) == size else None
-
-    def fileno(self) -> int:
-        return -1
 
     def close(self) -> None:
         self._refused = self._refused or "closed"

@@ -32,7 +32,23 @@ class MemoryInode:
         self.mtime_ms = now_ms
 
 
-class MemoryFile:
+class ResidentFile:
+    """What an open file says of its place, if that is memory."""
+
+    __slots__ = ()
+
+    def is_resident(self, position: int, size: int) -> bool:
+        return True
+
+    def read_resident(self: File, position: int, size: int) -> bytes | None:
+        data = self.read_at(position, size) if self.is_resident(position, size) else b""
+        return data if len(data) == size else None
+
+    def fileno(self) -> int:
+        return -1
+
+
+class MemoryFile(ResidentFile):
     """An open file on an inode."""
 
     __slots__ = ("_inode", "_system", "_writable", "name")
@@ -66,16 +82,6 @@ class MemoryFile:
 
     def size(self) -> int:
         return len(self._inode.data)
-
-    def is_resident(self, position: int, size: int) -> bool:
-        return True
-
-    def read_resident(self, position: int, size: int) -> bytes | None:
-        data = self.read_at(position, size) if self.is_resident(position, size) else b""
-        return data if len(data) == size else None
-
-    def fileno(self) -> int:
-        return -1
 
     def close(self) -> None:
         self._writable = False
