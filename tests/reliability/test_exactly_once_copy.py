@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from logd.clients.client import Client
@@ -118,6 +118,11 @@ class Source:
         new = [NewTopic(name, size.partitions, 1) for name in (SOURCE, TARGET)]
         for created in admin.create_topics(new).values():
             created.result(30)
+        begin = [TopicPartition(SOURCE, partition, 0) for partition in range(size.partitions)]
+        for answer in admin.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(GROUP, begin)]
+        ).values():
+            answer.result(30)
 
     def feed(self, count: int) -> None:
         producer = Producer(
@@ -192,5 +197,6 @@ def wait_for(copiers: Copiers, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
+        assert not [why for why in copiers.failed if "_AUTO_OFFSET_RESET" in why], "the group lost an offset"
         copiers.revive()
         time.sleep(0.02)
