@@ -8,10 +8,10 @@ transaction, `aborted WHY`, and `failed WHY` before it ends because the client g
 taken is read again after it was aborted. PROTOCOL is the group's: classic or consumer (KIP-848).
 
 GROUP has an offset for every partition before the first copier starts, and is never without one: a copier that is told
-otherwise fails. Nor may it ask where a partition begins, for librdkafka (2.16) can then read twice: when the answer
-(ListOffsets) comes after the partition was revoked, `rd_kafka_toppar_handle_Offset` sees that it is out of date and
-asks again, which starts fetching what is assigned to nobody; should the partition be assigned to the same member half a
-second later or more, it hands out what it has fetched, and then all of that again from the assigned offset on.
+otherwise fails with an AssertionError. Nor may it ask where a partition begins, for librdkafka (2.16) can then read
+twice: when the answer (ListOffsets) comes after the partition was revoked, `rd_kafka_toppar_handle_Offset` sees that it
+is out of date and asks again, which starts fetching what is assigned to nobody; should the partition be assigned to the
+same member half a second later or more, it may hand out some of that, and then once more from the assigned offset on.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Copier:
 
     def _turn(self) -> None:
         room = self._per_transaction - self._taken
-        messages = [each for each in self._consumer.consume(room, _POLL_S) if not _is_error(each)]
+        messages = [each for each in self._consumer.consume(room, _POLL_S) if self._is_record(each)]
         try:
             for message in messages:
                 self._copy(message)
@@ -98,6 +98,15 @@ class Copier:
         except KafkaException as failure:
             self._abort(failure)
             self._rewind()
+
+    def _is_record(self, message: Message) -> bool:
+        """Whether it is not an error; one that passes is left to the client. Raises: KafkaException."""
+        error = message.error()
+        if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
+            # Also when OffsetFetch said UNSTABLE_OFFSET_COMMIT and the assignment had changed meanwhile: begin anew.
+            self._committed([TopicPartition(self._source, message.partition() or 0)])
+            raise KafkaException(error)
+        return error is None
 
     def _copy(self, message: Message) -> None:
         partition, offset = message.partition(), message.offset()
@@ -138,14 +147,16 @@ class Copier:
         """Go back to what the group has committed."""
         mine = [each for each in self._consumer.assignment() if each.partition not in without]
         for each in self._committed(mine) if mine else ():
-            assert each.offset >= 0, f"the group has no offset for {each}"
             _insist(lambda at=each: self._consumer.seek(at))  # type: ignore[misc]
 
     def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         while True:
             found: list[TopicPartition] = _insist(lambda: self._consumer.committed(partitions, _CALL_S))
             if all(each.error is None for each in found):  # else a transaction may yet move one
-                return found
+                break
+        for each in found:
+            assert each.offset >= 0, f"the group has no offset for partition {each.partition}"
+        return found
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """What was taken is committed while the partitions are still this member's."""
@@ -161,14 +172,6 @@ class Copier:
             _insist(lambda: self._producer.abort_transaction(_CALL_S))
             _tell("aborted", "lost")
             self._forget()
-
-
-def _is_error(message: Message) -> bool:
-    """Whether it is not a record; an error that passes is left to the client. Raises: KafkaException."""
-    error = message.error()
-    if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:
-        raise KafkaException(error)
-    return error is not None
 
 
 def _insist(call: Callable[[], Any]) -> Any:
