@@ -1,7 +1,9 @@
 """What a process and its living children have used so far, all threads together, from /proc.
 
 Context switches of threads that have ended are not known any more. Written bytes are those made dirty in files, read
-bytes those fetched from the disk: neither counts what goes through sockets.
+bytes those fetched from the disk: neither counts what goes through sockets. Waiting is that of threads which could have
+run and had no core, all of them together: on a machine that is busy with something else it grows, and latency with it.
+It is 0 where the kernel does not count it, and what threads have waited that ended is not known any more.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from logd.load.process_cost import children, cpu_seconds
 class Usage(NamedTuple):
     cpu_s: float = 0.0
     context_switches: int = 0
+    waited_s: float = 0.0
     written_bytes: int = 0
     read_bytes: int = 0
 
@@ -25,6 +28,7 @@ class Usage(NamedTuple):
         return Usage(
             max(self.cpu_s - before.cpu_s, 0.0),
             max(self.context_switches - before.context_switches, 0),
+            max(self.waited_s - before.waited_s, 0.0),
             max(self.written_bytes - before.written_bytes, 0),
             max(self.read_bytes - before.read_bytes, 0),
         )
@@ -32,14 +36,17 @@ class Usage(NamedTuple):
 
 def usage(pid: int) -> Usage:
     """Raises: OSError where there is no such process."""
-    switches = written = read = 0
+    switches = waited_ns = written = read = 0
     for each in (pid, *_descendants(pid)):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-            switches += _context_switches(each)
+            for thread in os.listdir(f"/proc/{each}/task"):
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    switches += _context_switches(f"/proc/{each}/task/{thread}")
+                    waited_ns += _waited_ns(f"/proc/{each}/task/{thread}")
             counts = _numbers(f"/proc/{each}/io")
             written += counts["write_bytes"]
             read += counts["read_bytes"]
-    return Usage(cpu_seconds(pid), switches, written, read)
+    return Usage(cpu_seconds(pid), switches, waited_ns / 1e9, written, read)
 
 
 def memory_mb(pid: int) -> dict[str, float]:
@@ -55,13 +62,15 @@ def _descendants(pid: int) -> Iterator[int]:
             yield from _descendants(child)
 
 
-def _context_switches(pid: int) -> int:
-    switches = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            counts = _numbers(f"/proc/{pid}/task/{thread}/status")
-            switches += counts["voluntary_ctxt_switches"] + counts["nonvoluntary_ctxt_switches"]
-    return switches
+def _context_switches(thread: str) -> int:
+    counts = _numbers(f"{thread}/status")
+    return counts["voluntary_ctxt_switches"] + counts["nonvoluntary_ctxt_switches"]
+
+
+def _waited_ns(thread: str) -> int:
+    with open(f"{thread}/schedstat") as file:
+        _ran_ns, waited_ns, _turns = file.read().split()
+    return int(waited_ns)
 
 
 def _numbers(path: str) -> dict[str, int]:

@@ -4,8 +4,12 @@
 
 1 GB lies in the partition, in batches of 128 KB and in the page cache (S16 reads from the disk). A consumer in its own
 process reads it eight times over, fetches of 1 MB; meanwhile 200 batches of 16 KB a second are due, acks=all. The
-consumer tells how long it took; latency and CPU are counted from when it begins until it has ended. Latency is from
-when a batch was due. GB are those read.
+consumer tells how long it took; latency and CPU are counted from when it begins until it has ended. Latency is the
+producer's, from when a batch was due. GB are those read.
+
+A target that gets no core for a tenth of a second keeps twenty batches waiting, more than the hundredth part of the 700
+or so of a round: one such stop is its p99. So it takes a machine that has nothing else to do. What the target's threads
+waited for a core is among the costs of the round; how late batches left is what the client waited.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import ClassVar
 
 from bench.clients.topic_reader import Reading, TopicReader
 from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
-from bench.latencies import LATENCY, latencies
+from bench.latencies import LATENCY, LATENESS, latencies, lateness
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets.registry import Running, address_of
 from logd.load.batches import batch_of
@@ -49,6 +53,7 @@ class CatchUp(OneByOne):
             for name, each in LATENCY.items()
             if name != "p999_us"  # of a thousand batches
         },
+        **LATENESS,
     }
 
     def settings(self) -> Mapping[str, object]:
@@ -77,6 +82,7 @@ class CatchUp(OneByOne):
             "read_mb_per_s": reading.size_bytes / 1e6 / reading.seconds,
             "cpu_s_per_gb": figures.cpu_s / (reading.size_bytes / 1e9),
             **latencies(figures.latency),
+            **lateness(figures),
         }
 
     def _batches(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.clients.wire import Connection, create_topic, delete_topic
-from bench.latencies import LATENCY, latencies
+from bench.latencies import LATENCY, LATENESS, latencies, lateness
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets.registry import Running, address_of
 from logd.load.batches import batch_of
@@ -40,7 +40,7 @@ class OneToOne(OneByOne):
         **{name: each._replace(title=f"end to end {each.title}") for name, each in LATENCY.items()},
         "acknowledged_p99_us": Metric("acknowledged p99", "µs", 0),
         "cpu_s_per_gb": Metric("broker CPU", "s/GB produced", 3),
-        "unsent": Metric("never left", "requests", 0, ()),
+        **LATENESS,
     }
     consumers: ClassVar[int] = 1
 
@@ -67,7 +67,7 @@ class OneToOne(OneByOne):
             **latencies(received),
             "acknowledged_p99_us": figures.latency.percentile(99) / 1000,
             "cpu_s_per_gb": figures.cpu_s / (figures.payload_bytes / 1e9),
-            "unsent": float(figures.unsent),
+            **lateness(figures),
         }
 
     def _run(self, target: Running, topic: str, received: Histogram) -> Figures:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.clients.wire import Connection, check_produced, create_topic, delete_topic, produce_frame
-from bench.latencies import LATENCY, latencies
+from bench.latencies import LATENCY, LATENESS, latencies, lateness
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.targets.registry import BROKERS, Running, address_of
 from logd.load.batches import batch_of
@@ -157,8 +157,7 @@ class Paced(WireProduce):
     title = "latency of 16 KB batches at 1,000 a second"
     metrics: ClassVar[Mapping[str, Metric]] = {
         **LATENCY,
-        "late_p99_us": Metric("p99 of how late they left", "µs", 0, ()),
-        "unsent": Metric("never left", "requests", 0, ()),
+        **LATENESS,
         "cpu_s_per_gb": Metric("broker CPU", "s/GB", 3, ("kafka", "floor")),
     }
     requests_per_s = 1000
@@ -177,7 +176,6 @@ def _metrics(figures: Figures) -> Metrics:
         "requests_per_cpu_s": figures.requests / max(figures.cpu_s, 0.01),
         "records_per_s": figures.records / figures.seconds,
         "cpu_s_per_gb": figures.cpu_s / (figures.payload_bytes / 1e9),
-        "late_p99_us": figures.late.percentile(99) / 1000,
-        "unsent": float(figures.unsent),
+        **lateness(figures),
         **latencies(figures.latency),
     }

@@ -23,12 +23,14 @@ def test_children_count() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        assert usage(os.getpid()).since(before).context_switches >= 50
+        used = usage(os.getpid()).since(before)
+        assert used.context_switches >= 50
+        assert used.waited_s > 0  # each time it woke up, if only for an instant
         child.communicate(b"\n")
 
 
 def test_nothing_is_used_backwards() -> None:
-    assert Usage(1.0, 5, 0, 0).since(Usage(2.0, 3, 9, 0)) == Usage(0.0, 2, 0, 0)
+    assert Usage(1.0, 5, 0.5, 0, 0).since(Usage(2.0, 3, 1.5, 9, 0)) == Usage(0.0, 2, 0.0, 0, 0)
 
 
 def test_cost_has_every_figure_of_its_table() -> None:
