@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     unknown = set(options.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    options.scenarios = list(dict.fromkeys(options.scenarios))
     return _run(options)
 
 

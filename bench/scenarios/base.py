@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -140,6 +140,23 @@ class Scenario(ABC):
     @abstractmethod
     def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]: ...
 
+    def _until_enough(self, take: Callable[[int], list[Sample]], first: int = 1) -> list[Sample]:
+        """Take rounds from number `first` on until as many count as are asked for. Those up to 0 warm up, and one in
+        which the machine stood still is taken once more.
+        """
+        samples: list[Sample] = []
+        number, counted = first, 0
+        while counted < self.options.rounds and number <= self.options.rounds + _ROUNDS_MORE:
+            standstill = Standstill()
+            taken = take(number)
+            if stood_s := standstill.seconds():
+                self._say(f"the machine stood still for {stood_s:.1f} s: this round does not count")
+            elif number > 0:
+                samples += taken
+                counted += 1
+            number += 1
+        return samples
+
     def _fill_memory(self) -> None:
         if self._page_cache is not None and not self.options.quick:
             self._page_cache.fill()
@@ -158,21 +175,11 @@ class Scenario(ABC):
 
 
 class OneByOne(Scenario):
-    """A round measures one target after the other. One in which the machine stood still is taken once more."""
+    """A round measures one target after the other."""
 
     def rounds(self, names: Sequence[str], running: Mapping[str, Running]) -> list[Sample]:
-        samples: list[Sample] = []
-        number, counted = (1 if self.options.quick else 1 - self.warm_ups), 0
-        while counted < self.options.rounds and number <= self.options.rounds + _ROUNDS_MORE:
-            standstill = Standstill()
-            taken = self._round(names, running, number)
-            if stood_s := standstill.seconds():
-                self._say(f"the machine stood still for {stood_s:.1f} s: this round does not count")
-            elif number > 0:
-                samples += taken
-                counted += 1
-            number += 1
-        return samples
+        first = 1 if self.options.quick else 1 - self.warm_ups
+        return self._until_enough(lambda number: self._round(names, running, number), first)
 
     def _round(self, names: Sequence[str], running: Mapping[str, Running], number: int) -> list[Sample]:
         samples = []

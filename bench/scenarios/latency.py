@@ -52,17 +52,22 @@ class SynchronousProduce(Scenario):
             with self._unless_it_fails(name):
                 probes[name] = _Probe(name, running[name])
         self._take(probes, self._warm_up())
-        samples = []
-        for round_number in range(1, self.options.rounds + 1):
-            before = {name: usage(running[name].pid) for name in self._taking_part(probes)}
-            taken = self._take(probes, self._requests())
-            for name in self._taking_part(probes):
-                metrics = _metrics(taken[name], taken.get("echo") if name != "echo" else None)
-                metrics |= cost_since(running[name].pid, before[name])
-                self._report(round_number, name, metrics)
-                samples.append(Sample(round_number, name, metrics))
+        samples = self._until_enough(lambda number: self._round(probes, running, number))
         for probe in probes.values():
             probe.close()
+        return samples
+
+    def _round(
+        self, probes: Mapping[str, _Probe], running: Mapping[str, Running], number: int
+    ) -> list[Sample]:
+        samples = []
+        before = {name: usage(running[name].pid) for name in self._taking_part(probes)}
+        taken = self._take(probes, self._requests())
+        for name in self._taking_part(probes):
+            metrics = _metrics(taken[name], taken.get("echo") if name != "echo" else None)
+            metrics |= cost_since(running[name].pid, before[name])
+            self._report(number, name, metrics)
+            samples.append(Sample(number, name, metrics))
         return samples
 
     def _take(self, probes: Mapping[str, _Probe], requests: int) -> dict[str, list[int]]:

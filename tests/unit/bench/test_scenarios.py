@@ -18,8 +18,9 @@ from bench import __main__ as command
 from bench import results, standstill
 from bench.cost import COST
 from bench.progress_bar import ProgressBar
-from bench.scenarios import SCENARIOS, base
+from bench.scenarios import SCENARIOS, base, latency
 from bench.scenarios.base import Metric, Metrics, OneByOne, Options, Scenario
+from bench.scenarios.latency import SynchronousProduce
 from bench.scenarios.wire_produce import share_of
 from bench.targets import registry as targets
 from bench.targets.promise import Promise, promise_of
@@ -156,6 +157,35 @@ def test_a_round_in_which_the_machine_stood_still_is_taken_again(monkeypatch: py
     assert said.getvalue().count("stood still for 60.0 s") == 2
 
 
+def test_so_is_one_of_short_blocks_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart, blocks = [0.0], count(1)
+
+    class Probe:
+        def __init__(self, name: str, target: Running) -> None:
+            pass
+
+        def block(self) -> list[int]:
+            if next(blocks) == 6:  # of four in a round
+                apart[0] += 60.0
+            return [1000]
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(standstill, "_apart_s", lambda: apart[0])
+    monkeypatch.setattr(latency, "_Probe", Probe)
+    monkeypatch.setattr(SynchronousProduce, "_warm_up", lambda self: 0)
+    monkeypatch.setattr(SynchronousProduce, "_requests", lambda self: 2 * latency.BLOCK)
+    options = _options(rounds=2, only=frozenset({"echo", "null"}))
+    said = StringIO()
+    scenario = SynchronousProduce(options, HereTargets(), None, ProgressBar(9, said))
+    assert [(sample.round, sample.target) for sample in scenario.run()] == [
+        *((1, "echo"), (1, "null")),
+        *((3, "echo"), (3, "null")),
+    ]
+    assert said.getvalue().count("stood still for 60.0 s") == 1
+
+
 def test_rounds_are_not_taken_again_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     apart = count()
     monkeypatch.setattr(standstill, "_apart_s", lambda: float(next(apart)))
@@ -267,6 +297,17 @@ def test_what_cannot_be_measured_is_named(
     said = capsys.readouterr().out
     assert "without S1: not found: java" in said
     assert "without floor: not found: floor" in said
+
+
+def test_a_scenario_named_twice_is_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(results, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(command, "SCENARIOS", {"S1": Nothing})
+    monkeypatch.setattr(command, "Targets", lambda *_arguments, shared: HereTargets(shared=shared))
+    monkeypatch.setattr(command, "gives_memory_back", lambda: False)
+    assert command.main(["run", "S1", "S1", "--rounds", "1", "--directory", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("S1: nothing") == 1
 
 
 def test_an_unknown_scenario_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
