@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.latencies import PERCENTILES
-from bench.metric import Metric
 from bench.page.chart import Curves, Group, Row, latency_chart, ratio_chart, target_chart
 from bench.page.drawing import Drawing
 from bench.page.goal import Direction
@@ -55,11 +54,11 @@ def _ratios(found: Mapping[str, Result], earlier: WrittenPage) -> Drawing | None
 
 
 def _targets(found: Mapping[str, Result]) -> Drawing | None:
-    """The first figure of each scenario that targets are compared by."""
+    """The first figure of each scenario: what it is about."""
     groups = []
     for name, scenario in SCENARIOS.items():
         if name in found:
-            key, metric = _first(scenario.metrics)
+            key, metric = next(iter(scenario.metrics.items()))
             by_target = {
                 target: spread(values)
                 for target in scenario.targets
@@ -69,10 +68,6 @@ def _targets(found: Mapping[str, Result]) -> Drawing | None:
             title = f"{name}: {scenario.title}: {metric.title}"
             groups.append(Group(title, f"{metric.unit} ({better} is better)", metric.digits, by_target))
     return target_chart("What was measured, by target", groups) if groups else None
-
-
-def _first(metrics: Mapping[str, Metric]) -> tuple[str, Metric]:
-    return next((name, metric) for name, metric in metrics.items() if metric.against)
 
 
 def _latencies(found: Mapping[str, Result]) -> Drawing | None:

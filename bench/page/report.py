@@ -103,7 +103,7 @@ def _trends(result: Result) -> str:
     for target in _measured(result):
         for name, metric in SCENARIOS[result.scenario].metrics.items():
             figures = result.values(target, name)
-            if metric.against and (direction := trend(figures)):
+            if direction := trend(figures):
                 first, last = (f"{figure:,.{metric.digits}f}" for figure in (figures[0], figures[-1]))
                 told.append(f"{target}'s {metric.title} {direction} from {first} to {last} {metric.unit}")
     return "; ".join(told)

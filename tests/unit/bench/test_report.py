@@ -8,7 +8,7 @@ import pytest
 
 from bench.cost import COST
 from bench.metric import Sample
-from bench.page import report
+from bench.page import plots, report
 from bench.page.goals import GOALS, at_least, at_most
 from bench.page.written_page import NO_FILE, WrittenPage
 from bench.results import Result
@@ -147,7 +147,9 @@ def test_costs_and_promises_stand_below_the_figures(tmp_path: Path) -> None:
     samples = [Sample(1, "logd", {"cpu_s_per_gb": 1.0, **cost})]
     promises = {"logd": Promise("synced", "validation=full")}
     page = report.write(tmp_path, {"S1": RESULT._replace(samples=samples, promises=promises)})[0].read_text()
-    assert "| logd | 7.00 [7.00–7.00] | 7.0 [7.0–7.0] | 7 [7–7] | 7 [7–7] | 7 [7–7] |" in page
+    assert (
+        "| logd | 7.00 [7.00–7.00] | 7.0 [7.0–7.0] | 7.00 [7.00–7.00] | 7 [7–7] | 7 [7–7] | 7 [7–7] |" in page
+    )
     assert "**logd** synced; validation=full." in page
 
 
@@ -156,6 +158,20 @@ def test_a_target_that_is_not_warm_is_told(tmp_path: Path) -> None:
     samples += [Sample(number, "logd", {"cpu_s_per_gb": 1.0 + number % 2}) for number in range(1, 6)]
     page = report.write(tmp_path, {"S1": RESULT._replace(samples=samples)})[0].read_text()
     assert "**Not steady over the rounds:** kafka's broker CPU fell from 6.00 to 1.20 s/GB." in page
+
+
+def test_so_is_one_in_a_figure_that_is_compared_with_nobody(tmp_path: Path) -> None:
+    samples = [Sample(number, "logd", {"lost_percent": 24.0 / number}) for number in range(1, 6)]
+    page = report.write(tmp_path, {"S12": RESULT._replace(scenario="S12", samples=samples)})[0].read_text()
+    assert "**Not steady over the rounds:** logd's rate lost fell from 24.0 to 4.8 %." in page
+
+
+def test_the_chart_shows_the_figure_that_a_scenario_is_about(tmp_path: Path) -> None:
+    samples = [Sample(1, "logd", {"lost_percent": 2.5, "plain_records_per_s": 200_000.0})]
+    report.write(tmp_path, {"S12": RESULT._replace(scenario="S12", samples=samples)})
+    chart = (tmp_path / f"{plots.TARGETS}.svg").read_text()
+    assert "rate lost, % (shorter is better)" in chart
+    assert "200,000" not in chart
 
 
 @pytest.mark.parametrize("quick", [True, False])
