@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from bench.metric import Sample
 from bench.targets.promise import Promise
+from bench.targets.registry import ROOT
 
-_ROOT = Path(__file__).resolve().parents[1]
-DIRECTORY = Path(__file__).resolve().parent / "results"
-PUBLISHED = Path(__file__).resolve().parent / "published"
+DIRECTORY = ROOT / "bench" / "results"
+PUBLISHED = ROOT / "bench" / "published"
 
 
 class Result(NamedTuple):
@@ -112,7 +112,7 @@ def _commit() -> str:
 
 
 def _git(*words: str) -> str:
-    command = ["git", "-C", str(_ROOT), *words]
+    command = ["git", "-C", str(ROOT), *words]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -13,14 +13,13 @@ import select
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from bench.clients.wire import FETCH_VERSION, Connection, end_offset, fetch_request, next_offset
 from bench.targets.ending import end
+from bench.targets.registry import ROOT
 
-_ROOT = Path(__file__).resolve().parents[2]
 _READY = "ready\n"
 
 
@@ -36,7 +35,7 @@ class TopicReader:
         """Raises: RuntimeError where it cannot connect."""
         words = [sys.executable, "-m", "bench.clients.topic_reader", bootstrap, topic, str(passes)]
         self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         if self._line() != _READY:
             self._close()

@@ -19,7 +19,7 @@ from typing import ClassVar
 from bench.clients.wire import Connection, check_produced, create_topic, produce_frame
 from bench.scenarios.base import Metric, Metrics, OneByOne
 from bench.spread import percentile
-from bench.targets.registry import Running
+from bench.targets.registry import ROOT, Running
 from logd.load.batches import batch_of
 from logd.load.process_cost import cpu_seconds
 
@@ -68,6 +68,7 @@ class IdleGroups(OneByOne):
             ],
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
         try:
             assert load.stdout is not None

@@ -4,13 +4,13 @@
     python -m bench run S8 --logd-command "/path/to/venv/bin/logd"     an installed wheel instead of this checkout
 
 Formatting Kafka's directory is not counted. The clock runs from spawning the process until a raw client, which
-tries to connect every millisecond, has created a topic and holds the acknowledgement of one record.
+tries to connect every millisecond, has created a topic and holds the acknowledgement of one record. So that
+nobody waits for what a broker writes, all know their port beforehand.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from bench.usage import Usage, memory_mb
 from logd.load.batches import batch_of
 from protocol.errors import ErrorCode
 from tests.support.kafka_broker import KafkaInstallation
+from tests.support.ports import free_port
 
 _IDLE_S = 3.0
 _IDLE_QUICK_S = 1.0
@@ -54,7 +55,7 @@ class Startup(OneByOne):
             installation = KafkaInstallation(directory)
             command, bootstrap = installation.command(), installation.bootstrap
         else:
-            port = _free_port()
+            port = free_port()
             bootstrap = f"127.0.0.1:{port}"
             where = ["--data-dir", str(directory / "data"), "--port", str(port)]
             command = [*self.options.logd_command, "serve", *where]
@@ -110,9 +111,3 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("LOGD_") and name != "PYTHONDONTWRITEBYTECODE"
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
