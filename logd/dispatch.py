@@ -4,6 +4,7 @@ Handlers live in `logd/handlers/<api>.py` and are imported at their API's first 
 for them. What they are handed as the broker is not looked into here. A request like the last one may have a shorter way
 (`logd.short_way`). An unknown API, or a version that is not served, ends the connection: no layout
 exists to answer in. The one exception is ApiVersions, which tells the client what would have been served (KIP-511).
+Bytes behind the body of a request are passed over, as in Kafka.
 
 An exception that is not a refusal is a bug: it is logged with its trace, the request fails with
 UNKNOWN_SERVER_ERROR where the response has a place for that, and the connection ends.

@@ -11,7 +11,7 @@ means: both ways are tested against each other.
     response  size | correlation id | 0 | … index, error | three offsets | aborted, replica | length | records | 0 0 0
                                           `_prefix`                        `_middle`                             `tail`
 
-Only flexible versions. Where the offsets stand nobody counts: the codec writes two that differ, and shows it.
+Only flexible versions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Final
 from protocol.codec import decode, encode, encode_bytes
 from protocol.messages.fetch import FetchRequest, FetchResponse
 from protocol.primitives import encode_uvarint
+from protocol.shape_places import around_number, body_position
 from protocol.types import Offset, Position
 
 _FIRST_FLEXIBLE_VERSION: Final = 12
@@ -128,26 +129,29 @@ class FetchShape:
 
 def _offset_position(frame: memoryview, request: FetchRequest, version: int) -> Position | None:
     """Where the fetch offset stands in the frame; None when the codec would write something else than is there."""
+    body = body_position(frame)
     written = encode_bytes(request, version)
-    start = len(frame) - len(written)
-    if frame[start:] != written:
+    if frame[body:] != written:
         return None
-    other = decode(FetchRequest, version, written)
-    partition = other.topics[0].partitions[0]
-    partition.fetch_offset = ~partition.fetch_offset  # other in every byte
-    return start + _first_difference(written, encode_bytes(other, version))
+    alike = decode(FetchRequest, version, written)
+
+    def write(offset: Offset) -> bytes:
+        alike.topics[0].partitions[0].fetch_offset = offset
+        return encode_bytes(alike, version)
+
+    before, _ = around_number(write, _OFFSET.size)
+    return body + len(before)
 
 
 def _response_around_offsets(shape: FetchShape, version: int) -> tuple[bytes, bytes, bytes]:
     """What the codec writes before the three offsets, between them and the length of the records, and behind those."""
-    zeros, tail = _around_records(shape, version, 0)
-    ones, _ = _around_records(shape, version, -1)
-    start = _first_difference(zeros, ones)
-    return (
-        zeros[:start],
-        zeros[start + _THREE_OFFSETS_SIZE : -1],
-        tail,
-    )  # without the length, which takes one byte
+
+    def write(offset: Offset) -> bytes:
+        return _around_records(shape, version, offset)[0]
+
+    before, behind = around_number(write, _THREE_OFFSETS_SIZE)
+    _, tail = _around_records(shape, version, 0)
+    return before, behind[:-1], tail  # without the length, which takes one byte
 
 
 def _around_records(shape: FetchShape, version: int, offset: Offset) -> tuple[bytes, bytes]:
@@ -167,7 +171,3 @@ def _around_records(shape: FetchShape, version: int, offset: Offset) -> tuple[by
     head, _, tail = encode(response, version)
     assert isinstance(head, bytes) and isinstance(tail, bytes)
     return head, tail
-
-
-def _first_difference(one: bytes, other: bytes) -> Position:
-    return next(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)

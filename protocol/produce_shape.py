@@ -10,7 +10,7 @@ decides what a request means: both ways are tested against each other.
                      `_head`                         `_prefix`
     response  size | correlation id | 0 | … index, error | base offset, append time, log start offset | …
 
-Only flexible versions: in them all that may follow the records is three empty tag buffers.
+Only flexible versions: in them three empty tag buffers follow the records, and nothing else may.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from protocol.codec import encode_bytes
+from protocol.codec import encode, encode_bytes
 from protocol.messages.produce import ProduceRequest, ProduceResponse
-from protocol.primitives import encode_uvarint, read_uvarint
+from protocol.primitives import read_uvarint
+from protocol.shape_places import around_number, body_position
 from protocol.types import Offset, TimestampMs
 
 _FIRST_FLEXIBLE_VERSION: Final = 9
@@ -28,9 +29,7 @@ _HEAD_SIZE: Final = 4
 _PREFIX_POSITION: Final = 8
 _NO_TAGS: Final = bytes(3)
 
-_OFFSETS: Final = Struct(">qqq")
-_MARK: Final = 0x7A7A7A7A7A7A7A7A
-"""Stands for each of the three numbers while their place is looked for."""
+_THREE_NUMBERS_SIZE: Final = 24
 
 
 class ProduceShape:
@@ -79,15 +78,15 @@ class ProduceShape:
         topic = request.topic_data[0]
         if len(topic.partition_data) != 1:
             return None
-        records = topic.partition_data[0].records
-        if records is None:
+        if topic.partition_data[0].records is None:
             return None
-        length = encode_uvarint(len(records) + 1)
-        records_at = len(frame) - len(_NO_TAGS) - len(records)
-        prefix_end = records_at - len(length)
-        if frame[records_at + len(records) :] != _NO_TAGS or frame[prefix_end:records_at] != length:
-            return None
-        return cls(frame, prefix_end, request, version)
+        before = _before_length(request, version)
+        body = body_position(frame)
+        prefix_end = body + len(before)
+        if frame[body:prefix_end] != before:
+            return None  # the codec would write something else than is there
+        shape = cls(frame, prefix_end, request, version)
+        return None if shape.recognise(frame) is None else shape
 
     def recognise(self, frame: memoryview) -> memoryview | None:
         """The records of a request of this shape; None when it is another one."""
@@ -120,15 +119,35 @@ class ProduceShape:
         )
 
 
+def _before_length(request: ProduceRequest, version: int) -> bytes:
+    """What the codec writes before the length of the records."""
+    topic = request.topic_data[0]
+    partition = ProduceRequest.PartitionProduceData(index=topic.partition_data[0].index, records=b"\0")
+    alike = ProduceRequest(
+        transactional_id=request.transactional_id,
+        acks=request.acks,
+        timeout_ms=request.timeout_ms,
+        topic_data=[
+            ProduceRequest.TopicProduceData(
+                name=topic.name, topic_id=topic.topic_id, partition_data=[partition]
+            )
+        ],
+    )
+    head = encode(alike, version)[0]
+    assert isinstance(head, bytes)
+    return head[:-1]  # without the length, which takes one byte
+
+
 def _response_around_offsets(shape: ProduceShape, version: int) -> tuple[bytes, bytes]:
     """What the codec writes before and behind the three numbers."""
-    partition = ProduceResponse.PartitionProduceResponse(
-        index=shape.index, base_offset=_MARK, log_append_time_ms=_MARK, log_start_offset=_MARK
-    )
-    topic = ProduceResponse.TopicProduceResponse(
-        name=shape.topic_name, topic_id=shape.topic_id, partition_responses=[partition]
-    )
-    body = encode_bytes(ProduceResponse(responses=[topic]), version)
-    # From the right: names may hold the mark, what follows the numbers does not.
-    head, _, tail = body.rpartition(_OFFSETS.pack(_MARK, _MARK, _MARK))
-    return head, tail
+
+    def write(number: int) -> bytes:
+        partition = ProduceResponse.PartitionProduceResponse(
+            index=shape.index, base_offset=number, log_append_time_ms=number, log_start_offset=number
+        )
+        topic = ProduceResponse.TopicProduceResponse(
+            name=shape.topic_name, topic_id=shape.topic_id, partition_responses=[partition]
+        )
+        return encode_bytes(ProduceResponse(responses=[topic]), version)
+
+    return around_number(write, _THREE_NUMBERS_SIZE)

@@ -13,7 +13,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.codec import encode
+from protocol.codec import encode, encode_bytes
 from protocol.fetch_shape import FetchShape
 from protocol.messages.fetch import FetchRequest, FetchResponse
 from tests.support import request_frames
@@ -112,6 +112,16 @@ def test_what_the_codec_would_write_in_another_way_is_not_learned(data: st.DataO
     now = read(tagged)
     assert now is not None and now[1] == request
     assert FetchShape.learn(memoryview(tagged), request, version) is None
+
+
+@given(st.data(), FLEXIBLE_VERSIONS)
+def test_what_stands_behind_a_body_is_nothing_to_learn_from(data: st.DataObject, version: int) -> None:
+    """The codec passes over it; looked at from the end of the frame, it is a body."""
+    request = data.draw(requests(version).filter(has_one_partition))
+    tagged = frame(request, version, 1, "c")[:-1] + b"\x01\x63\x01x"
+    for behind in (b"\0", encode_bytes(request, version)):
+        assert FetchShape.learn(memoryview(tagged + behind), request, version) is None
+    assert FetchShape.learn(memoryview(frame(request, version, 1, "c") + b"\0"), request, version) is None
 
 
 @given(st.data(), FLEXIBLE_VERSIONS, st.integers(0, 2**31 - 1), INT64, INT64, INT64, st.integers(1, 1 << 16))

@@ -104,6 +104,20 @@ def test_the_next_request_of_a_producer_is_recognised(
     assert found is not None and bytes(found) == records
 
 
+@given(st.integers(9, 12), st.integers(1, 126))
+def test_what_stands_behind_a_body_is_nothing_to_learn_from(version: int, size: int) -> None:
+    """The codec passes over it. Looked at from the end of the frame, the length of the records stands in them."""
+    records = bytes((size + 1,)) + bytes(size - 1)
+    request = ProduceRequest(
+        acks=1,
+        timeout_ms=1,
+        topic_data=[_Topic(name="a", partition_data=[_Partition(index=0, records=records)])],
+    )
+    whole = frame(request, version, 1, "c")
+    assert ProduceShape.learn(memoryview(whole), request, version) is not None
+    assert ProduceShape.learn(memoryview(whole + b"\0"), request, version) is None
+
+
 @given(st.data(), st.integers(9, 13), st.integers(0, 2**31 - 1), INT64, INT64, INT64)
 def test_the_answer_is_what_the_codec_writes(
     data: st.DataObject, version: int, number: int, base: int, time: int, start: int

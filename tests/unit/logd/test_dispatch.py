@@ -20,11 +20,32 @@ from protocol.messages.create_topics import CreateTopicsRequest, CreateTopicsRes
 from protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from protocol.messages.message import Message
 from protocol.messages.metadata import MetadataRequest, MetadataResponse
+from protocol.messages.produce import ProduceResponse
 from storage.fs.faulty import FaultyFileSystem
 from tests.support.logs import make_batch
-from tests.support.node import Disk, Node, RawPeer, a_while, eventually, header, play, produce_request
+from tests.support.node import (
+    Disk,
+    Node,
+    RawPeer,
+    a_while,
+    eventually,
+    fetch_request,
+    header,
+    play,
+    produce_request,
+    wanted,
+)
+from tests.support.node_talk import BY_NAME, raw_produce, topic_with
 
-PRODUCE, METADATA, API_VERSIONS, CREATE_TOPICS, INIT_PRODUCER_ID, DESCRIBE_CLUSTER = 0, 3, 18, 19, 22, 60
+PRODUCE, FETCH, METADATA, API_VERSIONS, CREATE_TOPICS, INIT_PRODUCER_ID, DESCRIBE_CLUSTER = (
+    0,
+    1,
+    3,
+    18,
+    19,
+    22,
+    60,
+)
 NO_API = 999
 
 
@@ -155,6 +176,34 @@ def test_unknown_tags_in_the_header_are_skipped() -> None:
         assert decode(MetadataResponse, 9, await peer.answer(), 5).brokers
 
     scenario_over_one_connection(talk)
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\0\0\0", b"what is this"])
+def test_what_stands_behind_a_request_is_passed_over(behind: bytes) -> None:
+    """As in Kafka; the first two of each kind are as they should be, so that the next may try the short way."""
+
+    async def scenario(node: Node) -> None:
+        await topic_with(await node.client(), 1)
+        peer = await node.peer()
+        body = encode_bytes(
+            fetch_request(("t", wanted(0, 0, partition_max_bytes=1)), session_epoch=-1), BY_NAME
+        )
+        fetch = header(FETCH, BY_NAME, 1, flexible=True) + body
+        peer.send(fetch, fetch, fetch + behind, fetch + behind)
+        expected = await peer.answer()
+        assert bytes(make_batch())[21:] in expected
+        assert [await peer.answer() for _ in range(3)] == [expected] * 3
+        ends = [raw_produce(number, make_batch(), acks=1) for number in range(4)]
+        peer.send(ends[0], ends[1], ends[2] + behind, ends[3] + behind, metadata(4) + behind)
+        for number in range(4):
+            answer = await peer.answer()
+            (topic,) = decode(ProduceResponse, BY_NAME, answer, 5).responses
+            (partition,) = topic.partition_responses
+            assert (correlation(answer), partition.error_code) == (number, 0)
+            assert partition.base_offset == number + 1
+        assert decode(MetadataResponse, 9, await peer.answer(), 5).brokers
+
+    play(scenario)
 
 
 def test_each_request_has_its_own_client_id() -> None:
