@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from bench import results
 from bench.page import publication, report
@@ -154,6 +155,8 @@ def _measure(
     progress.say(f"{scenario.name}: {scenario.title}")
     machine = results.machine()
     samples = scenario.run()
+    if scenario.other_cores:
+        machine["other_cores"] = round(median(scenario.other_cores), 2)
     settings = {**scenario.settings(), "rounds": options.rounds, "quick": options.quick}
     settings |= circumstances
     if scenario.left_out:

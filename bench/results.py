@@ -21,6 +21,10 @@ from bench.targets.registry import ROOT
 
 DIRECTORY = ROOT / "bench" / "results"
 PUBLISHED = ROOT / "bench" / "published"
+OF_A_RUN = ("load_before", "other_cores")
+"""What is told of a machine and is not its own: the load average when a scenario began, which is the bench's own where
+another scenario went before, and how many cores others kept busy, the median of its rounds (other_work.py).
+"""
 
 
 class Result(NamedTuple):

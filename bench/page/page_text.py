@@ -11,8 +11,8 @@ This page is written by `python -m bench report`.
   other, in changing order; at least one round before is thrown away. Ratios are taken within a round. A difference
   inside the ranges is not a difference: it is marked "none:" where two targets are compared, and "inside the spread"
   where a goal's line lies within the range.
-- Only complete runs are here: full size, five rounds or more, all targets that are compared, code of a commit. What
-  stands here all the same says below its figures what it lacks.
+- Only complete runs are here: full size, five rounds or more, all targets that are compared, code of a commit, little
+  other work on the machine. What stands here all the same says below its figures what it lacks.
 - Kafka runs in KRaft mode with the JVM flags of its own scripts (1 GB heap, G1) and otherwise with its defaults, but
   that groups do not wait for members and offsets have four partitions; logd with its defaults: neither waits for
   fsync. What each promises stands below its figures. S1 to S4, S6L, S12, consumer-perf and e2e-latency are loaded by

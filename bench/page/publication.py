@@ -1,9 +1,9 @@
 """Which results docs/BENCHMARKS.md is written from: complete ones, and those that a person names.
 
-A result is complete that was taken at full size, with five rounds of logd as it comes from a commit and of every target
-that the scenario compares it with. So an experiment with a property, or a run of two targets, never takes the place of
-a measurement by being newer. What is compared with nothing (our own variants; a peer that few have) may be missing from
-a run: the page names it.
+A result is complete that was taken at full size, on a machine with little else to do, with five rounds of logd as it
+comes from a commit and of every target that the scenario compares it with. So an experiment with a property, or a run
+of two targets, never takes the place of a measurement by being newer. What is compared with nothing (our own variants;
+a peer that few have) may be missing from a run: the page names it.
 
     python -m bench report                      what is complete and newer than what is published
     python -m bench report bench/results/X.json and this file in any case; the page then says what it lacks
@@ -21,6 +21,8 @@ from bench.results import Result
 from bench.scenarios import SCENARIOS
 
 ROUNDS_MIN = 5
+OTHER_CORES_MAX = 0.5
+"""What others may keep busy: more than a quiet machine's services take, less than a build."""
 _ALWAYS = ("logd", "echo")
 
 
@@ -74,6 +76,9 @@ def lacks(result: Result) -> str:
     commit = str(result.machine.get("logd", ""))
     if not commit or " " in commit or commit.endswith("-dirty"):
         found.append("of code that is no commit")
+    other_cores = result.machine.get("other_cores", 0.0)
+    if isinstance(other_cores, float) and other_cores > OTHER_CORES_MAX:
+        found.append(f"beside other work on {other_cores:g} cores")
     measured = result.targets()
     if absent := [name for name in _needed(result.scenario) if name not in measured]:
         found.append(f"without {', '.join(absent)}")

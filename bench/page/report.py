@@ -19,7 +19,7 @@ from bench.page.goals import GOALS
 from bench.page.publication import Publication, lacks
 from bench.page.trend import trend
 from bench.page.written_page import WrittenPage
-from bench.results import Result
+from bench.results import OF_A_RUN, Result
 from bench.scenarios import SCENARIOS
 from bench.spread import Spread, spread
 from bench.targets.registry import OURS
@@ -119,7 +119,7 @@ def _machine(found: Mapping[str, Result]) -> list[str]:
     newest = max(found.values(), key=lambda result: result.taken_at, default=None)
     if newest is None:
         return []
-    machine = ", ".join(f"{name} {value}" for name, value in newest.machine.items() if name != "load_before")
+    machine = ", ".join(f"{name} {value}" for name, value in newest.machine.items() if name not in OF_A_RUN)
     return [f"- The machine: {machine}. Everything: `make bench`, then `python -m bench report`."]
 
 

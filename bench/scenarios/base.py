@@ -19,6 +19,7 @@ from typing import ClassVar, NamedTuple
 from bench.cost import cost_since
 from bench.metric import Metric, Metrics, Sample
 from bench.order import order_of
+from bench.other_work import OtherWork
 from bench.page_cache import PageCache
 from bench.progress_bar import ProgressBar
 from bench.standstill import Standstill
@@ -66,6 +67,8 @@ class Scenario(ABC):
         """What each target promised, known once it has started."""
         self.left_out: dict[str, str] = {}
         """Peers that failed, and how."""
+        self.other_cores: list[float] = []
+        """How many cores others kept busy, in each round that counts."""
         self._targets = targets
         self._page_cache = page_cache
         self._progress = progress
@@ -147,12 +150,14 @@ class Scenario(ABC):
         samples: list[Sample] = []
         number, counted = first, 0
         while counted < self.options.rounds and number <= self.options.rounds + _ROUNDS_MORE:
-            standstill = Standstill()
+            standstill, other_work = Standstill(), OtherWork()
             taken = take(number)
+            other_cores = other_work.cores()
             if stood_s := standstill.seconds():
                 self._say(f"the machine stood still for {stood_s:.1f} s: this round does not count")
             elif number > 0:
                 samples += taken
+                self.other_cores.append(other_cores)
                 counted += 1
             number += 1
         return samples

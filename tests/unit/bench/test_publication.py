@@ -42,6 +42,9 @@ def _save(result: Result, taken_at: str) -> Path:
 def test_what_is_needed_for_the_comparisons_is_enough() -> None:
     assert lacks(_result()) == ""
     assert lacks(_result((*NEEDED, "logd-full"))) == ""
+    assert (
+        lacks(_result()._replace(machine={"logd": "abc1234", "load_before": 9.9, "other_cores": 0.1})) == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,10 @@ def test_what_is_needed_for_the_comparisons_is_enough() -> None:
         (_result(rounds=4), "4 of 5 rounds"),
         (_result(rounds=0), "without kafka, null, floor, logd, 0 of 5 rounds"),
         (_result()._replace(machine={"logd": "abc1234-dirty"}), "of code that is no commit"),
+        (
+            _result()._replace(machine={"logd": "abc1234", "other_cores": 0.75}),
+            "beside other work on 0.75 cores",
+        ),
     ],
 )
 def test_what_is_not_complete_says_what_it_lacks(result: Result, lacking: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from bench import __main__ as command
 from bench import results, standstill
 from bench.cost import COST
+from bench.other_work import OtherWork
 from bench.progress_bar import ProgressBar
 from bench.scenarios import SCENARIOS, base, latency
 from bench.scenarios.base import Metric, Metrics, OneByOne, Options, Scenario
@@ -154,6 +155,7 @@ def test_a_round_in_which_the_machine_stood_still_is_taken_again(monkeypatch: py
     said = StringIO()
     scenario = Stopped(_options(rounds=3), HereTargets(), None, ProgressBar(9, said))
     assert [sample.round for sample in scenario.run()] == [2, 2, 2, 4, 4, 4, 5, 5, 5]
+    assert len(scenario.other_cores) == 3
     assert said.getvalue().count("stood still for 60.0 s") == 2
 
 
@@ -257,6 +259,7 @@ def test_a_run_saves_and_shows(
     monkeypatch.setattr(command, "SCENARIOS", {"S1": Nothing})
     monkeypatch.setattr(command, "Targets", lambda *_arguments, shared: HereTargets(shared=shared))
     monkeypatch.setattr(command, "gives_memory_back", lambda: False)
+    monkeypatch.setattr(OtherWork, "cores", lambda self: 0.75)
     assert command.main(["--quick", "--directory", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "33%  S1" in said and "100%  S1" in said
@@ -265,6 +268,7 @@ def test_a_run_saves_and_shows(
     assert (tmp_path / "benchmarks-targets.png").read_bytes().startswith(b"\x89PNG")
     (saved,) = tmp_path.glob("S1-*.json")
     assert results.load(saved).settings["quick"] is True
+    assert results.load(saved).machine["other_cores"] == 0.75
 
 
 def test_a_scenario_that_fails_does_not_take_the_others_along(
