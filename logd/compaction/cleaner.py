@@ -222,7 +222,7 @@ class LogCleaner:
 
     def _ended(self, task: asyncio.Task[bool]) -> None:
         self._tasks.discard(task)
-        if task.result():
+        if task.cancelled() or task.result():
             self._look_again.set()
 
     async def _pass(self, cleaning: CleaningPass) -> bool:
@@ -236,6 +236,9 @@ class LogCleaner:
                 error = "the log was cut, deleted or closed meanwhile"
             else:
                 self._take_back(partition)
+        except asyncio.CancelledError:
+            error = "the pass was cancelled"
+            raise
         except StorageFailure as failure:
             error = str(failure)
             self._node.storage_failed(partition, failure)

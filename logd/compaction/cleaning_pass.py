@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+from logd.to_the_end import to_the_end
 from logd.worker_process import Worker, WorkerDied
 from storage.errors import CorruptLog, NoSpace, StorageFailure
 from storage.fs.real import RealFileSystem
@@ -56,7 +57,9 @@ class PassEnd(Enum):
 
 
 class CleaningPass:
-    """Use once: `run`. `end` may be called while it runs."""
+    """Use once: `run`. `end` may be called while it runs. Cancelling `run` waits for the step under way, and for a swap
+    that has begun.
+    """
 
     def __init__(
         self,
@@ -160,7 +163,7 @@ class CleaningPass:
                 if self._manager.cleaned.end_of(self.partition.topic_partition) is None:
                     await self._note(job.first_dirty_offset)
                 replaced += 1
-                await self._take_in(outcome, job.now_ms)
+                await to_the_end(self._take_in(outcome, job.now_ms))
         return PassEnd.GIVEN_UP
 
     async def _take_in(self, group: CleanedGroup, now_ms: TimestampMs) -> None:

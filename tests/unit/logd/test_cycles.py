@@ -10,12 +10,15 @@ import asyncio
 import errno
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 
 from logd.context import RequestContext
+from logd.to_the_end import to_the_end
 from logd.within import within
 from protocol.errors import BrokerError, ErrorCode
 from protocol.messages.unregister_broker import UnregisterBrokerRequest
@@ -86,7 +89,10 @@ def kept() -> list[object]:
     return [each for each in gc.get_objects() if isinstance(each, (RequestContext, StorageError))]
 
 
-def test_work_that_failed_within_its_time_leaves_no_cycle() -> None:
+@pytest.mark.parametrize("wait_for", [partial(within, 60_000), to_the_end], ids=["within", "to the end"])
+def test_work_that_failed_leaves_no_cycle(
+    wait_for: Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]],
+) -> None:
     class Held:
         """What a frame of the work holds."""
 
@@ -101,7 +107,7 @@ def test_work_that_failed_within_its_time_leaves_no_cycle() -> None:
         gc.disable()
         try:
             with pytest.raises(ValueError):
-                await within(60_000, work())
+                await wait_for(work())
         finally:
             gc.enable()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from logd.worker import Throttle
 from protocol.record_builder import build_batch
 from protocol.records import HEADER_SIZE, Record, iter_batches, iter_records, read_header, set_crc
 from storage.fs import FileSystem
-from storage.fs.faulty import FaultyFileSystem, Loss
+from storage.fs.faulty import FaultyFileSystem, Kind, Loss, Operation
 from storage.fs.real import RealFileSystem
 from tests.support.logs import read
 from tests.support.node import DATA_DIR, Node, a_while, eventually, play
@@ -277,6 +278,50 @@ def test_a_stop_ends_a_pass_and_the_next_start_goes_on(
         await compacted(node)
 
     play_on_disk(quick, RealFileSystem(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "left"),
+    [(Kind.CREATE, ".timeindex.cleaned", ".log.cleaned"), (Kind.SYNC_DIR, "/t-0", ".log.swap")],
+    ids=["cleaning", "swap"],
+)
+def test_a_pass_that_is_cancelled_waits_for_what_it_has_begun(
+    kind: Kind, path: str, left: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clearing up behind a step that still ran found "generator already executing", and its files in use."""
+    fs = FaultyFileSystem()
+    reached, let_go = threading.Event(), threading.Event()
+    directory = f"{DATA_DIR}/t-0"
+
+    def hold(operation: Operation) -> None:
+        if operation.kind is kind and path in operation.path and names_with(left):
+            reached.set()
+            assert let_go.wait(60), "nobody let it go"
+
+    def names_with(suffix: str) -> list[str]:
+        return [name for name in fs.listdir(directory) if name.endswith(suffix)]
+
+    async def scenario(node: Node) -> None:
+        fs.before = hold
+        await fill(node)
+        await eventually(reached.is_set)
+        (task,) = node.broker.cleaner._tasks
+        for _ in range(3):
+            task.cancel()
+            await a_while()
+        assert not task.done()
+        let_go.set()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        assert not names_with(".cleaned") and not names_with(".swap")
+        assert dict(rows(node)) == dict.fromkeys((b"a", b"b", b"c"), b"value 9")
+        await compacted(node)
+        await node.restart()
+        await compacted(node)
+        assert all(each.is_online for each in node.broker._manager.directories)
+
+    play(scenario, OFTEN, fs=fs)
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 def test_retention_waits_for_a_pass_and_the_next_pass_begins_where_it_left_the_log(

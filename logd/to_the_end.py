@@ -1,0 +1,29 @@
+"""Not leaving behind what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """Return what `work` returns. Who is cancelled meanwhile is so once `work` has ended, and not before.
+
+    Raises: whatever `work` raises, to who is cancelled, too.
+    """
+    future = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((future,))
+        if not future.cancelled():
+            future.result()
+        raise
+    finally:
+        del future  # what it raised would keep, by its traceback, this frame, and that the future
