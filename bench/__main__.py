@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     options.scenarios = list(dict.fromkeys(options.scenarios))
+    targets = dict.fromkeys(target for each in SCENARIOS.values() for target in each.targets)
+    if absent := set(_only(options)) - targets.keys():
+        parser.error(f"no target {', '.join(sorted(absent))}; there are {', '.join(targets)}")
     return _run(options)
 
 
@@ -92,6 +95,10 @@ def _property(pair: str) -> tuple[str, str]:
     return name, value
 
 
+def _only(arguments: argparse.Namespace) -> frozenset[str]:
+    return frozenset(filter(None, arguments.targets.split(",")))
+
+
 def _report(named: Sequence[Path]) -> int:
     chosen = publication.choose(named)
     for path, why in chosen.left_out.items():
@@ -106,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> int:
     options = Options(
         rounds=arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS),
         quick=arguments.quick,
-        only=frozenset(filter(None, arguments.targets.split(","))),
+        only=_only(arguments),
         directory=directory,
         logd_command=shlex.split(arguments.logd_command),
     )

@@ -318,3 +318,9 @@ def test_an_unknown_scenario_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         command.main(["S99"])
     assert "no scenario S99" in capsys.readouterr().err
+
+
+def test_an_unknown_target_is_refused_and_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["S1", "--targets", "kakfa,logd"])
+    assert "no target kakfa; there are kafka, " in capsys.readouterr().err
