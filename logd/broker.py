@@ -31,11 +31,11 @@ from logd.metadata.log import MetadataLog, Shell
 from logd.metadata.recovery import recover_metadata
 from logd.pool import READERS, BlockingPool, run_side_by_side
 from logd.producer_ids import ProducerIds
-from logd.recovery_report import log_recovery
 from logd.replicas import LocalPartition, Replicas
 from logd.server import Server
 from logd.settings.watcher import SettingsWatcher, server_limits
-from logd.start_failures import not_bound, not_recovered
+from logd.start.failures import not_bound, not_recovered
+from logd.start.recovery_report import log_recovery
 from protocol.errors import BrokerError
 from replication.broker_registration import BrokerRegistration, Endpoint
 from replication.controller import Controller
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from logd.connection import Connection
     from logd.coordination.host import CoordinatorHost
     from logd.coordination.transactions import TransactionCoordinator
-    from logd.take_over import TakeOver
+    from logd.start.take_over import TakeOver
     from replication.metadata_ports import MetadataStore
     from storage.directories.data_directory import DataDirectory
     from storage.fs import FileSystem
@@ -268,7 +268,7 @@ class Broker:
     def _recover(self) -> None:
         manager, cluster_id = self._manager, self.config.cluster_id
         if has_foreign(manager.home, manager.owned):
-            from logd.take_over import look  # noqa: PLC0415 - once in the life of a directory
+            from logd.start.take_over import look  # noqa: PLC0415 - once in the life of a directory
 
             self._take_over = look(self._fs, manager, cluster_id=cluster_id, node_id=self.node_id)
         prepare = None if self._take_over is None else self._take_over.prepare

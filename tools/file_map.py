@@ -25,6 +25,7 @@ _FOLDERS = (
     ("replication", "who leads, what is committed, cluster metadata; no IO", True),
     ("coordinator", "state machines over the internal topics; no IO", True),
     ("logd", "the process: sockets, handlers, wiring, command line", True),
+    ("logd/start", "a start: what it takes over, says of what it found, and why it does not go on", True),
     ("logd/cli", "the command line: each command, and what they share", True),
     ("logd/config", "the configuration table and where values come from", True),
     ("logd/settings", "settings as clients see and change them while the broker runs", True),

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from logd.recovery_report import log_recovery
+from logd.start.recovery_report import log_recovery
 from protocol.types import TopicPartition
 from storage.directories.directory_loader import LoadReport
 from storage.recovery.report import RecoveryReport

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from logd.metadata.files import METADATA_DIRECTORY
 from logd.metadata.survey import MetadataSurvey, has_log, survey_bootstrap, survey_metadata
-from logd.take_over_problems import directories_problem
+from logd.start.take_over_problems import directories_problem
 from replication.features import METADATA_LEVEL, METADATA_VERSION, SUPPORTED_FEATURES
 from replication.metadata_commands import TakeOverNode
 from replication.metadata_image import UnusableMetadata
