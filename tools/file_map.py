@@ -14,16 +14,23 @@ DOCUMENT = ROOT / "docs" / "ARCHITECTURE.md"
 _BEGIN = "<!-- file map: written by `make docs` -->\n"
 _END = "<!-- end of file map -->\n"
 # Folder, what it is for, and whether its modules are named one by one.
-_FOLDERS = (
+FOLDERS = (
     ("protocol", "bytes and typed values; no IO", True),
     ("protocol/schema", "the message schemas and the generator", True),
     ("protocol/messages", "generated: one module per API", False),
     ("storage", "one partition's bytes on disk; knows nothing of peers", True),
     ("storage/fs", "the port to the file system, and what implements it", True),
     ("storage/recovery", "opening a log, after a crash too", True),
+    ("storage/cleaning", "compaction of a log: which records go, and new segments without them", True),
     ("storage/directories", "the data directories of a node and the many logs in them", True),
     ("replication", "who leads, what is committed, cluster metadata; no IO", True),
     ("coordinator", "state machines over the internal topics; no IO", True),
+    ("coordinator/classic", "classic groups: the members' leader assigns", True),
+    ("coordinator/consumer", "consumer groups (KIP-848): the coordinator assigns", True),
+    ("coordinator/assignors", "the server-side assignors of KIP-848", True),
+    ("coordinator/offsets", "committed offsets: kept by group, committed, fetched, deleted, expired", True),
+    ("coordinator/administration", "describing, listing and deleting groups", True),
+    ("coordinator/transactions", "transactional ids: who may write as one, and how a transaction ends", True),
     ("logd", "the process: sockets, handlers, wiring, command line", True),
     ("logd/start", "a start: what it takes over, says of what it found, and why it does not go on", True),
     ("logd/cli", "the command line: each command, and what they share", True),
@@ -53,7 +60,7 @@ _FOLDERS = (
 
 def render() -> str:
     rows = []
-    for folder, purpose, one_by_one in _FOLDERS:
+    for folder, purpose, one_by_one in FOLDERS:
         rows.append(f"\n### `{folder}/`: {purpose}\n\n")
         if one_by_one:
             modules = sorted(path for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py")

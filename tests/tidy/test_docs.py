@@ -24,6 +24,17 @@ def test_the_file_map_is_current() -> None:
     assert text == file_map.replaced(text), "run `make docs`"
 
 
+def test_the_file_map_has_every_folder() -> None:
+    mapped = {folder for folder, _, _ in file_map.FOLDERS}
+    with_modules = {
+        str(path.parent.relative_to(ROOT))
+        for top in {folder.partition("/")[0] for folder in mapped}
+        for path in (ROOT / top).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert with_modules == mapped
+
+
 def test_the_client_tables_are_current() -> None:
     """Versions and calls are those that the tests are pinned to and parametrised with."""
     text = client_table.DOCUMENT.read_text(encoding="utf-8")
