@@ -74,10 +74,14 @@ class RequestContext:
         else:
             self.connection.respond(self._slot, chunks)
 
+    def reply_framed(self, chunks: Sequence[Chunk]) -> None:
+        """Answer a request that was deferred with a response that is written already, size and header included."""
+        assert self._slot is not None
+        self.connection.respond(self._slot, chunks)
+
     def leave_unanswered(self) -> None:
         """Give up the place that `defer` kept: nothing is to be sent."""
-        assert self._slot is not None
-        self.connection.respond(self._slot, ())
+        self.reply_framed(())
 
     def fail(self) -> None:
         """A bug, the exception under way, met the request after its handler returned: part from the client."""

@@ -84,16 +84,16 @@ class Dispatcher:
 
     def dispatch(self, connection: Connection, frame: memoryview) -> None:
         """Work off one request. Raises ProtocolViolation when the connection must end."""
+        alike = None
+        if (short_way := connection.short_way) is not None:
+            shape, handle_alike = short_way
+            alike = shape.recognise(frame)
+            if alike is not None and handle_alike(self._broker, connection, shape, *alike):
+                return
         try:
             api_key, version, correlation_id, client_size = _HEADER.unpack_from(frame)
         except struct.error:
             raise ProtocolViolation("frame too short for a request header") from None
-        found = None
-        if (short_way := connection.short_way) is not None:
-            shape, handle_alike = short_way
-            found = shape.recognise(frame)
-            if found is not None and handle_alike(self._broker, connection, shape, correlation_id, found):
-                return
         route = self._routes.get(api_key) or self._open_route(api_key)
         if not route.min_version <= version <= route.max_version:
             self._refuse_version(connection, api_key, version, correlation_id)
@@ -122,7 +122,7 @@ class Dispatcher:
             self._failed(route, context)
             return
         if (
-            found is None
+            alike is None
             and (learn := route.learn) is not None
             and connection.shapes_learned < SHAPES_LEARNED_MAX
         ):

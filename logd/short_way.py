@@ -25,8 +25,8 @@ class ShortWay(NamedTuple):
 
     shape: ProduceShape | FetchShape
     handle_alike: Callable[[Any, Connection, Any, int, Any], bool]
-    """Takes the broker, the connection, the shape, a correlation id, and what the shape recognised. False, with nothing
-    done, when the ordinary way has to look at the request.
+    """Takes the broker, the connection, the shape, and what the shape recognised: a correlation id, and what else may
+    differ. False, with nothing done, when the ordinary way has to look at the request.
     """
 
 

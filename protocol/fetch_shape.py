@@ -30,7 +30,7 @@ _HEAD_SIZE: Final = 4
 _BEFORE_POSITION: Final = 8
 _READ_COMMITTED: Final = 1
 
-_OFFSET: Final = Struct(">q")
+_OFFSET_SIZE: Final = 8
 _THREE_OFFSETS_SIZE: Final = 24
 
 
@@ -39,34 +39,38 @@ class FetchShape:
 
     __slots__ = (
         "_after",
-        "_after_position",
         "_before",
+        "_body",
         "_head",
         "_middle",
-        "_offset_position",
         "_pack_head",
         "_prefix",
         "_response_size",
         "_size",
+        "_unpack",
         "current_leader_epoch",
         "index",
         "isolation_level",
         "max_bytes",
+        "max_wait_ms",
+        "may_wait",
         "min_bytes",
+        "partition_bytes",
         "tail",
         "topic_id",
         "topic_name",
+        "version",
     )
 
     def __init__(
         self, frame: memoryview, offset_position: Position, request: FetchRequest, version: int
     ) -> None:
         self._size = len(frame)
-        self._offset_position = offset_position
-        self._after_position = after_position = offset_position + _OFFSET.size
         self._head = bytes(frame[:_HEAD_SIZE])
         self._before = bytes(frame[_BEFORE_POSITION:offset_position])
-        self._after = bytes(frame[after_position:])
+        self._after = bytes(frame[offset_position + _OFFSET_SIZE :])
+        self._body = encode_bytes(request, version)
+        self._unpack = Struct(f">{_HEAD_SIZE}si{len(self._before)}sq{len(self._after)}s").unpack
         topic = request.topics[0]
         partition = topic.partitions[0]
         self.topic_name = topic.topic
@@ -74,7 +78,12 @@ class FetchShape:
         self.index = partition.partition
         self.current_leader_epoch = partition.current_leader_epoch
         self.isolation_level = request.isolation_level
+        self.version = version
         self.min_bytes = request.min_bytes
+        self.max_wait_ms = request.max_wait_ms
+        self.may_wait = request.max_wait_ms > 0 and request.min_bytes > 0
+        """Whether it is to wait where nothing is there."""
+        self.partition_bytes = partition.partition_max_bytes
         self.max_bytes = min(request.max_bytes, partition.partition_max_bytes)
         """Of the request and of its partition, whichever is less."""
         self._prefix, self._middle, self.tail = _response_around_offsets(self, version)
@@ -92,17 +101,20 @@ class FetchShape:
         offset_position = _offset_position(frame, request, version)
         return None if offset_position is None else cls(frame, offset_position, request, version)
 
-    def recognise(self, frame: memoryview) -> Offset | None:
-        """The fetch offset of a request of this shape; None when it is another one."""
-        if (
-            len(frame) != self._size
-            or bytes(frame[:_HEAD_SIZE]) != self._head
-            or bytes(frame[_BEFORE_POSITION : self._offset_position]) != self._before
-            or bytes(frame[self._after_position :]) != self._after
-        ):
+    def recognise(self, frame: memoryview) -> tuple[int, Offset] | None:
+        """Correlation id and fetch offset of a request of this shape; None when it is another one."""
+        if len(frame) != self._size:
             return None
-        offset: Offset = _OFFSET.unpack_from(frame, self._offset_position)[0]
-        return offset
+        head, correlation_id, before, offset, after = self._unpack(frame)
+        if head != self._head or before != self._before or after != self._after:
+            return None
+        return correlation_id, offset
+
+    def request(self, offset: Offset) -> FetchRequest:
+        """The request of this shape from `offset` on, as the codec reads it."""
+        request: FetchRequest = decode(FetchRequest, self.version, self._body)
+        request.topics[0].partitions[0].fetch_offset = offset
+        return request
 
     def answer(
         self,
@@ -139,7 +151,7 @@ def _offset_position(frame: memoryview, request: FetchRequest, version: int) -> 
         alike.topics[0].partitions[0].fetch_offset = offset
         return encode_bytes(alike, version)
 
-    before, _ = around_number(write, _OFFSET.size)
+    before, _ = around_number(write, _OFFSET_SIZE)
     return body + len(before)
 
 

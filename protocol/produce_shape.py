@@ -27,6 +27,8 @@ from protocol.types import Offset, TimestampMs
 _FIRST_FLEXIBLE_VERSION: Final = 9
 _HEAD_SIZE: Final = 4
 _PREFIX_POSITION: Final = 8
+_LENGTH_AND_TAGS_SIZE: Final = 4
+"""At least."""
 _NO_TAGS: Final = bytes(3)
 
 _THREE_NUMBERS_SIZE: Final = 24
@@ -43,6 +45,8 @@ class ProduceShape:
         "_response_head",
         "_response_size",
         "_response_tail",
+        "_size_min",
+        "_unpack",
         "acks",
         "index",
         "is_transactional",
@@ -56,6 +60,8 @@ class ProduceShape:
         self._head = bytes(frame[:_HEAD_SIZE])
         self._prefix = bytes(frame[_PREFIX_POSITION:prefix_end])
         self._prefix_end = prefix_end
+        self._size_min = prefix_end + _LENGTH_AND_TAGS_SIZE
+        self._unpack = Struct(f">{_HEAD_SIZE}si{len(self._prefix)}s").unpack_from
         topic = request.topic_data[0]
         self.version = version
         self.acks = request.acks
@@ -88,20 +94,19 @@ class ProduceShape:
         shape = cls(frame, prefix_end, request, version)
         return None if shape.recognise(frame) is None else shape
 
-    def recognise(self, frame: memoryview) -> memoryview | None:
-        """The records of a request of this shape; None when it is another one."""
-        end = self._prefix_end
-        if (
-            len(frame) <= end
-            or bytes(frame[:_HEAD_SIZE]) != self._head
-            or bytes(frame[_PREFIX_POSITION:end]) != self._prefix
-        ):
+    def recognise(self, frame: memoryview) -> tuple[int, memoryview] | None:
+        """Correlation id and records of a request of this shape; None when it is another one."""
+        size = len(frame)
+        if size < self._size_min:
             return None
-        length, start = read_uvarint(frame, end)
+        head, correlation_id, prefix = self._unpack(frame)
+        if head != self._head or prefix != self._prefix:
+            return None
+        length, start = read_uvarint(frame, self._prefix_end)
         stop = start + length - 1
-        if length == 0 or stop + len(_NO_TAGS) != len(frame) or frame[stop:] != _NO_TAGS:
+        if length == 0 or stop + len(_NO_TAGS) != size or frame[stop:] != _NO_TAGS:
             return None
-        return frame[start:stop]
+        return correlation_id, frame[start:stop]
 
     def answer(
         self, correlation_id: int, base_offset: Offset, log_append_time: TimestampMs, log_start_offset: Offset

@@ -1,18 +1,23 @@
 """The short way through Fetch, for requests that differ from the last one only in where they read.
 
-`protocol.fetch_shape` tells that. Only what can be answered at once with records goes this way: a request that is
-refused, waits, reads from the disk or meets an aborted transaction goes the ordinary way, with nothing done yet.
+`protocol.fetch_shape` tells that. Only what can be answered with records, at once or after waiting for the first of
+them, goes this way: a request that is refused, runs into its time, reads from the disk or meets an aborted transaction
+goes the ordinary way, with nothing done yet; if it has waited, from the request that the shape makes anew.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from logd.authorisation import allow_all
-from logd.fetch_session import replica_id_of
+from logd.context import RequestContext
+from logd.delayed import FetchWait
+from logd.fetch_session import FetchContext, replica_id_of
+from logd.handlers.fetch_reads import Fetch, park
 from logd.short_way import ShortWay
 from protocol.errors import BrokerError
 from protocol.fetch_shape import FetchShape
+from protocol.messages.fetch import FetchRequest
 from protocol.types import ZERO_UUID
 from replication.partition import READ_COMMITTED
 from storage.errors import OffsetOutOfRange, StorageError
@@ -21,12 +26,19 @@ if TYPE_CHECKING:
     from logd.broker import Broker
     from logd.connection import Connection
     from logd.replicas import LocalPartition
-    from protocol.messages.fetch import FetchRequest
+    from protocol.connection import Chunk
     from protocol.types import Offset
     from storage.region import FileRegion
 
+API_KEY: Final = FetchRequest.API_KEY
+
 _NO_SESSION = -1
 _CONSUMER = -1
+
+_REFUSALS: Final = (BrokerError, OffsetOutOfRange, StorageError)
+"""The ordinary way meets them again, and says so. A disk that failed once and then reads well is believed: a read,
+unlike a sync, may be tried again.
+"""
 
 
 def learn(_broker: Broker, frame: memoryview, request: FetchRequest, version: int) -> ShortWay | None:
@@ -57,13 +69,39 @@ def handle_alike(
     try:
         partition = broker.partition(topic, shape.index)
         partition.check_leader(shape.current_leader_epoch)
-        region = _read(broker, partition, shape, offset)
-    except (BrokerError, OffsetOutOfRange, StorageError):
-        # The ordinary way meets that again, and says so. A disk that failed once and then reads well is believed: a
-        # read, unlike a sync, may be tried again.
+        bound = partition.read_bound(shape.isolation_level, _CONSUMER)
+        if offset == bound and shape.may_wait and shape.topic_id in (ZERO_UUID, partition.log.topic_id):
+            wait = FetchWait(partition, offset, shape.partition_bytes)
+            _park(broker, connection, topic, shape, correlation_id, wait)
+            return True
+        region = _read(broker, partition, shape, offset, bound)
+    except _REFUSALS:
         return False
     if region is None or region.size < shape.min_bytes:
         return False
+    connection.responses.send(_answer(partition, shape, correlation_id, region))
+    return True
+
+
+def _read(
+    broker: Broker, partition: LocalPartition, shape: FetchShape, offset: Offset, bound: Offset
+) -> FileRegion | None:
+    """What can be sent at once; None when there is nothing, or more to be said than the records.
+
+    Raises: OffsetOutOfRange, StorageError.
+    """
+    log = partition.log
+    if offset >= bound or shape.topic_id not in (ZERO_UUID, log.topic_id):
+        return None
+    result = log.read(offset, max(min(shape.max_bytes, broker.config.fetch_max_bytes), 0), bound)
+    if shape.isolation_level == READ_COMMITTED and log.aborted_transactions(offset, result.next_offset):
+        return None
+    return result.region
+
+
+def _answer(
+    partition: LocalPartition, shape: FetchShape, correlation_id: int, region: FileRegion
+) -> tuple[Chunk, ...]:
     head = shape.answer(
         correlation_id,
         partition.high_watermark,
@@ -71,20 +109,62 @@ def handle_alike(
         partition.log.log_start_offset,
         region.size,
     )
-    connection.responses.send((head, region, shape.tail))
-    return True
+    return head, region, shape.tail
 
 
-def _read(broker: Broker, partition: LocalPartition, shape: FetchShape, offset: Offset) -> FileRegion | None:
-    """What can be sent at once; None when there is nothing, or more to be said than the records.
+# -- waiting -----------------------------------------------------------------------------------------------------
 
-    Raises: BrokerError, OffsetOutOfRange, StorageError.
-    """
-    log = partition.log
-    bound = partition.read_bound(shape.isolation_level, _CONSUMER)
-    if offset >= bound or shape.topic_id not in (ZERO_UUID, log.topic_id):
+
+def _park(
+    broker: Broker,
+    connection: Connection,
+    topic: str,
+    shape: FetchShape,
+    correlation_id: int,
+    wait: FetchWait,
+) -> None:
+    """Answer once there is enough, or the request's time is up."""
+    context = RequestContext(
+        connection, API_KEY, shape.version, correlation_id, connection.client_id, flexible=True
+    )
+    park(
+        broker,
+        context,
+        (wait,),
+        lambda: _resume(broker, context, topic, shape, wait.offset),
+        max_wait_ms=shape.max_wait_ms,
+        bytes_min=shape.min_bytes,
+        isolation=shape.isolation_level,
+        replica_id=_CONSUMER,
+    )
+
+
+def _resume(broker: Broker, context: RequestContext, topic: str, shape: FetchShape, offset: Offset) -> None:
+    """The wait is over: answer with what is there now, the ordinary way when that is not just records."""
+    try:
+        chunks = _answer_now(broker, topic, shape, context.correlation_id, offset)
+        if chunks is not None:
+            context.reply_framed(chunks)
+            return
+        request = shape.request(offset)
+        # By the name that the topic had when the wait began, as the ordinary way waits.
+        target = (topic, shape.topic_id, request.topics[0].partitions[0])
+        Fetch(broker, request, context, FetchContext([target])).resume()
+    except Exception:
+        context.fail()
+
+
+def _answer_now(
+    broker: Broker, topic: str, shape: FetchShape, correlation_id: int, offset: Offset
+) -> tuple[Chunk, ...] | None:
+    """The answer if it is just records."""
+    if broker.authorise is not allow_all:
         return None
-    result = log.read(offset, max(min(shape.max_bytes, broker.config.fetch_max_bytes), 0), bound)
-    if shape.isolation_level == READ_COMMITTED and log.aborted_transactions(offset, result.next_offset):
+    try:
+        partition = broker.partition(topic, shape.index)
+        partition.check_leader(shape.current_leader_epoch)
+        bound = partition.read_bound(shape.isolation_level, _CONSUMER)
+        region = _read(broker, partition, shape, offset, bound)
+    except _REFUSALS:
         return None
-    return result.region
+    return None if region is None else _answer(partition, shape, correlation_id, region)

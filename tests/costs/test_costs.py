@@ -14,6 +14,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -35,45 +37,63 @@ TOPIC = "costs"
 FEW, MANY = 300, 1300
 STRACE = shutil.which("strace")
 
-Prepare = Callable[[Connection], bytes]
-"""Makes what the requests need; returns the request."""
+Exchange = Callable[[], object]
+Prepare = Callable[[Connection, Connection], Exchange]
+"""Makes what the requests need; returns what sends one and waits for the answer. It may use both connections."""
 
 
-def produce(connection: Connection) -> bytes:
+def produce(connection: Connection, _other: Connection) -> Exchange:
     """One record of 1 KB, acks=all."""
     request = produce_frame(TOPIC, batch_of(1, 1024).encoded)
     check_produced(connection, connection.exchange(request), TOPIC)
-    return request
+    return partial(connection.exchange, request)
 
 
-def fetch(connection: Connection) -> bytes:
+def fetch(connection: Connection, _other: Connection) -> Exchange:
     """Ten records of 1 KB from the page cache."""
     written = produce_frame(TOPIC, batch_of(10, 1024).encoded)
     check_produced(connection, connection.exchange(written), TOPIC)
-    return frame(fetch_request(TOPIC, 0), FETCH_VERSION)
+    return partial(connection.exchange, frame(fetch_request(TOPIC, 0), FETCH_VERSION))
 
 
-def fetch_with_epoch(connection: Connection) -> bytes:
+def fetch_with_epoch(connection: Connection, other: Connection) -> Exchange:
     """The same from a reader that asks whether histories part: there is no short way for it."""
-    fetch(connection)
+    fetch(connection, other)
     request = fetch_request(TOPIC, 0)
     request.topics[0].partitions[0].last_fetched_epoch = 0
-    return frame(request, FETCH_VERSION)
+    return partial(connection.exchange, frame(request, FETCH_VERSION))
 
 
-def metadata(connection: Connection) -> bytes:
+def produce_and_fetch(connection: Connection, other: Connection) -> Exchange:
+    """One record of 1 KB, and a consumer who waits for it; between them a request that costs what `metadata` does."""
+    produce_one = produce(connection, other)
+    ask_metadata = metadata(connection, other)
+    offsets = count(1)
+
+    def exchange() -> None:
+        request = frame(fetch_request(TOPIC, next(offsets), max_wait_ms=60_000), FETCH_VERSION)
+        other.socket.sendall(request)
+        ask_metadata()  # what came before it is read by the end of the turn, so the fetch waits before the record comes
+        produce_one()
+        assert other.read_answer() > 1024
+
+    return exchange
+
+
+def metadata(connection: Connection, _other: Connection) -> Exchange:
     """All topics, of which there is one."""
-    return frame(MetadataRequest(topics=None), 12)
+    return partial(connection.exchange, frame(MetadataRequest(topics=None), 12))
 
 
 def serve(directory: Path, command: Sequence[str], prepare: Prepare, requests: int) -> None:
     with LogdBroker(directory, command=command) as broker:
-        connection = Connection(broker.bootstrap)
+        connection, other = Connection(broker.bootstrap), Connection(broker.bootstrap)
         create_topic(connection, TOPIC)
-        request = prepare(connection)
+        exchange = prepare(connection, other)
         for _ in range(requests):
-            connection.exchange(request)
+            exchange()
         connection.close()
+        other.close()
         assert broker.stop() == 0
 
 
@@ -87,7 +107,8 @@ def python_work(directory: Path, prepare: Prepare, requests: int) -> tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("prepare", "calls_max"), [(produce, 68), (fetch, 84), (fetch_with_epoch, 163), (metadata, 136)]
+    ("prepare", "calls_max"),
+    [(produce, 66), (fetch, 83), (fetch_with_epoch, 163), (produce_and_fetch, 334), (metadata, 134)],
 )
 def test_python_calls(tmp_path: Path, prepare: Prepare, calls_max: int) -> None:
     few_calls, few_blocks = python_work(tmp_path, prepare, FEW)

@@ -84,14 +84,16 @@ def test_what_is_recognised_is_what_the_codec_reads(data: st.DataObject, version
         for _ in range(data.draw(st.integers(0, 2))):
             other[data.draw(st.integers(4, len(other) - 1))] = data.draw(st.integers(0, 255))
         other = other[: data.draw(st.sampled_from([len(other), len(other), len(other) - 1]))]
-        offset = shape.recognise(memoryview(other))
-        if offset is None:
+        found = shape.recognise(memoryview(other))
+        if found is None:
             continue
+        correlation_id, offset = found
         now = read(bytes(other))
         assert now is not None
         assert only_partition(now[1]).fetch_offset == offset
         only_partition(now[1]).fetch_offset = only_partition(request).fetch_offset
         assert now[1] == request
+        assert now[0].correlation_id == correlation_id
         assert (now[0].client_id, now[0].request_api_version) == (header.client_id, version)
 
 
@@ -101,7 +103,8 @@ def test_the_next_request_of_a_consumer_is_recognised(data: st.DataObject, versi
     shape = FetchShape.learn(memoryview(frame(request, version, 1, "c")), request, version)
     assert shape is not None
     only_partition(request).fetch_offset = offset
-    assert shape.recognise(memoryview(frame(request, version, 2, "c"))) == offset
+    assert shape.request(offset) == request
+    assert shape.recognise(memoryview(frame(request, version, 2, "c"))) == (2, offset)
 
 
 @given(st.data(), FLEXIBLE_VERSIONS)

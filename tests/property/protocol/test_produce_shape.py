@@ -73,14 +73,16 @@ def test_what_is_recognised_is_what_the_codec_reads(data: st.DataObject, version
         for _ in range(data.draw(st.integers(0, 2))):
             other[data.draw(st.integers(4, len(other) - 1))] = data.draw(st.integers(0, 255))
         other = other[: data.draw(st.sampled_from([len(other), len(other), len(other) - 1]))]
-        records = shape.recognise(memoryview(other))
-        if records is None:
+        found = shape.recognise(memoryview(other))
+        if found is None:
             continue
+        correlation_id, records = found
         now = read(bytes(other))
         assert now is not None
         assert bytes(now[1].topic_data[0].partition_data[0].records or b"") == bytes(records)  # type: ignore[arg-type]
         now[1].topic_data[0].partition_data[0].records = request.topic_data[0].partition_data[0].records
         assert now[1] == request
+        assert now[0].correlation_id == correlation_id
         assert (now[0].client_id, now[0].request_api_version) == (header.client_id, version)
 
 
@@ -101,7 +103,7 @@ def test_the_next_request_of_a_producer_is_recognised(
     assert shape is not None
     request.topic_data[0].partition_data[0].records = records
     found = shape.recognise(memoryview(frame(request, version, 2, "c")))
-    assert found is not None and bytes(found) == records
+    assert found is not None and (found[0], bytes(found[1])) == (2, records)
 
 
 @given(st.integers(9, 12), st.integers(1, 126))

@@ -432,7 +432,7 @@ def test_a_bug_met_when_the_wait_is_over_ends_the_connection(
         def fail(*_: object) -> None:
             raise RuntimeError("planted")
 
-        monkeypatch.setattr("logd.handlers.fetch._Fetch._read", fail)
+        monkeypatch.setattr("logd.handlers.fetch_reads.Fetch._read", fail)
         await append(other)
         with pytest.raises(ConnectionError):
             await waiting

@@ -6,7 +6,7 @@ they are told must be the same bytes, and whether the short way was taken is cou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ BY_ID = 13
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The offsets from which the short way answered."""
+    """The offsets from which the short way answered, or waits for more."""
     offsets: list[int] = []
     handle_alike = fetch_short_way.handle_alike
 
@@ -48,6 +48,21 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(fetch_short_way, "handle_alike", counted)
     yield offsets
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+    """For each wait of the short way that ended, whether its answer took that way, too."""
+    ways: list[bool] = []
+    answer_now = fetch_short_way._answer_now
+
+    def noted(*arguments: Any) -> Any:
+        chunks = answer_now(*arguments)
+        ways.append(chunks is not None)
+        return chunks
+
+    monkeypatch.setattr(fetch_short_way, "_answer_now", noted)
+    yield ways
 
 
 def framed(request: FetchRequest, version: int, number: int = 1) -> bytes:
@@ -149,7 +164,7 @@ def test_a_request_that_waits_and_the_next_ones(taken: list[int]) -> None:
             b"\0\0\0\2",
             b"\0\0\0\1",
         ]  # in order, whatever was done first
-        assert taken == [1, 1]
+        assert taken == [1, 2, 1]
 
     play(scenario)
 
@@ -278,5 +293,184 @@ def test_a_broker_with_an_authoriser_asks_it_every_time(taken: list[int]) -> Non
         assert refused == await asked(await node.peer(), one("t", 1), 12)
         assert len(refused) < SIZE
         assert taken == []
+
+    play(scenario)
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------
+
+
+async def both_wait(
+    node: Node, topic: str | bytes, version: int, event: Callable[[], Any], **fields: Any
+) -> bytes:
+    """Have a client that was learned from and a new one wait at the end of what may be read, until `event`; return what
+    both are told.
+    """
+    learned, new = await node.peer(), await node.peer()
+    fields = {"max_wait_ms": LONG_MS, **fields}
+    await asked(learned, one(topic, 0, **fields), version)
+    request = one(topic, 2, **fields)
+    learned.send(framed(request, version))
+    await parked(node)
+    new.send(framed(request, version))
+    await parked(node, 2)
+    awaitable = event()
+    if awaitable is not None:
+        await awaitable
+    answer = await learned.answer()
+    assert answer == await new.answer()
+    assert len(node.broker.delayed) == 0
+    return answer
+
+
+@pytest.mark.parametrize("version", range(FLEXIBLE, 19))
+@pytest.mark.parametrize("isolation", [0, 1])
+def test_what_was_waited_for_is_answered_the_same(
+    version: int, isolation: int, taken: list[int], woken: list[bool]
+) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        topic_id = await topic_with(client, 2)
+        topic: str | bytes = topic_id if version >= BY_ID else "t"
+        fields = {"isolation_level": isolation}
+        answer = await both_wait(node, topic, version, lambda: append(client), **fields)
+        assert len(answer) > SIZE
+        assert (taken, woken) == ([2], [True])
+
+    play(scenario)
+
+
+def test_a_wait_for_several_batches(taken: list[int], woken: list[bool]) -> None:
+    """All of them count, though no more than one fits into the answer."""
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+
+        async def append_twice() -> None:
+            await append(client)
+            assert len(node.broker.delayed) == 2
+            await append(client)
+
+        answer = await both_wait(node, "t", 12, append_twice, min_bytes=SIZE + 1, max_bytes=SIZE)
+        assert SIZE < len(answer) < 2 * SIZE
+        assert (taken, woken) == ([2], [True])
+
+    play(scenario)
+
+
+def test_a_wait_that_runs_into_its_time_is_answered_with_nothing(taken: list[int], woken: list[bool]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        answer = await both_wait(node, "t", 12, node.broker.delayed.expire_fetches)
+        assert len(answer) < SIZE
+        assert (taken, woken) == ([2], [False])
+
+    play(scenario)
+
+
+def test_the_time_is_the_requests_own(woken: list[bool]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 1)
+        peer = await node.peer()
+        await asked(peer, one("t", 0, max_wait_ms=1), 12)
+        assert len(await asked(peer, one("t", 1, max_wait_ms=1), 12)) < SIZE
+        assert woken == [False]
+
+    play(scenario)
+
+
+def test_a_wait_that_ends_with_an_error(taken: list[int], woken: list[bool]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        partition = node.partition("t")
+
+        def resign() -> None:
+            partition.resign(leader_id=2, leader_epoch=6, partition_epoch=2)
+            node.broker.delayed.partition_moved(partition)
+
+        answer = await both_wait(node, "t", 12, resign)
+        assert len(answer) < SIZE
+        assert (taken, woken) == ([2], [False])
+
+    play(scenario)
+
+
+def test_a_wait_on_a_topic_that_is_deleted(woken: list[bool]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        topic_id = await topic_with(client, 2)
+        await both_wait(node, topic_id, 13, lambda: delete_topic(client, topic_id))
+        assert woken == [False]
+
+    play(scenario)
+
+
+def test_what_was_waited_for_was_aborted(woken: list[bool]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        partition = node.partition("t")
+        batch = make_batch(2, producer_id=7, producer_epoch=0, base_sequence=0, transactional=True)
+        write_in_transaction(partition, batch)
+
+        def end() -> None:
+            transactions.end_transaction(partition, 7, committed=False)
+            node.broker.delayed.partition_moved(partition)
+
+        answer = await both_wait(node, "t", 12, end, isolation_level=1)
+        assert len(answer) > len(batch)
+        assert woken == [False]
+
+    play(scenario)
+
+
+def test_what_was_waited_for_comes_from_the_disk(woken: list[bool]) -> None:
+    fs = EvictingFileSystem()
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+
+        async def append_and_evict() -> None:
+            fs.resident = False
+            await append(client)
+
+        assert len(await both_wait(node, "t", 12, append_and_evict)) > SIZE
+        assert woken == [False]
+
+    play(scenario, fs=fs)
+
+
+def test_nothing_is_kept_for_a_client_that_left(woken: list[bool]) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 1)
+        peer = await node.peer()
+        await asked(peer, one("t", 0, max_wait_ms=LONG_MS), 12)
+        peer.send(framed(one("t", 1, max_wait_ms=LONG_MS), 12))
+        await parked(node)
+        await peer.close()
+        await parked(node, 0)
+        await append(client)
+        assert woken == []
+
+    play(scenario)
+
+
+def test_a_bug_met_when_the_wait_is_over_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 1)
+        peer = await node.peer()
+        await asked(peer, one("t", 0, max_wait_ms=LONG_MS), 12)
+        peer.send(framed(one("t", 1, max_wait_ms=LONG_MS), 12))
+        await parked(node)
+        monkeypatch.setattr(fetch_short_way, "_answer_now", lambda *_: 1 / 0)
+        await append(client)
+        assert await peer.at_end()
 
     play(scenario)
