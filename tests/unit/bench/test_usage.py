@@ -1,32 +1,31 @@
-"""Goal: what a process used is counted, its children's part, too. Method: this process, which uses something."""
+"""Goal: what a process used is counted, its children's part, too. Method: a process that waits."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-import time
 
 from bench.cost import COST, cost_since
 from bench.usage import Usage, memory_mb, usage
 
 
-def test_waiting_is_a_context_switch() -> None:
-    before = usage(os.getpid())
-    time.sleep(0.001)
-    assert usage(os.getpid()).since(before).context_switches >= 1
-
-
-def test_children_count() -> None:
-    before = usage(os.getpid())
-    command = [sys.executable, "-c", "import time; [time.sleep(0.0001) for _ in range(50)]; print(); input()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        used = usage(os.getpid()).since(before)
-        assert used.context_switches >= 50
-        assert used.waited_s > 0  # each time it woke up, if only for an instant
-        child.communicate(b"\n")
+def test_what_a_child_does_counts() -> None:
+    """A process of its own: of this one, threads of earlier tests may end meanwhile, and their counts with them."""
+    sleeper = "import time; [time.sleep(0.0001) for _ in range(50)]; print(); input()"
+    command = [
+        "sh",
+        "-c",
+        f"{shlex.join([sys.executable, '-c', sleeper])}; :",
+    ]  # which alone switches a few times
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        used = usage(shell.pid)
+        shell.communicate(b"\n")
+    assert used.context_switches >= 50
+    assert used.waited_s > 0  # each time it woke up, if only for an instant
 
 
 def test_nothing_is_used_backwards() -> None:
