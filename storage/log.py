@@ -51,6 +51,7 @@ _PLACE = Struct(">qii").pack_into  # base offset, batch length, leader epoch: wh
 _ORDINARY_ATTRIBUTES = frozenset(codec | txn for codec in range(5) for txn in (0, TRANSACTIONAL_BIT))
 """Attributes that need no second look: a codec that exists, and perhaps transactional."""
 
+_CLIENT = AppendOrigin.CLIENT  # looked up once: an enumeration's members are slow to get at
 _SEQUENCE_MASK = 0x7FFFFFFF
 _NO_TIMESTAMP = -1
 
@@ -90,7 +91,7 @@ class Log(LocalLog):
         *,
         leader_epoch: LeaderEpoch,
         now_ms: TimestampMs,
-        origin: AppendOrigin = AppendOrigin.CLIENT,
+        origin: AppendOrigin = _CLIENT,
     ) -> AppendResult:
         """Writes one batch at the end of the log, with the next offsets and `leader_epoch` set in place.
 
@@ -121,7 +122,7 @@ class Log(LocalLog):
         ) = _HEADER_UNPACK(batch)
         if (
             not self._header_is_enough
-            or origin is not AppendOrigin.CLIENT
+            or origin is not _CLIENT
             or attributes not in _ORDINARY_ATTRIBUTES
             or length + LOG_OVERHEAD != size
             or magic != MAGIC
@@ -134,7 +135,7 @@ class Log(LocalLog):
             or base_timestamp < now_ms - self._timestamp_before_max_ms
             or crc32c(memoryview(batch)[ATTRIBUTES_POSITION:], 0) != crc
         ):
-            batch, header = self._rules.examine(batch, now_ms, from_client=origin is AppendOrigin.CLIENT)
+            batch, header = self._rules.examine(batch, now_ms, from_client=origin is _CLIENT)
             size = len(batch)
             length = header.batch_length
             attributes = header.attributes
@@ -145,7 +146,7 @@ class Log(LocalLog):
         base_offset = self.log_end_offset
         last_offset = base_offset + last_offset_delta
         if producer_id >= 0:
-            if attributes & CONTROL_BIT or origin is not AppendOrigin.CLIENT:
+            if attributes & CONTROL_BIT or origin is not _CLIENT:
                 check_coordinator(self.producers, producer_id, producer_epoch, attributes, batch)
                 last_sequence = -1
             else:

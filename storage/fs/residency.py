@@ -3,7 +3,8 @@
 Two ways to ask. A read of one byte with RWF_NOWAIT fails where its page is missing or still on its way: exact for
 that page, half a microsecond. cachestat(2), Linux 6.5, counts the pages of a whole range that are there, on their way
 included: for 1 MiB that costs as much as one probe, where nine would be due. So a small range is probed at its ends,
-a large one counted and its end probed; without cachestat it is probed at every read-ahead window.
+in one call if these lie in one page or in two that touch; a large one is counted and its end probed; without cachestat
+it is probed at every read-ahead window.
 
 An answer is true when it is given, and no promise.
 """
@@ -25,6 +26,8 @@ _NOT_NOW = (errno.EAGAIN, errno.EOPNOTSUPP)
 
 _BYTE = [bytearray(1)]
 """Where a probe puts what nobody looks at."""
+
+_TWO_BYTES = [bytearray(2)]
 
 _STRIDE = 128 * 1024
 """The kernel's default read-ahead window: a page inside one is rarely cold alone."""
@@ -79,10 +82,17 @@ def read_resident(descriptor: int, position: Position, size: int) -> bytes | Non
 def _probe(descriptor: int, position: Position, size: int) -> bool:
     """Read one byte in every window of the range, and its last one, without waiting."""
     assert _RWF_NOWAIT is not None
+    last = position + size - 1
+    last_page = last - last % _PAGE_SIZE
     try:
-        for place in range(position, position + size - 1, _STRIDE):
+        if position >= last_page:
+            os.preadv(descriptor, _BYTE, position, _RWF_NOWAIT)
+            return True
+        if position >= last_page - _PAGE_SIZE:
+            return os.preadv(descriptor, _TWO_BYTES, last_page - 1, _RWF_NOWAIT) == 2
+        for place in range(position, last, _STRIDE):
             os.preadv(descriptor, _BYTE, place, _RWF_NOWAIT)
-        os.preadv(descriptor, _BYTE, position + size - 1, _RWF_NOWAIT)
+        os.preadv(descriptor, _BYTE, last, _RWF_NOWAIT)
     except OSError as error:
         if error.errno in _NOT_NOW:
             return False

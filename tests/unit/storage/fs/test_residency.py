@@ -72,6 +72,54 @@ def test_what_is_resident_is_read_and_nothing_else(descriptor: int) -> None:
     until(lambda: read_resident(descriptor, 1_000_000, 61) is None, lambda: drop(descriptor, 0, SIZE))
 
 
+@pytest.mark.parametrize(
+    ("position", "size", "calls"),
+    [
+        (0, 1, 1),
+        (0, PAGE, 1),
+        (PAGE + 10, 1024, 1),
+        (PAGE - 1, 2, 1),
+        (PAGE - 10, 1024, 1),
+        (PAGE, 2 * PAGE, 1),
+        (PAGE - 1, PAGE + 2, 2),
+        (0, 2 * PAGE + 1, 2),
+    ],
+)
+def test_two_pages_that_touch_are_asked_for_at_once(
+    descriptor: int, position: int, size: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    preadv = os.preadv
+
+    def noted(descriptor: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        asked.append((offset, offset + len(buffers[0]) - 1))
+        return preadv(descriptor, buffers, offset, flags)
+
+    monkeypatch.setattr(os, "preadv", noted)
+    assert is_resident(descriptor, position, size)
+    assert len(asked) == calls
+    pages = {place // PAGE for place in (position, position + size - 1)}
+    assert {place // PAGE for ends in asked for place in ends} == pages
+    assert all(position <= place < position + size for ends in asked for place in ends)
+
+
+@pytest.mark.parametrize("before", [1, 10, PAGE])
+def test_the_second_of_two_pages_is_cold(descriptor: int, before: int) -> None:
+    cold = 3 << 20
+    until(
+        lambda: not is_resident(descriptor, cold - before, before + 1),
+        lambda: drop(descriptor, cold, 1 << 20),
+    )
+    assert is_resident(descriptor, cold - before, before)
+
+
+@pytest.mark.parametrize("behind", [1, 10, PAGE])
+def test_the_first_of_two_pages_is_cold(descriptor: int, behind: int) -> None:
+    hot = 3 << 20
+    until(lambda: not is_resident(descriptor, hot - 10, 10 + behind), lambda: drop(descriptor, 0, hot))
+    assert is_resident(descriptor, hot, behind)
+
+
 @pytest.mark.usefixtures("way")
 def test_a_cold_end_is_seen(descriptor: int) -> None:
     cold = 3 << 20
