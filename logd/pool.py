@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from logd.to_the_end import to_the_end
-
 T = TypeVar("T")
 
 #: Enough for the flushes of some logs and the metadata log, and a chore, side by side.
@@ -41,9 +39,9 @@ class BlockingPool:
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` on a thread and return what it returns, or raise what it raises.
 
-        A thread cannot be stopped: who is cancelled meanwhile is so once `work` has ended.
+        A thread cannot be stopped: who is cancelled meanwhile leaves `work` behind, unless it has not begun.
         """
-        return await to_the_end(self._loop.run_in_executor(self._executor, work))
+        return await self._loop.run_in_executor(self._executor, work)
 
     def submit(self, work: Callable[[], T], done: Callable[[Future[T]], None]) -> None:
         """Run `work` on a thread and call `done` on the loop with its finished future."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,14 +15,16 @@ async def to_the_end(work: Awaitable[T]) -> T:
     Raises: whatever `work` raises, to who is cancelled, too.
     """
     future = asyncio.ensure_future(work)
+    cancelled = False
     try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
         while not future.done():
-            with suppress(asyncio.CancelledError):
+            try:
                 await asyncio.wait((future,))
-        if not future.cancelled():
-            future.result()
-        raise
+            except asyncio.CancelledError:
+                cancelled = True
+        result = future.result()
+        if cancelled:
+            raise asyncio.CancelledError
+        return result
     finally:
         del future  # what it raised would keep, by its traceback, this frame, and that the future

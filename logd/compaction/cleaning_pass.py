@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from contextlib import aclosing, suppress
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from logd.to_the_end import to_the_end
 from logd.worker_process import Worker, WorkerDied
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from storage.directories.manager import LogManager
     from storage.flush import DeletePlan
     from storage.fs import FileSystem
+
+T = TypeVar("T")
 
 log = logging.getLogger("logd.cleaner")
 
@@ -122,7 +124,7 @@ class CleaningPass:
         from storage.cleaning.cleaned_segment import discard_unfinished  # noqa: PLC0415
 
         directory = self._log.directory
-        await self._node.pool.run(lambda: discard_unfinished(self._fs, directory))
+        await self._step(lambda: discard_unfinished(self._fs, directory))
 
     @property
     def _goes_on(self) -> bool:
@@ -174,14 +176,18 @@ class CleaningPass:
             return
         swap = SegmentSwap(self._fs, self._log, group, now_ms)
         for wait in swap.steps():
-            await self._node.pool.run(wait)
+            await self._step(wait)
         self._node.state_changed(self.partition)
         if swap.removal is not None:
             self._later(swap.removal)
 
+    async def _step(self, work: Callable[[], T]) -> T:
+        """Run `work` on a thread; who is cancelled is so once it has ended, for what comes then needs its files."""
+        return await to_the_end(self._node.pool.run(work))
+
     async def _note(self, first_dirty_offset: Offset) -> None:
         plan = self._manager.cleaned.note(self.partition.topic_partition, first_dirty_offset)
-        await self._node.pool.run(plan.run)
+        await self._step(plan.run)
 
     def _note_progress(self, done_bytes: int) -> None:
         self._done_bytes = max(self._done_bytes, done_bytes)
@@ -198,10 +204,10 @@ class CleaningPass:
         cleaner = self._cleaner = Cleaner(self._fs, job)
         groups = cleaner.run()
         try:
-            while (group := await self._node.pool.run(lambda: next(groups, None))) is not None:
+            while (group := await self._step(lambda: next(groups, None))) is not None:
                 yield group
         finally:
-            await self._node.pool.run(groups.close)
+            await self._step(groups.close)
         assert cleaner.result is not None
         yield cleaner.result
 

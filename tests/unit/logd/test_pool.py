@@ -23,29 +23,6 @@ def test_results_and_failures_come_back() -> None:
     asyncio.run(main())
 
 
-def test_who_is_cancelled_waits_for_the_thread() -> None:
-    async def main() -> None:
-        pool = BlockingPool(asyncio.get_running_loop())
-        begun, gate = threading.Event(), threading.Event()
-        ended: list[bool] = []
-
-        def work() -> None:
-            begun.set()
-            ended.append(gate.wait(10))
-
-        task = asyncio.create_task(pool.run(work))
-        while not begun.is_set():
-            await asyncio.sleep(0.001)
-        task.cancel()
-        await asyncio.sleep(0)
-        gate.set()
-        await asyncio.wait((task,))
-        assert task.cancelled() and ended == [True]
-        pool.close()
-
-    asyncio.run(main())
-
-
 def test_what_is_done_is_told_on_the_loop() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
