@@ -23,17 +23,20 @@ class OtherWork:
     """From when it is made on."""
 
     def __init__(self) -> None:
-        self._began_s, self._others_s = time.monotonic(), _others_s()
+        self._began_s = time.monotonic()
+        self._not_ours_s, self._kernel_s = _not_ours_s(), _kernel_s()
 
     def cores(self) -> float:
         """How many cores others have kept busy; not below nothing, which clocks of 10 ms could come to."""
         taken_s = max(time.monotonic() - self._began_s, 0.01)
-        return max(_others_s() - self._others_s, 0.0) / taken_s
+        # A thread of the kernel that ends takes what it has used with it.
+        kernel_s = max(_kernel_s() - self._kernel_s, 0.0)
+        return max(_not_ours_s() - self._not_ours_s - kernel_s, 0.0) / taken_s
 
 
-def _others_s() -> float:
-    """CPU that others have used since the machine started."""
-    return _all_s() - cpu_seconds(os.getpid()) - _kernel_s()
+def _not_ours_s() -> float:
+    """CPU that all but the bench have used since the machine started, the kernel's threads still among them."""
+    return _all_s() - cpu_seconds(os.getpid())
 
 
 def _all_s() -> float:

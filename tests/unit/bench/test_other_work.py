@@ -13,8 +13,12 @@ from bench import other_work
 from bench.other_work import OtherWork
 
 
-@pytest.mark.parametrize(("all_s", "cores"), [(24.0, 0.5), (21.9, 0.0)])
-def test_what_is_left_of_all_is_others(monkeypatch: pytest.MonkeyPatch, all_s: float, cores: float) -> None:
+@pytest.mark.parametrize(
+    ("all_s", "kernel_s", "cores"), [(24.0, 4.0, 0.5), (21.9, 4.0, 0.0), (23.0, 1.0, 0.5)]
+)
+def test_what_is_left_of_all_is_others(
+    monkeypatch: pytest.MonkeyPatch, all_s: float, kernel_s: float, cores: float
+) -> None:
     used = {"all": 10.0, "here": 1.0, "kernel": 3.0}
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -23,7 +27,7 @@ def test_what_is_left_of_all_is_others(monkeypatch: pytest.MonkeyPatch, all_s: f
     monkeypatch.setattr(other_work, "cpu_seconds", lambda pid: used["here"] if pid == os.getpid() else None)
     others = OtherWork()
     now[0] += 4.0
-    used |= {"all": all_s, "here": 12.0, "kernel": 4.0}
+    used |= {"all": all_s, "here": 12.0, "kernel": kernel_s}
     assert others.cores() == cores
 
 
