@@ -79,9 +79,9 @@ class FetchShape:
         self.current_leader_epoch = partition.current_leader_epoch
         self.isolation_level = request.isolation_level
         self.version = version
-        self.min_bytes = request.min_bytes
+        self.min_bytes = min(request.min_bytes, request.max_bytes)
         self.max_wait_ms = request.max_wait_ms
-        self.may_wait = request.max_wait_ms > 0 and request.min_bytes > 0
+        self.may_wait = request.max_wait_ms > 0 and self.min_bytes > 0
         """Whether it is to wait where nothing is there."""
         self.partition_bytes = partition.partition_max_bytes
         self.max_bytes = min(request.max_bytes, partition.partition_max_bytes)

@@ -102,6 +102,8 @@ class Fetch:
         "_answers",
         "_broker",
         "_bytes_left",
+        "_bytes_max",
+        "_bytes_min",
         "_bytes_read",
         "_cold",
         "_context",
@@ -120,6 +122,8 @@ class Fetch:
         self._broker = broker
         self._request = request
         self._context = context
+        self._bytes_max = min(request.max_bytes, broker.config.fetch_max_bytes)
+        self._bytes_min = min(request.min_bytes, self._bytes_max)
         self._isolation = request.isolation_level
         self._replica_id = replica_id_of(request, context.version)
         self._session = session
@@ -135,7 +139,7 @@ class Fetch:
             return None
         request = self._request
         if (
-            self._bytes_read >= request.min_bytes
+            self._bytes_read >= self._bytes_min
             or self._failed
             or request.max_wait_ms <= 0
             or not self._answers
@@ -147,7 +151,7 @@ class Fetch:
             self._waits,
             self.resume,
             max_wait_ms=request.max_wait_ms,
-            bytes_min=request.min_bytes,
+            bytes_min=self._bytes_min,
             isolation=self._isolation,
             replica_id=self._replica_id,
         )
@@ -176,7 +180,7 @@ class Fetch:
         self._waits: list[FetchWait] = []
         self._failed = False
         self._bytes_read = 0
-        self._bytes_left = min(self._request.max_bytes, self._broker.config.fetch_max_bytes)
+        self._bytes_left = self._bytes_max
         for target in self._session.partitions:
             params = target[2]
             answer = _Answer(partition_index=params.partition)

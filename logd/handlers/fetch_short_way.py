@@ -70,13 +70,14 @@ def handle_alike(
         partition = broker.partition(topic, shape.index)
         partition.check_leader(shape.current_leader_epoch)
         bound = partition.read_bound(shape.isolation_level, _CONSUMER)
-        if offset == bound and shape.may_wait and shape.topic_id in (ZERO_UUID, partition.log.topic_id):
-            wait = FetchWait(partition, offset, shape.partition_bytes)
-            _park(broker, connection, topic, shape, correlation_id, wait)
-            return True
-        region = _read(broker, partition, shape, offset, bound)
+        waits = offset == bound and shape.may_wait and shape.topic_id in (ZERO_UUID, partition.log.topic_id)
+        region = None if waits else _read(broker, partition, shape, offset, bound)
     except _REFUSALS:
         return False
+    if waits:
+        wait = FetchWait(partition, offset, shape.partition_bytes)
+        _park(broker, connection, topic, shape, correlation_id, wait)
+        return True
     if region is None or region.size < shape.min_bytes:
         return False
     connection.responses.send(_answer(partition, shape, correlation_id, region))
@@ -133,7 +134,7 @@ def _park(
         (wait,),
         lambda: _resume(broker, context, topic, shape, wait.offset),
         max_wait_ms=shape.max_wait_ms,
-        bytes_min=shape.min_bytes,
+        bytes_min=min(shape.min_bytes, broker.config.fetch_max_bytes),
         isolation=shape.isolation_level,
         replica_id=_CONSUMER,
     )

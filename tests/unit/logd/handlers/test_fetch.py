@@ -295,6 +295,10 @@ def test_when_the_time_is_up_whatever_is_there_is_answered() -> None:
             answer = await ask_one(client, 1, max_wait_ms=max_wait_ms, min_bytes=1 << 20)
             assert offsets_in(answer.records) == [1]
             assert loop.time() - began >= max_wait_ms / 1000 - 0.002
+        answer = await ask_one(
+            client, 1, max_wait_ms=LONG_MS, min_bytes=1 << 20, max_bytes=1
+        )  # no more would fit
+        assert offsets_in(answer.records) == [1]
         answer = await ask_one(client, 2, max_wait_ms=LONG_MS, min_bytes=0)  # nothing is enough
         assert offsets_in(answer.records) == []
 

@@ -29,6 +29,7 @@ from tests.support.node_talk import append, delete_topic, parked, topic_with
 from tests.support.partition_transactions import write_in_transaction
 
 SIZE = len(make_batch())
+LIMIT = 1024
 VERSIONS = range(4, 19)
 FLEXIBLE = 12
 BY_ID = 13
@@ -301,7 +302,7 @@ def test_a_broker_with_an_authoriser_asks_it_every_time(taken: list[int]) -> Non
 
 
 async def both_wait(
-    node: Node, topic: str | bytes, version: int, event: Callable[[], Any], **fields: Any
+    node: Node, topic: str | bytes, version: int, event: Callable[[], Any], end: int = 2, **fields: Any
 ) -> bytes:
     """Have a client that was learned from and a new one wait at the end of what may be read, until `event`; return what
     both are told.
@@ -309,7 +310,7 @@ async def both_wait(
     learned, new = await node.peer(), await node.peer()
     fields = {"max_wait_ms": LONG_MS, **fields}
     await asked(learned, one(topic, 0, **fields), version)
-    request = one(topic, 2, **fields)
+    request = one(topic, end, **fields)
     learned.send(framed(request, version))
     await parked(node)
     new.send(framed(request, version))
@@ -341,7 +342,6 @@ def test_what_was_waited_for_is_answered_the_same(
 
 
 def test_a_wait_for_several_batches(taken: list[int], woken: list[bool]) -> None:
-    """All of them count, though no more than one fits into the answer."""
 
     async def scenario(node: Node) -> None:
         client = await node.client()
@@ -352,11 +352,31 @@ def test_a_wait_for_several_batches(taken: list[int], woken: list[bool]) -> None
             assert len(node.broker.delayed) == 2
             await append(client)
 
-        answer = await both_wait(node, "t", 12, append_twice, min_bytes=SIZE + 1, max_bytes=SIZE)
-        assert SIZE < len(answer) < 2 * SIZE
+        answer = await both_wait(node, "t", 12, append_twice, min_bytes=SIZE + 1)
+        assert len(answer) > 2 * SIZE
         assert (taken, woken) == ([2], [True])
 
     play(scenario)
+
+
+@pytest.mark.parametrize("limits", [{"max_bytes": LIMIT}, {}], ids=["of the request", "of the broker"])
+def test_nobody_waits_for_more_than_may_be_answered(
+    limits: dict[str, int], taken: list[int], woken: list[bool]
+) -> None:
+    enough = -(-LIMIT // SIZE)
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, enough)
+
+        async def append_enough() -> None:
+            for _ in range(enough):
+                await append(client)
+
+        await both_wait(node, "t", 12, append_enough, enough, min_bytes=1 << 20, **limits)
+        assert (taken, woken) == ([enough], [True])
+
+    play(scenario, f"fetch.max.bytes={LIMIT}")
 
 
 def test_a_wait_that_runs_into_its_time_is_answered_with_nothing(taken: list[int], woken: list[bool]) -> None:
