@@ -20,6 +20,7 @@ from services.orders.settings import Settings
 from services.orders.supervisor import ROOT, Supervisor
 from tests.services import brokers
 from tests.services.brokers import Broker
+from tests.services.recording import Recording
 from tests.support.patience import wait_until
 
 PYTHON = ROOT / ".venv-services" / "bin" / "python"
@@ -64,6 +65,12 @@ def until_assigned(services: Supervisor, *names: str) -> None:
 
     for name in names:
         wait_until(partial(is_assigned, name), lambda: f"not all have all partitions: {names}")
+
+
+def until_stocked(ecosystem: Ecosystem) -> None:
+    """Until there are goods to sell: an order that comes before them is of an unknown product."""
+    recording = Recording(ecosystem.broker.bootstrap, ["warehouse-inventory"])
+    recording.read_until(lambda: "" if any(recording.all("warehouse-inventory")) else "no stock", 60)
 
 
 def _health(url: str) -> dict[str, Any]:

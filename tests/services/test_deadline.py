@@ -14,7 +14,7 @@ import pytest
 
 from tests.services import http_client as http
 from tests.services import model, shoppers
-from tests.services.ecosystem import Ecosystem, until_assigned
+from tests.services.ecosystem import Ecosystem, until_assigned, until_stocked
 from tests.services.judge import Judge
 from tests.services.shoppers import Purchase
 
@@ -32,13 +32,10 @@ def test_deadline(tmp_path: Path) -> None:
     ) as ecosystem:
         ecosystem.services.remove("fraud")
         until_assigned(ecosystem.services, "orders", "details", "inventory")
-        judge = Judge(ecosystem.broker.bootstrap)
-        # Else orders may come before the goods, and there is no such product.
-        judge.recording.read_until(
-            lambda: "" if any(judge.recording.all("warehouse-inventory")) else "no stock", 60
-        )
+        until_stocked(ecosystem)
         assert asyncio.run(buy_all(ecosystem, ORDERS, 2)) == ["FAILED"] * len(ORDERS)
         ecosystem.services.start("fraud")
+        judge = Judge(ecosystem.broker.bootstrap)
         judge.wait(ORDERS, 60)  # until the late results are there
         assert results(judge, "FRAUD_CHECK") == dict.fromkeys(ORDERS, "PASS")
         assert results(judge, "INVENTORY_CHECK") == dict.fromkeys(ORDERS, "PASS")

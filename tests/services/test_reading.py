@@ -17,7 +17,7 @@ import pytest
 from services.orders.supervisor import NotReady
 from tests.services import http_client as http
 from tests.services import shoppers
-from tests.services.ecosystem import Ecosystem
+from tests.services.ecosystem import Ecosystem, until_stocked
 from tests.services.judge import Judge
 from tests.services.shoppers import Purchase
 
@@ -32,6 +32,7 @@ ENDLESS = 64 * 1024 * 1024
 def test_reading(tmp_path: Path) -> None:
     stock = {"pen": 10**6}
     with Ecosystem(tmp_path, stock=stock, customers=shoppers.CUSTOMERS, partitions="6") as ecosystem:
+        until_stocked(ecosystem)
         done = asyncio.run(wait_by_the_thousand(ecosystem))
         asyncio.run(time_out(ecosystem))
         asyncio.run(too_large(ecosystem))

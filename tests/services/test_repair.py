@@ -16,7 +16,7 @@ import pytest
 
 from tests.services import http_client as http
 from tests.services import shoppers
-from tests.services.ecosystem import PYTHON, Ecosystem
+from tests.services.ecosystem import PYTHON, Ecosystem, until_stocked
 from tests.services.judge import Judge
 from tests.services.shoppers import Purchase
 from tests.services.smtp_sink import SmtpSink
@@ -36,6 +36,7 @@ def test_repair(tmp_path: Path) -> None:
     # Sessions outlast the test: an instance that is stopped has to leave, or nobody gets its partitions in time.
     session = {"session_timeout_ms": "120000"}
     with Ecosystem(tmp_path, stock={"pen": 10**6}, customers=shoppers.CUSTOMERS, **session) as ecosystem:
+        until_stocked(ecosystem)
         done = try_dead_letters_again(ecosystem)
         done += rewind(ecosystem)
         judge = Judge(ecosystem.broker.bootstrap)
