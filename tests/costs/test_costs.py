@@ -108,7 +108,7 @@ def python_work(directory: Path, prepare: Prepare, requests: int) -> tuple[int, 
 
 @pytest.mark.parametrize(
     ("prepare", "calls_max"),
-    [(produce, 66), (fetch, 83), (fetch_with_epoch, 164), (produce_and_fetch, 333), (metadata, 134)],
+    [(produce, 66), (fetch, 83), (fetch_with_epoch, 166), (produce_and_fetch, 333), (metadata, 134)],
 )
 def test_python_calls(tmp_path: Path, prepare: Prepare, calls_max: int) -> None:
     few_calls, few_blocks = python_work(tmp_path, prepare, FEW)
