@@ -1,56 +1,47 @@
-"""`logd` with its work counted, told at the end.
+"""`logd` with its work counted, request by request.
 
     python -m tests.support.counted_broker FILE serve …
 
-Takes the arguments of `logd`. When it ends in an orderly way, FILE holds two numbers: the functions that were called on
-the main thread, those of C included, and the memory blocks that were then allocated. What the broker does by the clock
-is left out: a busy machine gives it more time for that.
+Takes the arguments of `logd`. When it ends in an orderly way, FILE holds a line for each request that came to the
+dispatcher, in their order: the functions that were called on the main thread until then, those of C included, and the
+memory blocks that were then allocated. What lies between two lines is one request's work, with whatever a broker does
+by the clock meanwhile.
 """
 
 from __future__ import annotations
 
 import sys
-from asyncio import futures
+from array import array
 from itertools import count
 from pathlib import Path
 from types import FrameType
 
 from logd.__main__ import main
-from logd.housekeeping import Housekeeping
-from logd.server import Server
+from logd.dispatch import Dispatcher
 
-BY_THE_CLOCK = frozenset(
-    function.__code__
-    for function in (
-        Housekeeping._tick,
-        Housekeeping._work,
-        Server._sweep,
-        futures._set_result_unless_cancelled,  # type: ignore[attr-defined]  # the end of a sleep
-    )
-)
-"""With all that they call. A coroutine is called each time that it goes on, and returns when it waits."""
+REQUEST = Dispatcher.dispatch.__code__
 
 
 def counted_main(result: Path) -> int:
     calls = count()
-    aside: FrameType | None = None
+    calls_until, blocks_then = array("q"), array("q")  # which make no objects of what is kept in them
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal aside
-        if aside is not None:
-            if frame is aside and event == "return":
-                aside = None
-        elif event == "call" and frame.f_code in BY_THE_CLOCK:
-            aside = frame
-        elif event in ("call", "c_call"):
+        if event == "c_call":
             next(calls)
+        elif event == "call":
+            called = next(calls)
+            if frame.f_code is REQUEST:
+                calls_until.append(called)
+                blocks_then.append(sys.getallocatedblocks())
 
     sys.setprofile(note)
     try:
         return main()
     finally:
         sys.setprofile(None)
-        result.write_text(f"{next(calls)} {sys.getallocatedblocks()}\n")
+        lines = zip(calls_until, blocks_then, strict=True)
+        result.write_text("".join(f"{called} {blocks}\n" for called, blocks in lines))
 
 
 if __name__ == "__main__":
