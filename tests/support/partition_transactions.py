@@ -14,7 +14,7 @@ from protocol.types import ProducerEpoch, ProducerId, TopicPartition
 from replication.partition import ACKS_ALL
 from replication.ports import AppendResult
 from storage.log import AppendOrigin
-from tests.support.logs import NOW_MS
+from tests.support.logs import NOW_MS, make_batch
 from tests.support.node import Node
 
 
@@ -29,6 +29,17 @@ def write_in_transaction(partition: LocalPartition, batch: bytearray) -> AppendR
     if verification is not None:
         producers.admit(*identity, verification)
     return partition.append(memoryview(batch), acks=ACKS_ALL, now_ms=NOW_MS, origin=AppendOrigin.CLIENT)
+
+
+def begin_transaction(
+    partition: LocalPartition, producer_id: int, count: int = 1, *, producer_epoch: int = 0
+) -> bytearray:
+    """Append the first batch of a transaction, `count` records of a producer that has written nothing; return it."""
+    batch = make_batch(
+        count, producer_id=producer_id, producer_epoch=producer_epoch, base_sequence=0, transactional=True
+    )
+    write_in_transaction(partition, batch)
+    return batch
 
 
 def end_transaction(

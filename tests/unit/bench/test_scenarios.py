@@ -80,6 +80,22 @@ def _options(**changes: Any) -> Options:
     )
 
 
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[HereTargets]:
+    """Runs of the command measure `Nothing` on this process, with results in `tmp_path`; the targets of each run."""
+    of_runs: list[HereTargets] = []
+
+    def targets_of_run(*_arguments: object, shared: bool) -> HereTargets:
+        of_runs.append(HereTargets(shared=shared))
+        return of_runs[-1]
+
+    monkeypatch.setattr(results, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(command, "SCENARIOS", {"S1": Nothing})
+    monkeypatch.setattr(command, "Targets", targets_of_run)
+    monkeypatch.setattr(command, "gives_memory_back", lambda: False)
+    return of_runs
+
+
 def _scenario(options: Options, where: HereTargets | None = None) -> Nothing:
     return Nothing(options, where or HereTargets(), None, ProgressBar(9, StringIO()))
 
@@ -252,13 +268,10 @@ def test_connections_share_the_partitions() -> None:
     assert sorted(partition for share in few for partition in share) == list(range(1000))
 
 
+@pytest.mark.usefixtures("here")
 def test_a_run_saves_and_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(results, "DIRECTORY", tmp_path)
-    monkeypatch.setattr(command, "SCENARIOS", {"S1": Nothing})
-    monkeypatch.setattr(command, "Targets", lambda *_arguments, shared: HereTargets(shared=shared))
-    monkeypatch.setattr(command, "gives_memory_back", lambda: False)
     monkeypatch.setattr(OtherWork, "cores", lambda self: 0.75)
     assert command.main(["--quick", "--directory", str(tmp_path)]) == 0
     said = capsys.readouterr().out
@@ -272,7 +285,10 @@ def test_a_run_saves_and_shows(
 
 
 def test_a_scenario_that_fails_does_not_take_the_others_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: list[HereTargets],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Failing(Nothing):
         name = "S3"
@@ -280,14 +296,11 @@ def test_a_scenario_that_fails_does_not_take_the_others_along(
         def prepare(self, name: str, target: Running) -> None:
             raise RuntimeError("no disk")
 
-    monkeypatch.setattr(results, "DIRECTORY", tmp_path)
     monkeypatch.setattr(command, "SCENARIOS", {"S3": Failing, "S1": Nothing})
-    where = HereTargets()
-    monkeypatch.setattr(command, "Targets", lambda *_arguments, shared: where)
-    monkeypatch.setattr(command, "gives_memory_back", lambda: False)
     assert command.main(["--rounds", "1", "--directory", str(tmp_path)]) == 1
     assert "S3 failed: RuntimeError: no disk" in capsys.readouterr().out
     assert [path.name[:3] for path in tmp_path.glob("*.json")] == ["S1-"]
+    (where,) = here
     assert [target.stopped for target in where.started] == [1] * 4
 
 
@@ -303,13 +316,8 @@ def test_what_cannot_be_measured_is_named(
     assert "without floor: not found: floor" in said
 
 
-def test_a_scenario_named_twice_is_measured_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(results, "DIRECTORY", tmp_path)
-    monkeypatch.setattr(command, "SCENARIOS", {"S1": Nothing})
-    monkeypatch.setattr(command, "Targets", lambda *_arguments, shared: HereTargets(shared=shared))
-    monkeypatch.setattr(command, "gives_memory_back", lambda: False)
+@pytest.mark.usefixtures("here")
+def test_a_scenario_named_twice_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["run", "S1", "S1", "--rounds", "1", "--directory", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("S1: nothing") == 1
 

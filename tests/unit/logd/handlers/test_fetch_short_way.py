@@ -26,7 +26,6 @@ from tests.support.node import (
     wanted,
 )
 from tests.support.node_talk import append, delete_topic, parked, topic_with
-from tests.support.partition_transactions import write_in_transaction
 
 SIZE = len(make_batch())
 LIMIT = 1024
@@ -249,8 +248,7 @@ def test_what_an_open_or_aborted_transaction_hides(taken: list[int]) -> None:
         client = await node.client()
         await topic_with(client, 2)
         partition = node.partition("t")
-        batch = make_batch(2, producer_id=7, producer_epoch=0, base_sequence=0, transactional=True)
-        write_in_transaction(partition, batch)
+        transactions.begin_transaction(partition, 7, 2)
         for isolation, offset, way in ((0, 1, [1]), (1, 1, [1]), (1, 2, [])):
             requests = [one("t", at, isolation_level=isolation) for at in (0, offset)]
             await both(node, *requests, 12)
@@ -434,8 +432,7 @@ def test_what_was_waited_for_was_aborted(woken: list[bool]) -> None:
         client = await node.client()
         await topic_with(client, 2)
         partition = node.partition("t")
-        batch = make_batch(2, producer_id=7, producer_epoch=0, base_sequence=0, transactional=True)
-        write_in_transaction(partition, batch)
+        batch = transactions.begin_transaction(partition, 7, 2)
 
         def end() -> None:
             transactions.end_transaction(partition, 7, committed=False)

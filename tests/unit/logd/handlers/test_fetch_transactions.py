@@ -26,8 +26,7 @@ COMMITTED = 1
 
 
 def add_transaction(node: Node, producer_id: int, count: int) -> None:
-    batch = make_batch(count, producer_id=producer_id, producer_epoch=0, base_sequence=0, transactional=True)
-    write_in_transaction(node.partition("t"), batch)
+    transactions.begin_transaction(node.partition("t"), producer_id, count)
 
 
 def end_transaction(node: Node, producer_id: int, *, committed: bool) -> None:

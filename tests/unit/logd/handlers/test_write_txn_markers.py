@@ -16,10 +16,9 @@ from protocol.errors import ErrorCode
 from protocol.messages.write_txn_markers import WriteTxnMarkersRequest, WriteTxnMarkersResponse
 from protocol.records import iter_batches, read_header
 from storage.fs.faulty import FaultyFileSystem
-from tests.support.logs import make_batch
 from tests.support.node import Disk, Node, a_while, play
 from tests.support.node_talk import ask_one, parked, topic_with
-from tests.support.partition_transactions import write_in_transaction
+from tests.support.partition_transactions import begin_transaction
 
 CODE = ErrorCode
 COMMITTED = 1
@@ -62,8 +61,7 @@ async def end(client: Client, *markers: Marker, version: int = 2) -> list[ErrorC
 
 
 def begin(node: Node, producer_id: int = 7, *, epoch: int = 0, index: int = 0) -> None:
-    batch = make_batch(producer_id=producer_id, producer_epoch=epoch, base_sequence=0, transactional=True)
-    write_in_transaction(node.partition("t", index), batch)
+    begin_transaction(node.partition("t", index), producer_id, producer_epoch=epoch)
 
 
 @pytest.mark.parametrize("version", [1, 2])
