@@ -113,6 +113,8 @@ class Broker:
         """Why the node stops by itself, or did not stop cleanly; empty while all is well."""
         self._metadata_failure: Exception | None = None
         self._moved: set[LocalPartition] = set()
+        self.moved: Callable[[LocalPartition], None] = self._moved.add
+        """The partition changed: those who wait for it are looked at when the connection's turn ends."""
         self._endpoints: dict[str, tuple[str, int]] = {}
 
     # What handlers use
@@ -143,10 +145,6 @@ class Broker:
     def partition(self, topic: str, index: int) -> LocalPartition:
         """See `Replicas.get`."""
         return self.replicas.get(topic, index)
-
-    def moved(self, partition: LocalPartition) -> None:
-        """The partition changed: those who wait for it are looked at when the connection's turn ends."""
-        self._moved.add(partition)
 
     def state_changed(self, partition: LocalPartition) -> None:
         """Like `moved`, whoever brought it about. Answering takes up further requests, which must not happen in the
@@ -180,8 +178,7 @@ class Broker:
 
     def _turn_ended(self) -> None:
         self.flusher.start()
-        while self._moved:
-            self.delayed.partition_moved(self._moved.pop())
+        self.delayed.partitions_moved(self._moved)
 
     def _client_left(self, connection: Connection) -> None:
         for parked in tuple(connection.waiting):

@@ -303,8 +303,7 @@ class DelayedQueue:
 
     def partition_moved(self, partition: Partition[Any]) -> None:
         """Complete the requests that this partition's change satisfies."""
-        watch = self._watches.get(partition)
-        if watch is None:
+        if (watch := self._watches.get(partition)) is None:
             return
         ready = watch.decide_produces(partition) if watch.produces else []
         ready += [delayed for wait, delayed in watch.fetches.items() if delayed.is_satisfied_by(wait)]
@@ -312,6 +311,12 @@ class DelayedQueue:
             del self._watches[partition]
         for delayed in ready:
             self._finish(delayed)
+
+    def partitions_moved(self, moved: set[Partition[Any]]) -> None:
+        """`partition_moved` for each; `moved`, which may grow meanwhile, is empty afterwards."""
+        while moved and self._watches:  # nearly always nobody waits
+            self.partition_moved(moved.pop())
+        moved.clear()
 
     def cancel(self, delayed: DelayedRequest) -> None:
         """Forget a request whose client has gone; nothing happens when it has ended."""

@@ -72,7 +72,8 @@ class FrameReceiver:
     """Cuts the byte stream of one peer into frames, in place.
 
     State: bytes `start:end` of `view` are received and not yet taken. `view` is the scratch buffer while a receive
-    is being worked off, a loan or an own buffer while a frame is incomplete, and None in between.
+    is being worked off, a loan or an own buffer while a frame is incomplete, and None in between; start and end are 0
+    then.
     """
 
     __slots__ = (
@@ -104,13 +105,11 @@ class FrameReceiver:
         view = self._view
         if view is None:
             view = self._view = self._scratch.current
-            self._start = 0
-            self._end = len(self._stash)
-            if self._stash:
-                view[: self._end] = self._stash
-                self._stash = b""
-            else:
+            if not self._stash:
                 return view
+            self._end = len(self._stash)
+            view[: self._end] = self._stash
+            self._stash = b""
         return view[self._end :]
 
     def received(self, count: int) -> None:
@@ -168,7 +167,11 @@ class FrameReceiver:
             return
         left = self._end - self._start
         if left == 0:
-            self._release(view)
+            if self._lent:
+                self._release(view)
+            else:
+                self._view = None
+                self._start = self._end = 0
             self.held_bytes = 0
         elif left < LEND_FROM_BYTES:
             self._stash = bytes(view[self._start : self._end])

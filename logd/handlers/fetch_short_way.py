@@ -67,7 +67,7 @@ def handle_alike(
     if topic is None or broker.authorise is not allow_all:
         return False
     try:
-        partition = broker.partition(topic, shape.index)
+        partition = broker.replicas.get(topic, shape.index)
         partition.check_leader(shape.current_leader_epoch)
         bound = partition.read_bound(shape.isolation_level, _CONSUMER)
         waits = offset == bound and shape.may_wait and shape.topic_id in (ZERO_UUID, partition.log.topic_id)
@@ -162,7 +162,7 @@ def _answer_now(
     if broker.authorise is not allow_all:
         return None
     try:
-        partition = broker.partition(topic, shape.index)
+        partition = broker.replicas.get(topic, shape.index)
         partition.check_leader(shape.current_leader_epoch)
         bound = partition.read_bound(shape.isolation_level, _CONSUMER)
         region = _read(broker, partition, shape, offset, bound)

@@ -129,7 +129,7 @@ def append_batch(
     moved: Callable[[LocalPartition], None],
 ) -> tuple[LocalPartition, AppendResult]:
     """Raises: BrokerError when the batch is refused; nothing of it is in the log then."""
-    partition = broker.partition(topic, index)
+    partition = broker.replicas.get(topic, index)
     try:
         result = partition.append(batch, acks=acks, now_ms=now_ms, origin=_CLIENT)
     except StorageError as error:

@@ -82,12 +82,13 @@ class RealFile:
         if self._refused:
             raise StorageFailure(self.name, self._refused)
         try:
+            size = len(data)
             written = _pwrite(self._descriptor, data, position)
-            if written != len(data):
+            if written != size:
                 self._write_rest(memoryview(data)[written:], position + written)
         except OSError as error:
             raise self._taken_back(position, error) from error
-        self._size = position + len(data)
+        self._size = position + size
         return position
 
     def _write_rest(self, rest: memoryview, position: int) -> None:

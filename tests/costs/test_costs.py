@@ -117,11 +117,11 @@ def python_work(directory: Path, prepare: Prepare, requests_each: int) -> tuple[
 @pytest.mark.parametrize(
     ("prepare", "requests_each", "calls_max"),
     [
-        (produce, 1, 64.5),
-        (fetch, 1, 82),
+        (produce, 1, 57.5),
+        (fetch, 1, 81),
         (fetch_with_epoch, 1, 164),
-        (produce_and_fetch, 3, 330.5),
-        (metadata, 1, 133),
+        (produce_and_fetch, 3, 321.5),
+        (metadata, 1, 131),
     ],
 )
 def test_python_calls(tmp_path: Path, prepare: Prepare, requests_each: int, calls_max: float) -> None:

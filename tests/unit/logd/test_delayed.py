@@ -501,3 +501,23 @@ def test_a_completion_may_park_cancel_and_wake(world: World) -> None:
 
 def park_last(world: World, partition: FakePartition) -> None:
     world.fetch(partition, name="last")
+
+
+def test_all_that_moved_is_looked_at_once_and_forgotten(world: World) -> None:
+    first, second, later, unwatched = (world.partition() for _ in range(4))
+    moved = {first, second, unwatched}
+    for number, partition in enumerate((first, second)):
+        world.fetch(partition, name=f"fetch {number}", then=lambda: moved.add(later))
+    world.fetch(later, name="fetch of what moved meanwhile")
+    for partition in (first, second, later):
+        append(partition, acks=1)
+        partition.update_follower(FOLLOWER, 1)
+    world.queue.partitions_moved(moved)
+    assert sorted(world.completed) == ["fetch 0", "fetch 1", "fetch of what moved meanwhile"]
+    assert not moved and not len(world.queue)
+
+
+def test_what_moved_is_forgotten_while_nobody_waits(world: World) -> None:
+    moved = {world.partition(), world.partition()}
+    world.queue.partitions_moved(moved)
+    assert not moved

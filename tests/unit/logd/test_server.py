@@ -238,6 +238,57 @@ def test_requests_held_back_go_on_when_the_socket_has_room_again_at_once(
     play(scenario)
 
 
+class NarrowSocket:
+    """A socket that takes an answer in pieces."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.to_be_told: Callable[[int], None] = lambda size: None
+        """Called with what each send offers."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:
+        self.to_be_told(len(data))
+        return self._sock.send(memoryview(data)[:100_000], flags)
+
+
+def test_an_answer_that_goes_out_in_pieces_holds_up_the_next_request(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[tuple[Connection, NarrowSocket]] = []
+
+    def connection(server: Server, sock: socket.socket, **names: str) -> Connection:
+        narrow = NarrowSocket(sock)
+        accepted.append((Connection(server, cast("socket.socket", narrow), **names), narrow))
+        return accepted[0][0]
+
+    monkeypatch.setattr("logd.server.Connection", connection)
+
+    async def scenario(node: Node) -> None:
+        peer = await connect(node)
+        await eventually(lambda: bool(accepted))
+        ((client, narrow),) = accepted
+        sends: list[tuple[int, int, int]] = []
+        narrow.to_be_told = lambda offered: sends.append(
+            (offered, client.responses.ready_bytes, len(node.requests))
+        )
+        peer.send(b"B300000", b"Eafter")
+        assert await peer.answer() == bytes(300_000)
+        assert await peer.answer() == b"after"
+        *pieces, last = sends
+        assert pieces[0] == (300_004, 300_004, 1) and len(pieces) > 3
+        assert all(offered == left and taken == 1 for offered, left, taken in pieces)
+        assert sorted(pieces, reverse=True) == pieces
+        assert last == (9, 9, 2)
+        await eventually(lambda: client.idle)
+        assert client.responses.ready_bytes == 0
+        peer.close()
+
+    play(scenario)
+
+
 def test_a_client_that_does_not_read_is_not_read_from(play: Play) -> None:
     async def scenario(node: Node) -> None:
         slow, other = await connect(node), await connect(node)
