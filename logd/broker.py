@@ -178,7 +178,8 @@ class Broker:
 
     def _turn_ended(self) -> None:
         self.flusher.start()
-        self.delayed.partitions_moved(self._moved)
+        if self._moved:
+            self.delayed.partitions_moved(self._moved)
 
     def _client_left(self, connection: Connection) -> None:
         for parked in tuple(connection.waiting):

@@ -118,10 +118,10 @@ def python_work(directory: Path, prepare: Prepare, requests_each: int) -> tuple[
     ("prepare", "requests_each", "calls_max"),
     [
         (produce, 1, 57.5),
-        (fetch, 1, 81),
-        (fetch_with_epoch, 1, 164),
-        (produce_and_fetch, 3, 321.5),
-        (metadata, 1, 131),
+        (fetch, 1, 80),
+        (fetch_with_epoch, 1, 163),
+        (produce_and_fetch, 3, 320.5),
+        (metadata, 1, 130),
     ],
 )
 def test_python_calls(tmp_path: Path, prepare: Prepare, requests_each: int, calls_max: float) -> None:
