@@ -82,14 +82,21 @@ class Dispatcher:
         self._routes: dict[int, _Route] = {}
         self._tasks: set[Task[None]] = set()
 
-    def dispatch(self, connection: Connection, frame: memoryview) -> None:
+    def dispatch(self, connection: Connection, frame: memoryview) -> None:  # noqa: PLR0912 - the hot path
         """Work off one request. Raises ProtocolViolation when the connection must end."""
         alike = None
         if (short_way := connection.short_way) is not None:
             shape, handle_alike = short_way
             alike = shape.recognise(frame)
-            if alike is not None and handle_alike(self._broker, connection, shape, *alike):
-                return
+            if alike is not None:
+                try:
+                    if handle_alike(self._broker, connection, shape, *alike):
+                        return
+                except ProtocolViolation:
+                    raise
+                except Exception:
+                    self._failed_alike(connection, frame)
+                    return
         try:
             api_key, version, correlation_id, client_size = _HEADER.unpack_from(frame)
         except struct.error:
@@ -106,14 +113,8 @@ class Dispatcher:
         if version >= route.first_flexible:
             position = skip_tagged_fields(frame, position)
         request, _ = reader_for(route.request_type, version)(frame, position)
-        context = RequestContext(
-            connection,
-            api_key,
-            version,
-            correlation_id,
-            client_id,
-            flexible=version >= route.first_flexible_answer,
-        )
+        flexible = version >= route.first_flexible_answer
+        context = RequestContext(connection, api_key, version, correlation_id, client_id, flexible)
         try:
             response = route.handle(self._broker, request, context)
         except ProtocolViolation:
@@ -121,23 +122,25 @@ class Dispatcher:
         except Exception:
             self._failed(route, context)
             return
-        if (
-            alike is None
-            and (learn := route.learn) is not None
-            and connection.shapes_learned < SHAPES_LEARNED_MAX
-        ):
+        if alike is None and route.learn is not None and connection.shapes_learned < SHAPES_LEARNED_MAX:
             connection.shapes_learned += 1
-            connection.short_way = learn(self._broker, frame, request, version) or connection.short_way
+            learned = route.learn(self._broker, frame, request, version)
+            connection.short_way = learned or connection.short_way
         if response is None:
             return
-        if isinstance(response, Message):
-            try:
-                context.reply(response)
-            except Exception:  # it cannot be written: a bug, although the codec calls that a violation
-                self._failed(route, context)
+        if not isinstance(response, Message):
+            self._answer_later(route, response, context)
             return
+        try:
+            context.reply(response)
+        except Exception:  # it cannot be written: a bug, although the codec calls that a violation
+            self._failed(route, context)
+
+    def _answer_later(
+        self, route: _Route, awaited: Awaitable[Message | None], context: RequestContext
+    ) -> None:
         context.defer()
-        task = self._broker.loop.create_task(self._finish(route, response, context))
+        task = self._broker.loop.create_task(self._finish(route, awaited, context))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -165,6 +168,15 @@ class Dispatcher:
             setattr(response, "error_code", ErrorCode.UNKNOWN_SERVER_ERROR)  # noqa: B010 - known by its fields only
             context.reply(response)
         context.connection.abort()
+
+    def _failed_alike(self, connection: Connection, frame: memoryview) -> None:
+        """The same for a bug in a short way."""
+        api_key, version, correlation_id, _ = _HEADER.unpack_from(frame)
+        route = self._routes[api_key]
+        flexible = version >= route.first_flexible_answer
+        client_id = connection.client_id
+        context = RequestContext(connection, api_key, version, correlation_id, client_id, flexible)
+        self._failed(route, context)
 
     def _open_route(self, api_key: int) -> _Route:
         spec = SERVED_APIS.get(api_key)

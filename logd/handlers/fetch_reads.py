@@ -312,6 +312,8 @@ class Fetch:
             self._context.reply(self._response())
         except Exception:
             self._context.fail()
+        finally:
+            del done  # if it failed, the error's traceback keeps this frame
 
     def _take_cold(self, part: _ColdPart, failed: StorageError | None, answer: _Answer) -> None:
         partition = part.partition

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from logd.handlers import fetch_short_way
-from protocol.codec import encode_bytes
-from protocol.messages.fetch import FetchRequest
+from protocol.codec import decode, encode_bytes
+from protocol.errors import ErrorCode
+from protocol.messages.fetch import FetchRequest, FetchResponse
 from tests.support import partition_transactions as transactions
 from tests.support.logs import EvictingFileSystem, make_batch
 from tests.support.node import (
@@ -476,6 +477,26 @@ def test_nothing_is_kept_for_a_client_that_left(woken: list[bool]) -> None:
         assert woken == []
 
     play(scenario)
+
+
+def test_a_bug_is_answered_as_one_of_the_ordinary_way_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await topic_with(client, 2)
+        learned, new = await node.peer(), await node.peer()
+        await asked(learned, one("t", 0), 12)
+        monkeypatch.setattr("storage.log.Log.read", lambda *_, **__: 1 / 0)
+        answer = await asked(learned, one("t", 1), 12)
+        assert await learned.at_end()
+        assert decode(FetchResponse, 12, answer, 5).error_code == ErrorCode.UNKNOWN_SERVER_ERROR
+        assert answer == await asked(new, one("t", 1), 12)
+        assert await new.at_end()
+
+    play(scenario)
+    said = [record.getMessage() for record in caplog.records if record.name == "logd.dispatch"]
+    assert len(said) == 2 and said[0] == said[1]
 
 
 def test_a_bug_met_when_the_wait_is_over_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
