@@ -128,11 +128,12 @@ class CleaningPass:
 
     @property
     def _goes_on(self) -> bool:
-        return (
-            not self._ended
-            and self._manager.logs.get(self.partition.topic_partition) is self._log
-            and self._log.truncations == self._truncations
-        )
+        return not self._ended and self._is_there and self._log.truncations == self._truncations
+
+    @property
+    def _is_there(self) -> bool:
+        """Whether the files under the log's name are the log's: another may have taken its place."""
+        return self._manager.logs.get(self.partition.topic_partition) is self._log
 
     def _make_job(self) -> CleaningJob:
         from storage.cleaning.dirtiness import job_for, look_at  # noqa: PLC0415 - when first needed
@@ -169,7 +170,7 @@ class CleaningPass:
         return PassEnd.GIVEN_UP
 
     async def _take_in(self, group: CleanedGroup, now_ms: TimestampMs) -> None:
-        """Put a new segment in its place. Once begun this goes through, or the data directory is offline."""
+        """Put a new segment in its place. Once begun this goes through, or the log is gone or offline."""
         from storage.cleaning.swap import SegmentSwap  # noqa: PLC0415
 
         if not self._goes_on:  # since the checkpoint was written
@@ -177,6 +178,8 @@ class CleaningPass:
         swap = SegmentSwap(self._fs, self._log, group, now_ms)
         for wait in swap.steps():
             await self._step(wait)
+            if not self._is_there:
+                return
         self._node.state_changed(self.partition)
         if swap.removal is not None:
             self._later(swap.removal)

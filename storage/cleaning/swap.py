@@ -6,16 +6,20 @@ that):
 
 1. .cleaned is renamed to .swap and the names synced: from here on the new segment counts.   crash before: the old log
 2. In memory it takes the place of the old ones; readers under way look again.
-3. The old files are renamed to .replaced and the names synced.                              crash: .swap is finished
+3. The old files are renamed to .replaced, some at a time, and the names synced.             crash: .swap is finished
 4. .swap is dropped from the names, the log file's last, and the names synced.               crash: the new log
 
 The old files go after file.delete.delay.ms; who is being sent a region of one keeps it open. A disk that fails on the
 way leaves names that only opening the log sorts out: so that is fatal, even if the disk is merely full.
+
+Names change on the log's thread alone, which knows whose they are: while something blocks, the topic may be deleted and
+made again, with files of the same names. Then whoever takes the steps takes no more of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from protocol.types import TimestampMs
 from storage.cleaning.job import CleanedGroup
@@ -25,6 +29,9 @@ from storage.fs import FileSystem
 from storage.log import Log
 from storage.recovery.leftovers import CLEANED_SUFFIX, REPLACED_SUFFIX, SWAP_SUFFIX
 from storage.segment import SUFFIXES, Segment, file_stem
+
+#: How many are renamed in one go: half a millisecond.
+_RENAMES_MAX: Final = 64
 
 
 class SegmentSwap:
@@ -57,12 +64,14 @@ class SegmentSwap:
             fs, log.directory, group.first_base_offset, group.size_bytes, self._now_ms, suffix=SWAP_SUFFIX
         )
         old = log.replace_segments(group.first_base_offset, group.last_base_offset, segment)
-        self._replaced = [path for each in old for path in each.paths]
+        paths = [path for each in old for path in each.paths]
         for each in old[1:]:
             snapshot = log.producers.detach_snapshot(each.base_offset)
             if snapshot is not None:
-                self._replaced.append(snapshot)
-        yield self._put_aside
+                paths.append(snapshot)
+        for start in range(0, len(paths), _RENAMES_MAX):
+            self._put_aside(paths[start : start + _RENAMES_MAX])
+            yield lambda: fs.sync_dir(log.directory)
         log.generation.number += 1  # readers that are under way look again, by the new names
         for name in reversed(names):
             fs.rename(name + SWAP_SUFFIX, name)
@@ -71,11 +80,11 @@ class SegmentSwap:
         gone = [path + REPLACED_SUFFIX for path in self._replaced]
         self.removal = DeletePlan(fs, log.directory, gone, self._now_ms + log.config.file_delete_delay_ms)
 
-    def _put_aside(self) -> None:
-        self._replaced = [path for path in self._replaced if self._fs.exists(path)]
-        for path in self._replaced:
-            self._fs.rename(path, path + REPLACED_SUFFIX)
-        self._fs.sync_dir(self._log.directory)
+    def _put_aside(self, paths: list[str]) -> None:
+        for path in paths:
+            if self._fs.exists(path):
+                self._fs.rename(path, path + REPLACED_SUFFIX)
+                self._replaced.append(path)
 
 
 def swap_at_once(fs: FileSystem, log: Log, group: CleanedGroup, now_ms: TimestampMs) -> DeletePlan | None:

@@ -295,7 +295,7 @@ def test_a_pass_that_is_cancelled_waits_for_what_it_has_begun(
 
     def hold(operation: Operation) -> None:
         if operation.kind is kind and path in operation.path and names_with(left):
-            reached.set()
+            print("HELD", operation); reached.set()
             assert let_go.wait(60), "nobody let it go"
 
     def names_with(suffix: str) -> list[str]:
@@ -322,6 +322,53 @@ def test_a_pass_that_is_cancelled_waits_for_what_it_has_begun(
 
     play(scenario, OFTEN, fs=fs)
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+class _HeldFileSystem(RealFileSystem):
+    """Holds the first thread other than its maker's that works on a log's names once a cleaned segment counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.let_go = threading.Event(), threading.Event()
+        self._loop_thread = threading.get_ident()
+        self._counts = False
+
+    def rename(self, source: str, target: str) -> None:
+        self._hold(target)
+        super().rename(source, target)
+
+    def sync_dir(self, path: str) -> None:
+        if path.endswith("/t-0"):
+            self._hold(path)
+            self._counts |= any(name.endswith(".log.swap") for name in self.listdir(path))
+        super().sync_dir(path)
+
+    def _hold(self, path: str) -> None:
+        is_elsewhere = threading.get_ident() != self._loop_thread
+        if self._counts and is_elsewhere and "/t-0" in path and not self.reached.is_set():
+            self.reached.set()
+            assert self.let_go.wait(60), "nobody let it go"
+
+
+def test_a_topic_made_again_during_a_swap_keeps_its_records(tmp_path: Path) -> None:
+    """Its files have the names of those that the swap puts aside."""
+    fs = _HeldFileSystem()
+
+    async def scenario(node: Node) -> None:
+        client = await fill(node)
+        await eventually(fs.reached.is_set)
+        await delete_topic(client, node.broker.metadata.image.topics["t"].topic_id)
+        await client.create_topic("t", configs=COMPACTED | {"internal.segment.bytes": "100000"})
+        for value in (b"1", b"2"):
+            await client.produce("t", 0, batch(b"new", value, node))
+        fs.let_go.set()
+        await eventually(lambda: not node.broker.cleaner._passes)
+        assert all(each.is_online for each in node.broker._manager.directories)
+        assert node.broker.cleaner.uncleanable == {}
+        await node.restart()
+        assert rows(node) == [(b"new", b"1"), (b"new", b"2")]
+
+    play_on_disk(scenario, fs, tmp_path)
 
 
 def test_retention_waits_for_a_pass_and_the_next_pass_begins_where_it_left_the_log(
