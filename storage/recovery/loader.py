@@ -242,6 +242,8 @@ class _Loading:
                 segment.txn_index.sanity_check()
             except CorruptLog:
                 return index  # it follows from all producer state since
+            if segment.base_offset in self._without_index and not self._fs.exists(segment.txn_index.path):
+                return index  # most have none, but whoever removes the others to have them made anew removes it, too
         return first
 
     # -- what is believed --------------------------------------------------------------------------------
@@ -256,8 +258,8 @@ class _Loading:
         end = log_start_offset
         walk_bytes_max = _CLEAN_WALK_BYTES_MAX if self.report.clean else 1 << 31
         for index, segment in enumerate(self.segments[:count]):
-            has_indexes = segment.base_offset not in self._without_index
-            walked = walk_from_indexes(segment, walk_bytes_max) if has_indexes else None
+            is_without = segment.base_offset in self._without_index
+            walked = None if is_without else walk_from_indexes(segment, walk_bytes_max)
             end = self._rebuild_indexes(segment) if walked is None else walked
             following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
             if end > following or (end < following and not self._gaps):
@@ -280,10 +282,15 @@ class _Loading:
         )
         if scan.damage is not None:
             raise scan.damage
-        for path in (segment.offset_index.path, segment.time_index.path):
-            self._fs.open(path, OpenMode.READ).sync()
-        self.report.rebuilt_segments.append(segment.base_offset)
+        self._note_rebuilt(segment)
         return scan.next_offset
+
+    def _note_rebuilt(self, segment: Segment) -> None:
+        """A segment below the recovery point has new indexes, which nobody will look at again after a crash."""
+        for path in (segment.offset_index.path, segment.time_index.path, segment.txn_index.path):
+            if self._fs.exists(path):
+                self._fs.open(path, OpenMode.READ).sync()
+        self.report.rebuilt_segments.append(segment.base_offset)
 
     def _restore_producers(self, until: Offset) -> None:
         """Brings the producer state to what it was when the log ended at `until`."""
@@ -318,6 +325,9 @@ class _Loading:
                     raise scan.damage
                 self._cut(index, scan.end, end, scan.damage.reason)
                 break
+            following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
+            if self.report.clean or following < self._recovery_point:
+                self._note_rebuilt(segment)
         return end
 
     def _does_not_follow(self, segment: Segment, end: Offset) -> bool:

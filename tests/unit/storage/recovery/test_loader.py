@@ -161,7 +161,10 @@ def test_an_index_that_cannot_be_right_is_made_anew(
     else:
         fs.write_atomic(name, good + (b"\x7f" * 12 if suffix == ".timeindex" else b"\x7f" * 8))
     log, report = reopen(fs, 20, clean=True)
-    if (suffix, how) != (".index", "empty") and fs.read_file(name) != b"":  # which only makes look-ups slower
+    if how == "missing":  # then the transaction indexes may be, too
+        assert report.rebuilt_segments == [base for base in (0, 6, 12, 18) if base >= base_offset]
+        assert fs.read_file(name) == good
+    elif (suffix, how) != (".index", "empty") and fs.read_file(name):  # which only slows look-ups
         assert report.rebuilt_segments == [base_offset]
         assert fs.read_file(name) == good
     assert read_all(log) == written
@@ -362,6 +365,37 @@ def test_a_damaged_transaction_index_is_made_anew(fs: MemoryFileSystem) -> None:
     fs.write_atomic(name, fs.read_file(name)[:-1])
     log, _ = reopen(fs, 3, clean=True)
     assert log.aborted_transactions(0, 3) == [(1, 0)]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_removed_transaction_index_is_made_anew_with_the_others(fs: MemoryFileSystem, clean: bool) -> None:
+    """Whoever removes index files to have them made anew removes those, too: without them, readers of committed
+    records were given what was aborted.
+    """
+    log, _ = open_log(fs, CONFIG, clean=False)
+    for number in range(4):
+        named: dict[str, Any] = {"producer_id": 1, "producer_epoch": 0, "base_sequence": 2 * number}
+        append(log, make_batch(2, transactional=True, **named))
+        append(log, make_batch(2))  # the marker is in another segment, now and then
+        marker = end_txn_marker(
+            committed=False, producer_id=1, producer_epoch=0, coordinator_epoch=1, timestamp_ms=NOW_MS
+        )
+        log.append(marker, leader_epoch=0, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
+    flush(log)
+    log.close()
+    expected = [(1, 5 * number) for number in range(4)]
+    for name in fs.listdir(DIRECTORY):
+        if name.endswith("index"):
+            fs.remove(f"{DIRECTORY}/{name}")
+    log, report = reopen(fs, 20, clean=clean)
+    assert log.aborted_transactions(0, 20) == expected
+    assert log.log_end_offset == 20
+    if clean:
+        assert report.rebuilt_segments == [segment.base_offset for segment in log.segments]
+    log.close()
+    log, report = reopen(fs, 20, clean=True)
+    assert log.aborted_transactions(0, 20) == expected
+    assert report.scanned_segments == 0
 
 
 # -- log start --------------------------------------------------------------------------------------------
