@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from logd.connection import Connection
     from protocol.fetch_shape import FetchShape
     from protocol.produce_shape import ProduceShape
 
@@ -24,7 +23,7 @@ class ShortWay(NamedTuple):
     """How the next request like the one remembered is worked off."""
 
     shape: ProduceShape | FetchShape
-    handle_alike: Callable[[Any, Connection, Any, int, Any], bool]
+    handle_alike: Callable[..., bool]
     """Takes the broker, the connection, the shape, and what the shape recognised: a correlation id, and what else may
     differ. False, with nothing done, when the ordinary way has to look at the request.
     """

@@ -1,4 +1,4 @@
-"""The short way through Produce, for requests that differ from the last one only in their records.
+"""The short way through Produce, for requests that differ from the last one only in their partition and its records.
 
 `protocol.produce_shape` tells that; nothing that the ordinary way checked of such a request is checked again. What is
 not quite ordinary after all goes that way, with nothing done yet.
@@ -40,7 +40,12 @@ def learn(broker: Broker, frame: memoryview, request: ProduceRequest, version: i
 
 
 def handle_alike(
-    broker: Broker, connection: Connection, shape: ProduceShape, correlation_id: int, batch: memoryview
+    broker: Broker,
+    connection: Connection,
+    shape: ProduceShape,
+    correlation_id: int,
+    index: int,
+    batch: memoryview,
 ) -> bool:
     """The short way for a request like the one that `shape` was learned from.
 
@@ -57,21 +62,19 @@ def handle_alike(
         return False
     acks = shape.acks
     try:
-        partition, result = append_batch(
-            broker, topic, shape.index, batch, acks, broker.now_ms(), broker.moved
-        )
+        partition, result = append_batch(broker, topic, index, batch, acks, broker.now_ms(), broker.moved)
     except BrokerError as error:
-        return _refuse_alike(connection, shape, correlation_id, error)
+        return _refuse_alike(connection, shape, correlation_id, index, error)
     log_start_offset = partition.log.log_start_offset
     if not acks:
         return True
     if partition.has_acknowledged(result, acks):
-        connection.responses.send(
-            (shape.answer(correlation_id, result.base_offset, result.log_append_time, log_start_offset),)
-        )
+        log_append_time = result.log_append_time
+        framed = shape.answer(correlation_id, index, result.base_offset, log_append_time, log_start_offset)
+        connection.responses.send((framed,))
         return True
     answer = Answer(
-        index=shape.index,
+        index=index,
         base_offset=result.base_offset,
         log_append_time_ms=result.log_append_time,
         log_start_offset=log_start_offset,
@@ -83,7 +86,7 @@ def handle_alike(
 
 
 def _refuse_alike(
-    connection: Connection, shape: ProduceShape, correlation_id: int, error: BrokerError
+    connection: Connection, shape: ProduceShape, correlation_id: int, index: int, error: BrokerError
 ) -> bool:
     """Tell of a failed disk here: the log may have set the batch's offset already, which the ordinary way would take
     for the client's. False for every other refusal.
@@ -92,7 +95,7 @@ def _refuse_alike(
         return False
     if shape.acks == 0:
         raise ProtocolViolation(REFUSED_UNANSWERED) from error
-    answer = Answer(index=shape.index)
+    answer = Answer(index=index)
     refuse(answer, error)
     _context_alike(connection, shape, correlation_id).reply(_response_alike(shape, answer))
     return True

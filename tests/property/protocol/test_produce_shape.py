@@ -19,6 +19,7 @@ from protocol.produce_shape import ProduceShape
 from tests.support import request_frames
 
 VERSIONS = st.integers(3, 13)
+INT32 = st.integers(-(2**31), 2**31 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 _Topic = ProduceRequest.TopicProduceData
 _Partition = ProduceRequest.PartitionProduceData
@@ -76,19 +77,20 @@ def test_what_is_recognised_is_what_the_codec_reads(data: st.DataObject, version
         found = shape.recognise(memoryview(other))
         if found is None:
             continue
-        correlation_id, records = found
+        correlation_id, index, records = found
         now = read(bytes(other))
         assert now is not None
-        assert bytes(now[1].topic_data[0].partition_data[0].records or b"") == bytes(records)  # type: ignore[arg-type]
-        now[1].topic_data[0].partition_data[0].records = request.topic_data[0].partition_data[0].records
+        data_now, data_learned = (each.topic_data[0].partition_data[0] for each in (now[1], request))
+        assert (data_now.index, bytes(data_now.records or b"")) == (index, bytes(records))  # type: ignore[arg-type]
+        data_now.index, data_now.records = data_learned.index, data_learned.records
         assert now[1] == request
         assert now[0].correlation_id == correlation_id
         assert (now[0].client_id, now[0].request_api_version) == (header.client_id, version)
 
 
-@given(st.data(), st.integers(9, 13), st.binary(max_size=200))
+@given(st.data(), st.integers(9, 13), INT32, st.binary(max_size=200))
 def test_the_next_request_of_a_producer_is_recognised(
-    data: st.DataObject, version: int, records: bytes
+    data: st.DataObject, version: int, index: int, records: bytes
 ) -> None:
     request = data.draw(
         requests(version).filter(
@@ -101,9 +103,10 @@ def test_the_next_request_of_a_producer_is_recognised(
     )
     shape = ProduceShape.learn(memoryview(frame(request, version, 1, "c")), request, version)
     assert shape is not None
-    request.topic_data[0].partition_data[0].records = records
+    partition_data = request.topic_data[0].partition_data[0]
+    partition_data.index, partition_data.records = index, records
     found = shape.recognise(memoryview(frame(request, version, 2, "c")))
-    assert found is not None and (found[0], bytes(found[1])) == (2, records)
+    assert found is not None and (*found[:2], bytes(found[2])) == (2, index, records)
 
 
 @given(st.integers(9, 12), st.integers(1, 126))
@@ -120,9 +123,9 @@ def test_what_stands_behind_a_body_is_nothing_to_learn_from(version: int, size: 
     assert ProduceShape.learn(memoryview(whole + b"\0"), request, version) is None
 
 
-@given(st.data(), st.integers(9, 13), st.integers(0, 2**31 - 1), INT64, INT64, INT64)
+@given(st.data(), st.integers(9, 13), st.integers(0, 2**31 - 1), INT32, INT64, INT64, INT64)
 def test_the_answer_is_what_the_codec_writes(
-    data: st.DataObject, version: int, number: int, base: int, time: int, start: int
+    data: st.DataObject, version: int, number: int, index: int, base: int, time: int, start: int
 ) -> None:
     request = data.draw(requests(version))
     shape = ProduceShape.learn(memoryview(frame(request, version, 1, "c")), request, version)
@@ -137,7 +140,7 @@ def test_the_answer_is_what_the_codec_writes(
                     topic_id=topic.topic_id,
                     partition_responses=[
                         ProduceResponse.PartitionProduceResponse(
-                            index=topic.partition_data[0].index,
+                            index=index,
                             base_offset=base,
                             log_append_time_ms=time,
                             log_start_offset=start,
@@ -148,4 +151,5 @@ def test_the_answer_is_what_the_codec_writes(
         ),
         version,
     )
-    assert shape.answer(number, base, time, start) == struct.pack(">iib", len(body) + 5, number, 0) + body
+    framed = struct.pack(">iib", len(body) + 5, number, 0) + body
+    assert shape.answer(number, index, base, time, start) == framed

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from logd.handlers import produce
 from protocol.compression import Codec
 from protocol.errors import ErrorCode
 from protocol.messages.produce import ProduceRequest
@@ -338,7 +339,7 @@ def test_append_time_is_in_the_answer(version: int) -> None:
 
 
 def test_requests_that_alternate_are_told_apart() -> None:
-    """The short way compares with the last request only: every change of topic, partition, acks or version counts."""
+    """The short way compares with the last request only: every change of topic, acks or version counts."""
 
     async def scenario(node: Node) -> None:
         client = await node.client()
@@ -360,5 +361,42 @@ def test_requests_that_alternate_are_told_apart() -> None:
                         ends[name, index] += count
         for (name, index), end in ends.items():
             assert node.partition(name, index).log.log_end_offset == end
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("version", [9, BY_NAME, BY_ID])
+def test_one_short_way_leads_to_every_partition_of_a_topic(
+    version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary: list[int] = []
+    inquiry_of = produce.inquiry_of
+
+    def counted(*arguments: Any) -> Any:
+        ordinary.append(arguments[1].topic_data[0].partition_data[0].index)
+        return inquiry_of(*arguments)
+
+    monkeypatch.setattr(produce, "inquiry_of", counted)
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        topic_id = (await client.create_topic("t", partitions=3)).topic_id
+        topic: Any = topic_id if version >= BY_ID else "t"
+
+        async def produce_to(index: int) -> tuple[int, ErrorCode, int]:
+            answer = await send(client, make_batch(index + 2), topic=topic, index=index, version=version)
+            return answer.index, ErrorCode(answer.error_code), answer.base_offset
+
+        for number in range(4):
+            for index in (2, 0, 1):
+                assert await produce_to(index) == (index, CODE.NONE, number * (index + 2))
+        assert ordinary == [2]
+        for index in (3, -1):
+            assert await produce_to(index) == (index, CODE.UNKNOWN_TOPIC_OR_PARTITION, -1)
+        assert ordinary == [2, 3, -1]
+        for index in range(3):
+            assert await produce_to(index) == (index, CODE.NONE, 4 * (index + 2))
+            assert node.partition("t", index).log.log_end_offset == 5 * (index + 2)
+        assert ordinary == [2, 3, -1]
 
     play(scenario)
