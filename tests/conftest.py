@@ -7,6 +7,7 @@ At the end passed, failed and skipped are printed for each client that took part
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ TOOLCHAINS = (*CLIENT_TOOLCHAINS, "compiler", "mount", "quix", "services")
 settings.register_profile("logd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("logd")
 REQUIRED = frozenset(filter(None, os.environ.get("LOGD_REQUIRE", "").split(",")))
+# A shell's background job is born with Ctrl-C ignored; so would be all processes that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
