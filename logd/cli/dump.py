@@ -179,11 +179,14 @@ def _print_summary(report: Report, states: list[str], *, as_json: bool) -> None:
             }
         )
         return
-    verdict = "nothing wrong" if not report.problems else f"{report.problems} problems"
-    notes = f", {report.notes} notes" if report.notes else ""
+    counted = output.format_count
+    verdict = counted(report.problems, "problem") if report.problems else "nothing wrong"
+    notes = f", {counted(report.notes, 'note')}" if report.notes else ""
+    partitions, files = counted(report.partitions, "partition"), counted(report.files, "file")
+    batches, records = counted(report.batches, "batch"), counted(report.records, "record")
     output.print_line(
-        f"{verdict}{notes}: {report.partitions} partitions, {report.files} files, {report.batches} batches, "
-        f"{report.records} records, {output.format_size(report.bytes_read)}; {', '.join(sorted(set(states)))}"
+        f"{verdict}{notes}: {partitions}, {files}, {batches}, {records}, {output.format_size(report.bytes_read)}; "
+        f"{', '.join(sorted(set(states)))}"
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from logd.cli import output
 from logd.cli.confirm import confirm
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.group_offsets import committed_offsets, delete_offsets
@@ -33,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
         )
         if partitions and not options.yes:
             await confirm(
-                f"forget where group {options.group} is in {len(partitions)} partition"
-                f"{'s' if len(partitions) > 1 else ''} of {', '.join(sorted({each.topic for each in partitions}))}?"
+                f"forget where group {options.group} is in {output.format_count(len(partitions), 'partition')} "
+                f"of {', '.join(sorted({each.topic for each in partitions}))}?"
             )
         try:
             answers = await delete_offsets(cluster, coordinators, options.group, partitions)

@@ -6,6 +6,7 @@ from struct import error as StructError
 from struct import unpack_from
 from typing import NamedTuple
 
+from logd.cli import output
 from logd.cli.groups import CLASSIC, CONSUMER, unknown_group
 from logd.clients.client import Client
 from logd.clients.cluster_client import ClusterClient, broker_error
@@ -97,8 +98,8 @@ async def count_members(
 
 def live_group(group: Group) -> BrokerError:
     """Why the offsets of a group with members cannot be set: the members' next commits would undo it."""
-    count = len(group.members)
-    text = f"group {group.group_id} is {group.state} with {count} member{'s' if count != 1 else ''}; stop them first"
+    members = output.format_count(len(group.members), "member")
+    text = f"group {group.group_id} is {group.state} with {members}; stop them first"
     return BrokerError(ErrorCode.NON_EMPTY_GROUP, text)
 
 

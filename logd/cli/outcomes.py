@@ -37,12 +37,11 @@ def print_outcomes(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> 
 
 
 def tell_failures(failures: Iterable[BrokerError]) -> int:
-    """Say on standard error what was not done; return the exit code."""
-    code = 0
-    for error in failures:
-        warn(explain(error))
-        code = 1
-    return code
+    """Say on standard error what was not done, of several things for the same reason once; return the exit code."""
+    lines = dict.fromkeys(explain(error) for error in failures)
+    for line in lines:
+        warn(line)
+    return 1 if lines else 0
 
 
 async def gather_answers(calls: Iterable[Awaitable[T]]) -> tuple[list[T], list[BrokerError]]:

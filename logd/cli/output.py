@@ -90,6 +90,12 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, inden
         write(f"{indent}{'  '.join(cells)}".rstrip() + "\n")
 
 
+def format_count(number: int, noun: str) -> str:
+    """How many for people: "1 record", "2,000 batches"."""
+    plural = "" if number == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}{plural}"
+
+
 def format_size(size_bytes: int | None) -> str | None:
     """A size for people: "1.5 MiB"."""
     if size_bytes is None:

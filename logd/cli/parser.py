@@ -40,13 +40,18 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Arguments in any order and spelling that getopt knows, for a command that has no sub-commands."""
-        if args is not None and self._subparsers is None:
-            takes_value = {
-                name: action.nargs is None for action in self._actions for name in action.option_strings
-            }
-            args = in_order(args, takes_value)
-        return super().parse_known_args(args, namespace)
+        """Arguments in any order and spelling that getopt knows, for a command that has no sub-commands; it refuses
+        what it does not know itself, and so names its own help page.
+        """
+        if args is None or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        takes_value = {
+            name: action.nargs is None for action in self._actions for name in action.option_strings
+        }
+        options, unknown = super().parse_known_args(in_order(args, takes_value), namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")

@@ -83,7 +83,8 @@ class ProduceRun:
         except Undeliverable as error:
             raise self._failure(error, delivery) from None
         except InputError as error:
-            raise CommandError(f"{error}; {_records(delivery.acknowledged)} written before") from None
+            written = output.format_count(delivery.acknowledged, "record")
+            raise CommandError(f"{error}; {written} written before") from None
         finally:
             reading.cancel()
             sending.cancel()
@@ -174,7 +175,7 @@ class ProduceRun:
 
     def _failure(self, error: Undeliverable, delivery: Delivery) -> CommandError:
         where = self._describe(error.number)
-        written = f"{_records(delivery.acknowledged)} written"
+        written = f"{output.format_count(delivery.acknowledged, 'record')} written"
         reason = error.reason
         if not isinstance(reason, BrokerError):
             return CommandError(
@@ -217,7 +218,3 @@ def _standard_input() -> BinaryIO:
 
 def _shown(name: str) -> str:
     return "standard input" if name == "-" else name
-
-
-def _records(number: int) -> str:
-    return f"{number:,} record{'s' * (number != 1)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from logd.cli import output
 from logd.cli.connection import refusal, run_with_client
 from logd.cli.errors import CommandError
 from logd.cli.outcomes import Outcome, print_outcomes
@@ -65,8 +66,8 @@ def _outcome(options: argparse.Namespace, result: _Result) -> Outcome:
         "created": known and not options.dry_run,
     }
     if known:
-        count = result.num_partitions
-        shape = f"{count} partition{'s' * (count != 1)}, replication factor {result.replication_factor}"
+        partitions = output.format_count(result.num_partitions, "partition")
+        shape = f"{partitions}, replication factor {result.replication_factor}"
         done = f"{result.name} could be created" if options.dry_run else f"created {result.name}"
         return Outcome(row, f"{done}: {shape}")
     if result.error_code == ErrorCode.TOPIC_ALREADY_EXISTS and options.if_not_exists:

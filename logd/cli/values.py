@@ -22,7 +22,7 @@ def parse_duration(text: str) -> int:
     found = _DURATION.fullmatch(text)
     if found is None or not any(found.groups()):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no ISO-8601 duration of days to seconds, such as PT1H30M"
+            f"{text!r} is no ISO-8601 duration of weeks to seconds, such as PT1H30M"
         )
     weeks, days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
     from datetime import timedelta  # noqa: PLC0415 - --help needs none of it

@@ -120,7 +120,10 @@ def test_compact_refuses(logd: Command, table: str, topic: str, is_kafka: bool) 
         done = logd("topic", "compact", topic, "-p", "1", "-J")
         [row] = json.loads(done.stdout)
         assert row["error"]["code"] == "POLICY_VIOLATION" and row["cleaned_to"] is None
-        assert_one_line(done, 1, f"topic {topic} is not compacted: cleanup.policy=delete", "POLICY_VIOLATION")
+        of_all_partitions = logd("topic", "compact", topic)
+        for refused in (done, of_all_partitions):
+            text = f"topic {topic} is not compacted: cleanup.policy=delete"
+            assert_one_line(refused, 1, text, "POLICY_VIOLATION")
 
 
 def _read_all(terminal: int) -> bytes:

@@ -115,7 +115,7 @@ def test_help_has_examples(command: list[str]) -> None:
         (["topic"], "ACTION"),
         (["topic", "lst"], "'lst'"),
         (["-J", "topic", "list"], "-J stands before the command"),
-        (["topic", "list", "--siez"], "--siez"),
+        (["topic", "list", "--siez"], "--siez; see `logd topic list --help`"),
         (["topic", "list", "-b", "9092"], "'9092' is not HOST:PORT"),
         (["topic", "list", "-b", "::1:9092"], "'::1:9092' is not HOST:PORT"),
         (["topic", "list", "-b", "h:99999"], "HOST:PORT"),
