@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -34,11 +35,16 @@ class SmallDisk:
         return status.f_bavail * status.f_frsize
 
     def fill(self, name: str = "ballast", leave_bytes: int = 0) -> None:
-        """Put a file there that leaves `leave_bytes` free."""
+        """Put a file there that leaves `leave_bytes` free. What a broker at work takes meanwhile is not counted on."""
         with (self.path / name).open("wb") as file:
-            size = self.free_bytes - leave_bytes
-            if size > 0:
-                os.posix_fallocate(file.fileno(), 0, size)
+            while (size := self.free_bytes - leave_bytes) > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                else:
+                    return
 
     def remove(self, name: str = "ballast") -> None:
         (self.path / name).unlink()

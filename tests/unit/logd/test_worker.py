@@ -81,11 +81,17 @@ def test_a_worker_that_is_killed_is_missed(tmp_path: Path) -> None:
 
     async def main() -> None:
         worker = Worker("clean", {**job.to_json(), "bytes_per_second": 1})
-        asyncio.get_running_loop().call_later(0.5, worker.kill)
+
+        async def kill() -> None:
+            assert await _wait_for(lambda: worker._process is not None and _is_niced(worker._process.pid))
+            worker.kill()
+
+        killing = asyncio.create_task(kill())
         async with asyncio.timeout(PATIENCE_S), aclosing(worker.messages()) as messages:
             with pytest.raises(WorkerDied):
                 async for _ in messages:
                     pass
+        await killing
 
     asyncio.run(main())
 
@@ -149,7 +155,7 @@ def _is_alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter: it was gone between opening and reading
         return False
 
 

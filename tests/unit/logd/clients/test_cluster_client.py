@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,10 +19,13 @@ from protocol.messages.describe_quorum import DescribeQuorumRequest
 from tests.support.node import Node, play
 
 
-def _free_address() -> tuple[str, int]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        host, port = free.getsockname()
-    return host, port
+@contextmanager
+def _refused() -> Iterator[tuple[str, int]]:
+    """An address where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets it
+        host, port = taken.getsockname()
+        yield host, port
 
 
 async def _connect(node: Node) -> ClusterClient:
@@ -29,9 +34,10 @@ async def _connect(node: Node) -> ClusterClient:
 
 def test_the_first_address_that_answers_is_taken() -> None:
     async def scenario(node: Node) -> None:
-        addresses = [_free_address(), ("127.0.0.1", node.port)]
-        async with await ClusterClient.connect(addresses, timeout_s=5) as cluster:
-            assert cluster.address == addresses[1]
+        answers = ("127.0.0.1", node.port)
+        with _refused() as refused:
+            async with await ClusterClient.connect([refused, answers], timeout_s=60) as cluster:
+                assert cluster.address == answers
 
     play(scenario)
 
@@ -50,11 +56,10 @@ def test_silent_addresses_share_the_time() -> None:
 
 def test_every_address_that_fails_is_named() -> None:
     async def scenario(node: Node) -> None:
-        first, second = _free_address(), _free_address()
-        with pytest.raises(
-            Unreachable, match=rf"{first[1]}: connection refused, .*{second[1]}: .*--bootstrap"
-        ):
-            await ClusterClient.connect([first, second], timeout_s=5)
+        with _refused() as first, _refused() as second:
+            named = rf"{first[1]}: connection refused, .*{second[1]}: .*--bootstrap"
+            with pytest.raises(Unreachable, match=named):
+                await ClusterClient.connect([first, second], timeout_s=60)
 
     play(scenario)
 

@@ -269,7 +269,8 @@ def test_settling_leaves_one_sync_to_the_first_command() -> None:
         store = open_store(fs)
         store.register_broker(registration(NODE_ID))
         store.settle()
-        await asyncio.sleep(0.01)
+        assert store._writer is not None
+        await store._writer
         syncs: list[str] = []
         fs.after = lambda operation: (
             syncs.append(operation.path) if operation.kind in (Kind.SYNC, Kind.SYNC_DIR) else None
