@@ -1,6 +1,7 @@
-"""AlterClientQuotas: versions 0–1. 1: flexible. Quotas are not enforced, so none is taken: UNSUPPORTED_VERSION.
+"""AlterClientQuotas: quotas are not enforced, so none is taken (UNSUPPORTED_VERSION).
 
-Removing a quota, of which there are none, succeeds. What Kafka refuses is refused with its code.
+Versions 0–1. 1: flexible. Removing a quota, of which there are none, succeeds. What Kafka refuses is refused with its
+code.
 Source: controller/ClientQuotaControlManager.java. Deviation: host names in place of addresses are not resolved.
 """
 

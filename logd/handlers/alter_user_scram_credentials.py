@@ -1,7 +1,7 @@
-"""AlterUserScramCredentials: version 0. SASL is not there yet, so no credentials are kept: UNSUPPORTED_VERSION.
+"""AlterUserScramCredentials: SASL is not there yet, so no credentials are kept (UNSUPPORTED_VERSION).
 
-That is what Kafka says where its metadata cannot hold them. What Kafka refuses anyway is refused with its code, the
-deletion of what does not exist among that.
+Version 0. That is what Kafka says where its metadata cannot hold them. What Kafka refuses anyway is refused with its
+code, the deletion of what does not exist among that.
 Source: KIP-554. controller/ScramControlManager.java.
 """
 

@@ -1,4 +1,4 @@
-"""CreateAcls: versions 1–3. There is no authoriser: SECURITY_DISABLED on each rule that was to be made."""
+"""CreateAcls: there is no authoriser, so SECURITY_DISABLED on each rule that was to be made. Versions 1–3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DeleteAcls: versions 1–3. There is no authoriser: SECURITY_DISABLED on each filter."""
+"""DeleteAcls: there is no authoriser, so SECURITY_DISABLED on each filter. Versions 1–3."""
 
 from __future__ import annotations
 

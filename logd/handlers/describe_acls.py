@@ -1,4 +1,4 @@
-"""DescribeAcls: versions 1–3. There is no authoriser, so there are no access rules: SECURITY_DISABLED for all of it."""
+"""DescribeAcls: there is no authoriser, so there are no access rules (SECURITY_DISABLED). Versions 1–3."""
 
 from __future__ import annotations
 

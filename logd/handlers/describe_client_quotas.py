@@ -1,5 +1,6 @@
-"""DescribeClientQuotas: versions 0–1. 1: flexible. There are no quotas: nothing matches a filter that makes sense.
+"""DescribeClientQuotas: there are no quotas, so nothing matches a filter that makes sense.
 
+Versions 0–1. 1: flexible.
 Source: image/ClientQuotasImage.java, whose codes these are.
 """
 

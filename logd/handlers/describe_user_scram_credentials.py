@@ -1,5 +1,6 @@
-"""DescribeUserScramCredentials: version 0. There are no SCRAM users: nobody is found.
+"""DescribeUserScramCredentials: there are no SCRAM users, so nobody is found.
 
+Version 0.
 Source: KIP-554. image/ScramImage.java, whose codes these are.
 """
 

@@ -1,4 +1,4 @@
-"""ListPartitionReassignments: version 0. With one broker no partition is ever on its way to another."""
+"""ListPartitionReassignments: with one broker no partition is ever on its way to another. Version 0."""
 
 from __future__ import annotations
 

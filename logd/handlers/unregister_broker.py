@@ -1,6 +1,7 @@
-"""UnregisterBroker: version 0. Forget a broker that is gone for good; one that is live is refused.
+"""UnregisterBroker: forget a broker that is gone for good; one that is live is refused.
 
-Kafka unregisters a live broker as well, whose partitions then lose their leader. Here that is INVALID_REQUEST.
+Version 0. Kafka unregisters a live broker as well, whose partitions then lose their leader. Here that is
+INVALID_REQUEST.
 """
 
 from __future__ import annotations

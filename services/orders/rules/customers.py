@@ -1,4 +1,4 @@
-"""Changes of a customer, refused when they were made on an older version than the one that stands (ch. 11)."""
+"""Changes of a customer, refused when they were made on an older version than the one that stands (chapter 11)."""
 
 from __future__ import annotations
 
