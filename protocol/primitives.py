@@ -148,24 +148,22 @@ def _read_base128(buf: Buffer, pos: int, size_max: int) -> tuple[int, int]:
 
 def read_uvarint(buf: Buffer, pos: int) -> tuple[int, int]:
     """Read an unsigned varint of at most 31 significant bits, which is all that lengths and tags may use."""
-    start = pos
-    value = shift = 0
     try:
-        while True:
-            byte = buf[pos]
-            pos += 1
-            if byte < 0x80:
-                value |= byte << shift
-                break
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if shift > 28:
-                raise ProtocolViolation(f"an unsigned varint of more than 5 bytes at {start}")
+        first = buf[pos]
+        if first < 0x80:
+            return first, pos + 1
+        second = buf[pos + 1]
+        if second < 0x80:
+            return first & 0x7F | second << 7, pos + 2
+        third = buf[pos + 2]
+        if third < 0x80:
+            return first & 0x7F | (second & 0x7F) << 7 | third << 14, pos + 3
     except IndexError:
-        raise ProtocolViolation(f"truncated varint at {start}") from None
+        raise ProtocolViolation(f"truncated varint at {pos}") from None
+    value, end = _read_base128(buf, pos, 5)
     if value > 0x7FFFFFFF:
-        raise ProtocolViolation(f"an unsigned varint above 2^31 - 1 at {start}")
-    return value, pos
+        raise ProtocolViolation(f"an unsigned varint above 2^31 - 1 at {pos}")
+    return value, end
 
 
 def encode_uvarint(value: int) -> bytes:

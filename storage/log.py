@@ -133,7 +133,7 @@ class Log(LocalLog):
             or (producer_id >= 0 and base_sequence < 0)
             or max_timestamp > now_ms + self._timestamp_after_max_ms
             or base_timestamp < now_ms - self._timestamp_before_max_ms
-            or crc32c(memoryview(batch)[ATTRIBUTES_POSITION:], 0) != crc
+            or crc32c(batch[ATTRIBUTES_POSITION:], 0) != crc
         ):
             batch, header = self._rules.examine(batch, now_ms, from_client=origin is _CLIENT)
             size = len(batch)

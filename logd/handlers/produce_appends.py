@@ -41,7 +41,17 @@ _Data = ProduceRequest.PartitionProduceData
 class Appends:
     """The appends of one request: what was refused, and what is appended and not yet safe."""
 
-    __slots__ = ("_broker", "_context", "_inquiry", "_moved", "_now_ms", "_request", "_waits", "refused")
+    __slots__ = (
+        "_broker",
+        "_context",
+        "_inquiry",
+        "_looks_inside",
+        "_moved",
+        "_now_ms",
+        "_request",
+        "_waits",
+        "refused",
+    )
 
     def __init__(
         self,
@@ -56,6 +66,7 @@ class Appends:
         self._context = context
         self._moved = moved
         self._inquiry = inquiry
+        self._looks_inside = inquiry is not None or context.version < _FIRST_VERSION_WITH_ZSTD
         self._now_ms = broker.now_ms()
         self.refused = False
         self._waits: list[tuple[ProduceWait, Answer]] = []
@@ -75,48 +86,60 @@ class Appends:
         return None
 
     def _topic(self, topic: ProduceRequest.TopicProduceData) -> ProduceResponse.TopicProduceResponse:
-        answers = [Answer(index=data.index) for data in topic.partition_data]
+        answers: list[Answer] = []
         try:
             name = topic_name(self._broker, self._request, self._context, topic)
         except BrokerError as error:
             # Not kept: its traceback would keep this frame, and that the whole request.
-            for answer in answers:
-                self._refuse(answer, error)
+            for data in topic.partition_data:
+                answers.append(self._refused(data, error))
         else:
-            for data, answer in zip(topic.partition_data, answers, strict=True):
+            for data in topic.partition_data:
                 try:
-                    self._append(name, data, answer)
+                    answers.append(self._append(name, data))
                 except BrokerError as error:
-                    self._refuse(answer, error)
+                    answers.append(self._refused(data, error))
         return ProduceResponse.TopicProduceResponse(
             name=topic.name, topic_id=topic.topic_id, partition_responses=answers
         )
 
-    def _refuse(self, answer: Answer, error: BrokerError) -> None:
+    def _refused(self, data: _Data, error: BrokerError) -> Answer:
         self.refused = True
+        answer = Answer(index=data.index)
         refuse(answer, error)
+        return answer
 
-    def _append(self, topic: str, data: _Data, answer: Answer) -> None:
+    def _append(self, topic: str, data: _Data) -> Answer:
         """Raises: BrokerError when the batch is refused; nothing of it is in the log then."""
         batch = data.records
         if batch is None:
             raise BrokerError(ErrorCode.INVALID_RECORD, "There is no record batch.")
         assert isinstance(batch, memoryview)
-        if len(batch) >= HEADER_SIZE and batch[MAGIC_POSITION] == MAGIC:
-            attributes = batch[LOW_ATTRIBUTES_POSITION]
-            if attributes & CODEC_MASK == Codec.ZSTD and self._context.version < _FIRST_VERSION_WITH_ZSTD:
-                raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
-            if attributes & TRANSACTIONAL_BIT and self._inquiry is not None:
-                self._inquiry.admit(topic, data.index)
+        if self._looks_inside:
+            self._look_inside(topic, data.index, batch)
         acks = self._request.acks
         partition, result = append_batch(
             self._broker, topic, data.index, batch, acks, self._now_ms, self._moved
         )
-        answer.base_offset = result.base_offset
-        answer.log_append_time_ms = result.log_append_time
-        answer.log_start_offset = partition.log.log_start_offset
+        answer = Answer(
+            index=data.index,
+            base_offset=result.base_offset,
+            log_append_time_ms=result.log_append_time,
+            log_start_offset=partition.log.log_start_offset,
+        )
         if acks and not partition.has_acknowledged(result, acks):
             self._waits.append((ProduceWait(partition, result, acks), answer))
+        return answer
+
+    def _look_inside(self, topic: str, index: int, batch: memoryview) -> None:
+        """Raises: BrokerError for a batch of a kind that this request may not hold."""
+        if len(batch) < HEADER_SIZE or batch[MAGIC_POSITION] != MAGIC:
+            return
+        attributes = batch[LOW_ATTRIBUTES_POSITION]
+        if attributes & CODEC_MASK == Codec.ZSTD and self._context.version < _FIRST_VERSION_WITH_ZSTD:
+            raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+        if attributes & TRANSACTIONAL_BIT and self._inquiry is not None:
+            self._inquiry.admit(topic, index)
 
 
 def append_batch(

@@ -24,6 +24,7 @@ import pytest
 
 from bench.clients.wire import (
     FETCH_VERSION,
+    PRODUCE_VERSION,
     Connection,
     check_produced,
     create_topic,
@@ -33,6 +34,7 @@ from bench.clients.wire import (
 )
 from logd.load.batches import batch_of
 from protocol.messages.metadata import MetadataRequest
+from protocol.messages.produce import ProduceRequest
 from tests.support.broker import LogdBroker
 
 TOPIC = "costs"
@@ -64,6 +66,18 @@ def produce_in_turn(connection: Connection, _other: Connection) -> Exchange:
         check_produced(connection, connection.exchange(request), topic)
     in_turn = cycle(requests)
     return lambda: connection.exchange(next(in_turn))
+
+
+def produce_together(connection: Connection, _other: Connection) -> Exchange:
+    """A hundred such batches, each to a partition of its own, in one request."""
+    topic, partitions = f"{TOPIC}-together", 100
+    create_topic(connection, topic, partitions=partitions)
+    batch = batch_of(1, 1024).encoded
+    data = [ProduceRequest.PartitionProduceData(index=index, records=batch) for index in range(partitions)]
+    topic_data = ProduceRequest.TopicProduceData(name=topic, partition_data=data)
+    request = frame(ProduceRequest(acks=-1, timeout_ms=30_000, topic_data=[topic_data]), PRODUCE_VERSION)
+    check_produced(connection, connection.exchange(request), topic)
+    return partial(connection.exchange, request)
 
 
 def fetch(connection: Connection, _other: Connection) -> Exchange:
@@ -131,6 +145,7 @@ def python_work(directory: Path, prepare: Prepare, requests_each: int) -> tuple[
     [
         (produce, 1, 56.5),
         (produce_in_turn, 1, 55),
+        (produce_together, 1, 3429),
         (fetch, 1, 80),
         (fetch_with_epoch, 1, 163),
         (produce_and_fetch, 3, 319.5),
