@@ -361,7 +361,7 @@ class ProducerStateManager:
         to the high watermark at most, or replayed.
         Raises: StorageFailure.
         """
-        self._clear()
+        self.forget()
         while self.snapshot_offsets:
             offset = self.snapshot_offsets[-1]
             if offset <= log_end_offset and self._load(offset, now_ms):
@@ -372,7 +372,7 @@ class ProducerStateManager:
 
     def reset(self) -> None:
         """Forget everything and delete every snapshot: the log starts anew. Raises: StorageFailure."""
-        self._clear()
+        self.forget()
         for offset in self.snapshot_offsets:
             self._fs.remove(self._path(offset))
         self.snapshot_offsets.clear()
@@ -421,7 +421,8 @@ class ProducerStateManager:
     def _path(self, end_offset: Offset) -> str:
         return f"{self.directory}/{producer_snapshot.file_name(end_offset)}"
 
-    def _clear(self) -> None:
+    def forget(self) -> None:
+        """Know nothing of any producer; what is on disk stays."""
         self.producers.clear()
         self._open_txns.clear()
         self.unreplicated.clear()

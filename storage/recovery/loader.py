@@ -36,6 +36,7 @@ from storage.recovery.leftovers import base_offset_of, settle
 from storage.recovery.report import RecoveryReport
 from storage.recovery.segment_recovery import SegmentScan, rebuild_segment
 from storage.recovery.segment_walk import walk_from_indexes
+from storage.recovery.transaction_indexes import find_lost, make_anew
 from storage.segment import DELETED_SUFFIX, LOG_SUFFIX, Segment, file_stem
 from storage.time_index import SUFFIX as TIME_INDEX_SUFFIX
 
@@ -211,6 +212,7 @@ class _Loading:
             self._epochs_are_lost = True
         scan_from = self._first_to_scan()
         end = self._trust(scan_from, log_start_offset)
+        self._make_transaction_indexes(self.segments[:scan_from])
         until = self.segments[scan_from].base_offset if scan_from < len(self.segments) else end
         self._restore_producers(until)
         if scan_from < len(self.segments):
@@ -235,16 +237,7 @@ class _Loading:
             # The one that ends at the recovery point, too: it was rolled after the flush that moved it there had been
             # planned, so that flush knew nothing of its end. The next one moves the recovery point on.
             first = max(bisect_left(bases, self._recovery_point) - 1, 0)
-        if self._epochs_are_lost:
-            return 0
-        for index, segment in enumerate(self.segments[:first]):
-            try:
-                segment.txn_index.sanity_check()
-            except CorruptLog:
-                return index  # it follows from all producer state since
-            if segment.base_offset in self._without_index and not self._fs.exists(segment.txn_index.path):
-                return index  # most have none, but whoever removes the others to have them made anew removes it, too
-        return first
+        return 0 if self._epochs_are_lost else first
 
     # -- what is believed --------------------------------------------------------------------------------
 
@@ -258,8 +251,8 @@ class _Loading:
         end = log_start_offset
         walk_bytes_max = _CLEAN_WALK_BYTES_MAX if self.report.clean else 1 << 31
         for index, segment in enumerate(self.segments[:count]):
-            is_without = segment.base_offset in self._without_index
-            walked = None if is_without else walk_from_indexes(segment, walk_bytes_max)
+            has_indexes = segment.base_offset not in self._without_index
+            walked = walk_from_indexes(segment, walk_bytes_max) if has_indexes else None
             end = self._rebuild_indexes(segment) if walked is None else walked
             following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
             if end > following or (end < following and not self._gaps):
@@ -282,15 +275,17 @@ class _Loading:
         )
         if scan.damage is not None:
             raise scan.damage
-        self._note_rebuilt(segment)
+        for path in (segment.offset_index.path, segment.time_index.path):
+            self._fs.open(path, OpenMode.READ).sync()
+        self.report.rebuilt_segments.append(segment.base_offset)
         return scan.next_offset
 
-    def _note_rebuilt(self, segment: Segment) -> None:
-        """A segment below the recovery point has new indexes, which nobody will look at again after a crash."""
-        for path in (segment.offset_index.path, segment.time_index.path, segment.txn_index.path):
-            if self._fs.exists(path):
-                self._fs.open(path, OpenMode.READ).sync()
-        self.report.rebuilt_segments.append(segment.base_offset)
+    def _make_transaction_indexes(self, believed: list[Segment]) -> None:
+        lost = find_lost(self._fs, believed, self._without_index)
+        if lost:
+            offsets = self.producers.snapshot_offsets
+            make_anew(self._fs, self._directory, believed, lost, offsets, gaps=self._gaps)
+            self._fs.sync_dir(self._directory)
 
     def _restore_producers(self, until: Offset) -> None:
         """Brings the producer state to what it was when the log ended at `until`."""
@@ -325,9 +320,6 @@ class _Loading:
                     raise scan.damage
                 self._cut(index, scan.end, end, scan.damage.reason)
                 break
-            following = self.segments[index + 1].base_offset if index + 1 < len(self.segments) else end
-            if self.report.clean or following < self._recovery_point:
-                self._note_rebuilt(segment)
         return end
 
     def _does_not_follow(self, segment: Segment, end: Offset) -> bool:
