@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from protocol.compression import Codec
 from protocol.control_records import read_end_txn_marker
 from protocol.errors import BrokerError, ErrorCode
-from protocol.record_builder import recompress, rewrite_timestamps
+from protocol.record_builder import recompress
 from protocol.record_validation import check_batch, check_produced_batch, validate_records
 from protocol.records import (
     CODEC_MASK,
@@ -64,11 +64,12 @@ class AppendRules:
 
     def examine(
         self, batch: bytearray | memoryview, now_ms: TimestampMs, *, from_client: bool
-    ) -> tuple[bytearray | memoryview, BatchHeader]:
-        """Checks everything that the topic demands; returns the batch to write, rewritten where the topic
-        demands that (in place, or a new one), and its header.
+    ) -> tuple[bytearray | memoryview, BatchHeader, TimestampMs | None]:
+        """Checks everything that the topic demands; returns the batch to write (a new one, if its codec is not the
+        topic's), its header, and the greatest timestamp that `rewrite_timestamps` is to set before it is written; None
+        if it has the right one. `batch` itself stays as it was.
 
-        Raises: BrokerError; the batch is then as it was.
+        Raises: BrokerError.
         """
         if not from_client:
             header = check_batch(batch)
@@ -88,9 +89,8 @@ class AppendRules:
         if self._log_append_time:
             greatest = now_ms
         stamped = header.attributes & LOG_APPEND_TIME_BIT != 0
-        if greatest != header.max_timestamp or stamped != self._log_append_time:
-            rewrite_timestamps(batch, log_append_time=self._log_append_time, max_timestamp=greatest)
-        return batch, read_header(batch)
+        is_right = greatest == header.max_timestamp and stamped == self._log_append_time
+        return batch, read_header(batch), None if is_right else greatest
 
     def _with_codec(self, batch: bytearray | memoryview, header: BatchHeader) -> bytearray | memoryview:
         """The batch under the topic's codec, which may make it too large."""

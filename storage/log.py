@@ -19,6 +19,7 @@ from struct import Struct
 from protocol.control_records import read_end_txn_marker
 from protocol.crc import crc32c
 from protocol.errors import BrokerError, ErrorCode
+from protocol.record_builder import rewrite_timestamps
 from protocol.record_validation import check_batch
 from protocol.records import (
     ATTRIBUTES_POSITION,
@@ -102,7 +103,7 @@ class Log(LocalLog):
         StorageFailure.
         """
         # Is it sound? Its header tells, or a closer look at the whole.
-        size = len(batch)
+        size, stamp = len(batch), None
         if size < HEADER_SIZE:
             check_batch(batch)  # raises
         (
@@ -135,12 +136,10 @@ class Log(LocalLog):
             or base_timestamp < now_ms - self._timestamp_before_max_ms
             or crc32c(batch[ATTRIBUTES_POSITION:], 0) != crc
         ):
-            batch, header = self._rules.examine(batch, now_ms, from_client=origin is _CLIENT)
-            size = len(batch)
-            length = header.batch_length
-            attributes = header.attributes
-            last_offset_delta = header.last_offset_delta
-            max_timestamp = header.max_timestamp
+            batch, header, stamp = self._rules.examine(batch, now_ms, from_client=origin is _CLIENT)
+            size, length = len(batch), header.batch_length
+            attributes, last_offset_delta = header.attributes, header.last_offset_delta
+            max_timestamp = header.max_timestamp if stamp is None else stamp
 
         # May its producer write it, and has it not written it before?
         base_offset = self.log_end_offset
@@ -170,6 +169,8 @@ class Log(LocalLog):
             or last_offset > segment.offset_max
         ):
             segment = self._segment_for(size, now_ms)
+        if stamp is not None:
+            rewrite_timestamps(batch, log_append_time=self._stamps_time, max_timestamp=stamp)
         _PLACE(batch, 0, base_offset, length, leader_epoch)
         position = (segment.file_if_open or self._files.open_active()).append(batch)
 

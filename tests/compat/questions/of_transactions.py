@@ -15,7 +15,7 @@ from protocol.messages.describe_transactions import DescribeTransactionsRequest
 from protocol.messages.find_coordinator import FindCoordinatorRequest
 from protocol.messages.init_producer_id import InitProducerIdRequest
 from protocol.messages.list_transactions import ListTransactionsRequest
-from tests.compat.questions.asking import answered
+from tests.compat.questions.asking import answered, settled
 from tests.support.patience import until_settled
 from tests.support.transaction_talk import (
     Identity,
@@ -508,4 +508,17 @@ async def transactions_are_listed(client: Client, topic: str) -> Any:
         "a bad pattern": await listed(2, transactional_id_pattern="(a"),
     }
     assert await b.abort() is E.NONE
+    return outcome
+
+
+@answered([[E.NONE] * 3] * 3)
+async def transactions_in_a_topic_that_stamps_its_records(client: Client, topic: str) -> Any:
+    await client.create_topic(topic, configs={"message.timestamp.type": "LogAppendTime"})
+    await settled(client, topic, 1)
+    one = await producer(client, topic)
+    outcome = []
+    for _ in range(3):
+        first = await until_settled(lambda: one.produce(topic, b"a", version=12), lambda code: code)
+        then = await one.produce(topic, b"b", version=12)
+        outcome.append([first, then, await one.commit(version=5)])
     return outcome

@@ -158,6 +158,29 @@ def test_log_append_time_is_stamped() -> None:
     assert {record.timestamp_ms for record in iter_records(written)} == {NOW_MS + 7}
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        LogConfig(message_timestamp_type="LogAppendTime"),
+        LogConfig(message_timestamp_type="LogAppendTime", cleanup_policy=frozenset({"compact"})),
+        LogConfig(message_timestamp_type="LogAppendTime", compression_type="gzip"),
+        LogConfig(message_timestamp_type="LogAppendTime", segment_bytes=100),
+        LogConfig(validation="full"),
+    ],
+    ids=["stamped", "compacted", "recompressed", "too large for a segment", "wrong maximum"],
+)
+def test_a_refused_batch_is_as_it_was(config: LogConfig) -> None:
+    """It may be offered again. One with the broker's stamp would be refused for that: the second transaction of every
+    producer was, in a topic of this kind.
+    """
+    log = open_log(MemoryFileSystem(), config)[0]
+    log.producers.update(9, 1, 0, 0, 0, 0, NOW_MS, False)  # in a later epoch: the batch is fenced
+    batch = changed(idempotent(0), 35, NOW_MS + 1, 8)  # its greatest timestamp, which no record has
+    before = bytes(batch)
+    assert refusal(log, batch).code in (ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.RECORD_LIST_TOO_LARGE)
+    assert batch == before
+
+
 @pytest.mark.parametrize("codec", [Codec.NONE, Codec.GZIP, Codec.LZ4, Codec.ZSTD])
 def test_the_topics_codec_is_applied(codec: Codec) -> None:
     name = "uncompressed" if codec is Codec.NONE else codec.name.lower()
