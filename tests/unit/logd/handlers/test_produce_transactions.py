@@ -167,6 +167,24 @@ def test_the_short_way_serves_what_comes_within_a_transaction() -> None:
     play(scenario)
 
 
+def test_on_the_short_way_each_partition_asks_for_itself() -> None:
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await client.create_topic("t", partitions=2)
+        coordinator = coordinated(node)
+        for transaction in range(3):
+            for sequence in range(transaction * 5, transaction * 5 + 5):
+                for index in range(2):
+                    answer = await send(client, batch(sequence), index=index, transactional_id="x")
+                    assert (answer.index, answer.error_code) == (index, 0)
+                    assert answer.base_offset == sequence + transaction
+            assert len(coordinator.asked) == 2 * (transaction + 1)
+            for index in range(2):
+                end_transaction(node.partition("t", index), PRODUCER, committed=True)
+
+    play(scenario)
+
+
 # -- what its answer becomes -----------------------------------------------------------------------------------------
 
 AWAY = (
