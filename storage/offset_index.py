@@ -63,9 +63,13 @@ class OffsetIndex(IndexFile):
 
     def _last_of(self, count: int) -> tuple[int, int]:
         """The last of the first `count` entries."""
-        offset, position = self.entry(count - 1) if count else (self.base_offset - 1, 0)
-        if position < 0:
-            raise CorruptLog(self.path, (count - 1) * self.ENTRY.size, f"position {position}")
+        if not count:
+            return self.base_offset - 1, 0
+        offset, position = self.entry(count - 1)
+        if position < 0 or offset < self.base_offset:
+            raise CorruptLog(
+                self.path, (count - 1) * self.ENTRY.size, f"offset {offset} at position {position}"
+            )
         return offset, position
 
     def truncate_to(self, offset: int) -> None:

@@ -9,6 +9,7 @@ witness, the epoch file, is not written before that.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,28 @@ def test_a_flipped_bit_is_never_served(clean: bool, data: st.DataObject, max_byt
     assert log.producers.producers[7].next_sequence == log.log_end_offset
     check_reads(log, batches, recovery_point, max_bytes)
     check_lookups(log, batches)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("place", [0, 4], ids=["offset", "position"])
+def test_an_index_entry_that_turns_negative_misleads_nobody(clean: bool, place: int) -> None:
+    """An offset below those of the segment was once taken for that of no entry: readers began too far behind."""
+    fs = FaultyFileSystem(0, NOW_MS)
+    batches, recovery_point = write_log(fs, clean)
+    for name in [name for name in fs.listdir(DIRECTORY) if name.endswith(".index")]:
+        path = f"{DIRECTORY}/{name}"
+        for entry in range(0, fs.size(path), 8):
+            fs.flip_bit(path, entry + place, 7)
+            try:
+                log, _ = open_log(fs, CONFIG, recovery_point=recovery_point, clean=clean)
+            except CorruptLog:
+                pass
+            else:
+                check_reads(log, batches, recovery_point, 800)
+                check_lookups(log, batches)
+                log.release()
+            fs = FaultyFileSystem(0, NOW_MS)
+            write_log(fs, clean)
 
 
 @settings(max_examples=300, deadline=None)

@@ -132,8 +132,9 @@ def test_a_file_that_got_shorter_is_corrupt(fs: MemoryFileSystem) -> None:
         index.lookup(1000)
 
 
-def test_a_negative_position_is_corrupt(fs: MemoryFileSystem) -> None:
-    fs.write_atomic(PATH, struct.pack(">ii", 5, -1))
+@pytest.mark.parametrize("entry", [(5, -1), (-5, 1)], ids=["position", "offset"])
+def test_what_is_negative_is_corrupt(fs: MemoryFileSystem, entry: tuple[int, int]) -> None:
+    fs.write_atomic(PATH, struct.pack(">ii", *entry))
     with pytest.raises(CorruptLog):
         OffsetIndex.open(fs, PATH, 100).lookup(105)
 
