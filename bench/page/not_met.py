@@ -30,7 +30,7 @@ _NEXT: Mapping[str, str] = {
     "S5 p99_excess_us": "look which turns of the loop are long: timers, metrics, the collector of garbage",
     "S6 cpu_s_per_gb": f"half of it is Python, the kernel's part is the floor's: {_COMPILE}, not enough by itself",
     "S6L p50_us": "waking from rest is most of it, since a produce that takes 27 µs back to back takes 350 after a "
-    "millisecond of idling: copy a small region and send it with its head in one call",
+    "millisecond of idling: nothing in the broker but what each request costs",
     "S6L p99_us": "look which turns of the loop are long",
     "S7 requests_per_s": "several nodes on a machine, one for each core: one loop has one core; " + _COMPILE,
     "S7 requests_per_cpu_s": _COMPILE,

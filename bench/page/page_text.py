@@ -76,12 +76,10 @@ send each time a connection is looked at, as in the floor loop.
 TRIED = """
 ## Tried, and not kept
 
-Side by side on one machine, n = 4 where nothing else is said, medians and ranges; none of it left the spread.
+Side by side on one machine, medians and ranges; none of it left the spread.
 
 | what | before | with it |
 |---|---|---|
-| up to 16 KB of records copied, to send all in one call: µs of CPU a fetch | 67.5 [56.5–83.0] | 70.0 [56.5–80.0] |
-| the same: p50 from producer to consumer, µs | 228 [144–276] | 199 [179–250] |
 | `socket.send.buffer.bytes=-1`, the system's choice: S6, s/GB, n = 21 | 0.214 [0.162–0.323] | 0.179 [0.153–0.291] |
 | the same: p50 of a produce beside four consumers without pause, µs, n = 8 | 368 [339–529] | 829 [235–1,651] |
 | the same: p99, µs, n = 8 | 1,490 [1,005–5,704] | 3,736 [2,894–10,614] |

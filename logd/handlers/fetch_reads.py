@@ -1,8 +1,8 @@
 """The reads of Fetch: one request until it is answered, through waiting for records and for the disk.
 
 Partitions are read in the order asked for until `max_bytes` are found; the first batch found comes whole even if it is
-larger. Records leave as file regions; batches that this process has not checked yet, or that are not in memory, are
-read and checked in the pool first.
+larger. Records leave as file regions, the first few of an answer as copies; batches that this process has not checked
+yet, or that are not in memory, are read and checked in the pool first.
 Deviation: regions end with a batch; Kafka cuts the last one where the limit falls.
 Source: apache/kafka core/…/server/ReplicaManager.scala (readFromLog), DelayedFetch.scala.
 """
@@ -19,6 +19,7 @@ from protocol.messages.fetch import FetchRequest, FetchResponse
 from protocol.types import ZERO_UUID
 from replication.partition import READ_COMMITTED
 from storage.errors import OffsetOutOfRange, StorageError
+from storage.region import COPIED_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -258,9 +259,10 @@ class Fetch:
         if region is None:
             answer.records = b""
         else:
-            answer.records = region
             self._bytes_read += region.size
             self._bytes_left -= region.size
+            is_small = self._bytes_read <= COPIED_BYTES_MAX
+            answer.records = (region.copy() if is_small else None) or region
         answer.aborted_transactions = (
             self._aborted(partition, offset, result.next_offset)
             if self._isolation == READ_COMMITTED

@@ -21,6 +21,7 @@ from protocol.messages.fetch import FetchRequest
 from protocol.types import ZERO_UUID
 from replication.partition import READ_COMMITTED
 from storage.errors import OffsetOutOfRange, StorageError
+from storage.region import COPIED_BYTES_MAX
 
 if TYPE_CHECKING:
     from logd.broker import Broker
@@ -110,7 +111,8 @@ def _answer(
         partition.log.log_start_offset,
         region.size,
     )
-    return head, region, shape.tail
+    records = region.copy() if region.size <= COPIED_BYTES_MAX else None
+    return (head, region, shape.tail) if records is None else (head + records + shape.tail,)
 
 
 # -- waiting -----------------------------------------------------------------------------------------------------

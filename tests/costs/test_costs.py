@@ -146,9 +146,9 @@ def python_work(directory: Path, prepare: Prepare, requests_each: int) -> tuple[
         (produce, 1, 56.5),
         (produce_in_turn, 1, 55),
         (produce_together, 1, 3429),
-        (fetch, 1, 80),
-        (fetch_with_epoch, 1, 163),
-        (produce_and_fetch, 3, 319.5),
+        (fetch, 1, 69),
+        (fetch_with_epoch, 1, 160),
+        (produce_and_fetch, 3, 308.5),
         (metadata, 1, 130),
     ],
 )
@@ -186,7 +186,7 @@ def system_calls(directory: Path, prepare: Prepare, requests: int) -> Counter[st
     ("prepare", "expected"),
     [
         (produce, {"recvfrom": 1, "pwrite64": 1, "sendto": 1, "epoll_pwait": 1}),
-        (fetch, {"recvfrom": 1, "preadv2": 2, "sendto": 2, "sendfile": 1, "epoll_pwait": 1}),
+        (fetch, {"recvfrom": 1, "preadv2": 3, "sendto": 1, "epoll_pwait": 1}),
         (metadata, {"recvfrom": 1, "sendto": 1, "epoll_pwait": 1}),
     ],
 )

@@ -274,6 +274,39 @@ def test_regions_of_real_files_between_bytes(tmp_path: Path) -> None:
     play(scenario, f"log.dirs={tmp_path}", fs=RealFileSystem())
 
 
+@pytest.mark.parametrize(
+    ("bytes_of", "calls"),
+    [([1000], 0), ([7000, 7000], 0), ([7000, 7000, 7000], 1), ([20_000], 1), ([20_000, 1000], 2)],
+)
+def test_the_first_few_records_of_an_answer_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_of: list[int], calls: int
+) -> None:
+    sent: list[int] = []
+
+    def sendfile(out: int, source: int, position: int, size: int) -> int:
+        sent.append(size)
+        return real_sendfile(out, source, position, size)
+
+    real_sendfile = os.sendfile
+    monkeypatch.setattr(os, "sendfile", sendfile)
+
+    async def scenario(node: Node) -> None:
+        client = await node.client()
+        await client.create_topic("t", partitions=len(bytes_of))
+        batches = [bytes(make_batch(size=size)) for size in bytes_of]
+        for index, batch in enumerate(batches):
+            await client.produce("t", index, batch)
+        for _ in ("the ordinary way", "the short one, if it is one partition"):
+            answers = await ask(client, *[("t", wanted(index, 0)) for index in range(len(batches))])
+            assert [bytes(cast("memoryview", answer.records))[21:] for answer in answers] == [
+                batch[21:] for batch in batches
+            ]
+            assert len(sent) == calls
+            sent.clear()
+
+    play(scenario, f"log.dirs={tmp_path}", fs=RealFileSystem())
+
+
 def test_a_deleted_topic_is_still_sent_to_who_reads_it(tmp_path: Path) -> None:
     async def scenario(node: Node) -> None:
         client, slow = await node.client(), await node.peer()
