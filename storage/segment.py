@@ -126,13 +126,15 @@ class Segment:
         created_ms: TimestampMs,
         *,
         suffix: str = "",
+        is_indexed: bool = True,
     ) -> Segment:
-        """The segment over existing files, of which the indexes are believed. Raises: StorageFailure."""
+        """The segment over existing files; its indexes are believed if it has both. Raises: StorageFailure."""
         segment = cls(fs, directory, base_offset, created_ms, suffix=suffix)
         segment.size_bytes = segment.appended_from = size_bytes
         segment.max_timestamp = None
-        segment.offset_index = OffsetIndex.open(fs, segment.offset_index.path, base_offset)
-        segment.time_index = TimeIndex.open(fs, segment.time_index.path, base_offset)
+        if is_indexed:
+            segment.offset_index = OffsetIndex.open(fs, segment.offset_index.path, base_offset)
+            segment.time_index = TimeIndex.open(fs, segment.time_index.path, base_offset)
         return segment
 
     def __repr__(self) -> str:

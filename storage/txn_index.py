@@ -120,6 +120,17 @@ class TxnIndex:
         self._entries = []
         self._written = 0
 
+    def replace(self, entries: list[AbortedTxn]) -> None:
+        """Make these the entries, durably; a crash leaves the file as it was, or with all of them.
+
+        Blocks. Raises: StorageFailure.
+        """
+        self.close()
+        if entries or self._fs.exists(self.path):
+            self._fs.write_atomic(self.path, b"".join(_ENTRY.pack(VERSION, *txn) for txn in entries))
+        self._entries = entries
+        self._written = len(entries)
+
     def sanity_check(self) -> None:
         """Raises: CorruptLog when the file cannot be the index of this segment; StorageFailure."""
         last = self._base_offset - 1

@@ -133,7 +133,9 @@ class _Loading:
         self._now_ms = now_ms
         self._epochs_are_lost = False
         self._without_index: set[Offset] = set()
-        """Base offsets of segments of which an index file was missing."""
+        """Base offsets of segments that lack an index file. It stays missing until their transaction indexes are on
+        disk: so a start that does not get there is taken up by the next one.
+        """
         self._witness = LeaderEpochCache()
         """Leader epochs as the file had them."""
         self.segments: list[Segment] = []
@@ -156,12 +158,13 @@ class _Loading:
         )
         for base_offset in bases:
             stem = file_stem(base_offset)
-            for suffix in (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX):
-                if stem + suffix not in present:
-                    fs.open(f"{directory}/{stem}{suffix}", OpenMode.CREATE)
-                    self._without_index.add(base_offset)
+            is_indexed = stem + OFFSET_INDEX_SUFFIX in present and stem + TIME_INDEX_SUFFIX in present
+            if not is_indexed:
+                self._without_index.add(base_offset)
             size = fs.size(f"{directory}/{stem}{LOG_SUFFIX}")
-            self.segments.append(Segment.open(fs, directory, base_offset, size, self._now_ms))
+            self.segments.append(
+                Segment.open(fs, directory, base_offset, size, self._now_ms, is_indexed=is_indexed)
+            )
         if LEADER_EPOCHS not in present:
             self._epochs_are_lost = self._carries_epochs()
         self._finish_deletion([name for name in listed if name.endswith(DELETED_SUFFIX)])
@@ -211,8 +214,8 @@ class _Loading:
         if self._epochs_begin_late(log_start_offset):
             self._epochs_are_lost = True
         scan_from = self._first_to_scan()
-        end = self._trust(scan_from, log_start_offset)
         self._make_transaction_indexes(self.segments[:scan_from])
+        end = self._trust(scan_from, log_start_offset)
         until = self.segments[scan_from].base_offset if scan_from < len(self.segments) else end
         self._restore_producers(until)
         if scan_from < len(self.segments):
@@ -285,7 +288,6 @@ class _Loading:
         if lost:
             offsets = self.producers.snapshot_offsets
             make_anew(self._fs, self._directory, believed, lost, offsets, gaps=self._gaps)
-            self._fs.sync_dir(self._directory)
 
     def _restore_producers(self, until: Offset) -> None:
         """Brings the producer state to what it was when the log ended at `until`."""

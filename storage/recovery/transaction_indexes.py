@@ -15,10 +15,11 @@ from protocol.types import Offset
 from storage import producer_snapshot
 from storage.batch_scan import iter_checked
 from storage.errors import CorruptLog
-from storage.fs import FileSystem, OpenMode
+from storage.fs import FileSystem
 from storage.producer_replay import replay_batch, replay_segments
 from storage.producer_state import ProducerStateManager
 from storage.segment import Segment
+from storage.txn_index import AbortedTxn
 
 
 def find_lost(fs: FileSystem, segments: Sequence[Segment], without_index: Collection[Offset]) -> list[int]:
@@ -60,7 +61,7 @@ def make_anew(
             start = _restore_before(fs, producers, snapshot_offsets, segment.base_offset)
             since = segments[max(bisect_right(base_offsets, start) - 1, 0) :]
             replay_segments(producers, since, start, segment.base_offset, gaps=gaps)
-        _make(fs, segment, producers, gaps=gaps)
+        _make(segment, producers, gaps=gaps)
         known_up_to = base_offsets[number + 1] if number + 1 < len(segments) else -1
 
 
@@ -81,9 +82,8 @@ def _restore_before(
     return 0
 
 
-def _make(fs: FileSystem, segment: Segment, producers: ProducerStateManager, *, gaps: bool) -> None:
-    index = segment.txn_index
-    index.reset()
+def _make(segment: Segment, producers: ProducerStateManager, *, gaps: bool) -> None:
+    entries: list[AbortedTxn] = []
     batches = iter_checked(segment.file, 0, segment.size_bytes, due=segment.base_offset, gaps=gaps)
     for position, header, batch in batches:
         try:
@@ -91,8 +91,6 @@ def _make(fs: FileSystem, segment: Segment, producers: ProducerStateManager, *, 
         except BrokerError as error:  # a transaction marker that says nothing
             raise CorruptLog(segment.path, position, str(error)) from error
         if aborted is not None:
-            index.append(aborted)
-    index.write_out()
-    if fs.exists(index.path):
-        fs.open(index.path, OpenMode.READ).sync()
+            entries.append(aborted)
+    segment.txn_index.replace(entries)
     segment.close()
