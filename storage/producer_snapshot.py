@@ -1,7 +1,11 @@
 """File image of a partition's producer state (`<end offset, 20 digits>.snapshot`).
 
 A snapshot says what `ProducerStateManager` knew when the log ended (exclusively) at the offset in its name, so
-that opening a log replays only what came after. It keeps the *last* batch of each producer, not all five.
+that opening a log replays only what came after. It keeps the *last* batch of each producer, not all five. Of a
+compacted log it knows more than the batches that are left.
+
+Invariant: one that is sound, and not above the log's end, speaks of the records that the log holds or held until
+compaction. So what cuts a log removes those above its new end, durably, before anything is appended.
 
 Layout, big-endian: int16 version (1) | uint32 crc | int32 count | count × entry. The CRC-32C covers everything
 behind it, the count included. Entry, 46 bytes: int64 producer id | int16 epoch | int32 last sequence |

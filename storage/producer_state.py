@@ -19,7 +19,7 @@ Sources: KIP-98, KIP-360, KIP-890; apache/kafka storage/…/log/{ProducerStateMa
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -353,22 +353,61 @@ class ProducerStateManager:
         return path
 
     def reload(self, log_end_offset: Offset, now_ms: TimestampMs) -> Offset | None:
-        """Replace the state with that of the newest sound snapshot at or below `log_end_offset`.
+        """Replace the state with what `load` finds for a log that ends at `log_end_offset`; return what that does.
 
-        Newer and damaged snapshots are deleted. Returns the offset from which the log must be replayed to
-        complete the state; None when there is no snapshot, the state is empty and all of the log is needed.
         Assumes that no decided transaction at or above the high watermark is lost with it: a log is cut back
         to the high watermark at most, or replayed.
         Raises: StorageFailure.
         """
+        self.remove_snapshots_above(log_end_offset)
+        return self.load(log_end_offset, now_ms)
+
+    def load(self, end_offset: Offset, now_ms: TimestampMs) -> Offset | None:
+        """Replace the state with that of the newest sound snapshot at or below `end_offset`; delete damaged ones.
+
+        Returns the offset from which the log must be replayed to complete the state; None when there is no
+        snapshot, the state is empty and all of the log is needed. Raises: StorageFailure.
+        """
         self.forget()
-        while self.snapshot_offsets:
-            offset = self.snapshot_offsets[-1]
-            if offset <= log_end_offset and self._load(offset, now_ms):
+        for offset in reversed(self.snapshot_offsets[: bisect_right(self.snapshot_offsets, end_offset)]):
+            entries = self._read(offset)
+            if entries is not None:
+                self.restore(entries)
+                self.remove_expired(now_ms)
                 return offset
-            self._fs.remove(self._path(offset))
-            self.snapshot_offsets.pop()
         return None
+
+    def correct(self, end_offset: Offset, now_ms: TimestampMs) -> bool:
+        """Have the snapshot taken at `end_offset` correct what was replayed up to there: compaction may have left no
+        batch that tells how a transaction ended, or of an epoch. Returns whether there is one, and sound.
+
+        Raises: StorageFailure.
+        """
+        entries = self._read(end_offset) if end_offset in self.snapshot_offsets else None
+        if entries is None:
+            return False
+        replayed = dict(self.producers)
+        self.producers.clear()
+        self._open_txns.clear()
+        self.restore(entries)
+        for entry in entries:
+            producer = replayed.get(entry.producer_id)
+            if producer is not None and producer.to_snapshot(entry.producer_id) == entry:
+                self.producers[entry.producer_id] = producer  # it still knows the batches before the last
+        self.remove_expired(now_ms)
+        return True
+
+    def remove_snapshots_above(self, log_end_offset: Offset) -> None:
+        """Delete the snapshots of what the log does not hold any more, durably: a crash must not bring one back
+        once the log holds something else there. Raises: StorageFailure.
+        """
+        kept = bisect_right(self.snapshot_offsets, log_end_offset)
+        if kept == len(self.snapshot_offsets):
+            return
+        for offset in self.snapshot_offsets[kept:]:
+            self._fs.remove(self._path(offset))
+        self._fs.sync_dir(self.directory)
+        del self.snapshot_offsets[kept:]
 
     def reset(self) -> None:
         """Forget everything and delete every snapshot: the log starts anew. Raises: StorageFailure."""
@@ -435,12 +474,12 @@ class ProducerStateManager:
             first = oldest if first is None else min(first, oldest)
         self.first_unstable_offset = first
 
-    def _load(self, end_offset: Offset, now_ms: TimestampMs) -> bool:
-        """Fill the empty state from a snapshot; False, with the state still empty, when it is damaged."""
+    def _read(self, end_offset: Offset) -> list[SnapshotEntry] | None:
+        """The entries of a snapshot; None, with its file deleted, when it is damaged."""
+        path = self._path(end_offset)
         try:
-            entries = producer_snapshot.decode(self._fs.read_file(self._path(end_offset)))
+            return producer_snapshot.decode(self._fs.read_file(path))
         except producer_snapshot.CorruptSnapshot:
-            return False
-        self.restore(entries)
-        self.remove_expired(now_ms)
-        return True
+            self._fs.remove(path)
+            self.snapshot_offsets.remove(end_offset)
+            return None

@@ -11,6 +11,10 @@ and checked bit by bit. A batch that is not sound
 - below the recovery point is *rot*: it had been on disk. Nothing is cut, CorruptLog is raised, and the partition
   stays offline, since good data may lie behind it.
 
+What is read is replayed to the producer state, and each snapshot on the way corrects that: compaction takes out
+markers, and with them what nothing else in the log says. A snapshot that is sound can be believed above the recovery
+point, too: those of records that are gone are removed, durably, before others take their place.
+
 Indexes, transaction indexes, snapshots and leader epochs that are missing or damaged are made anew from the log:
 none of them is ever a reason to refuse. What was done is returned, not logged.
 """
@@ -220,7 +224,10 @@ class _Loading:
         self._restore_producers(until)
         if scan_from < len(self.segments):
             end = self._scan_rest(scan_from)
-            self.producers.take_snapshot(end)
+            self.is_as_closed = False
+        self.producers.remove_snapshots_above(end)
+        if scan_from < len(self.segments):
+            self._settle_producers(end)
         return end
 
     def _epochs_begin_late(self, log_start_offset: Offset) -> bool:
@@ -292,7 +299,7 @@ class _Loading:
     def _restore_producers(self, until: Offset) -> None:
         """Brings the producer state to what it was when the log ended at `until`."""
         had_snapshots = bool(self.producers.snapshot_offsets)
-        replay_from = self.producers.reload(until, self._now_ms)
+        replay_from = self.producers.load(until, self._now_ms)
         if had_snapshots and replay_from != until:
             self.is_as_closed = False  # the snapshot of the stop is damaged: the next stop takes another
         if replay_from is None:
@@ -314,7 +321,7 @@ class _Loading:
             if index > first and self._does_not_follow(segment, end):
                 self._cut(index, 0, end, f"offset {segment.base_offset} where {end} was due")
                 break
-            self.producers.take_snapshot(segment.base_offset)
+            self._settle_producers(segment.base_offset)
             scan = self._scan(segment, max(end, segment.base_offset))
             end = scan.next_offset
             if scan.damage is not None:
@@ -323,6 +330,13 @@ class _Loading:
                 self._cut(index, scan.end, end, scan.damage.reason)
                 break
         return end
+
+    def _settle_producers(self, offset: Offset) -> None:
+        """The batches up to `offset` have been replayed. A snapshot taken there knows better, since the segments may
+        have been compacted meanwhile; where there is none, it is taken now.
+        """
+        if not self.producers.correct(offset, self._now_ms):
+            self.producers.take_snapshot(offset)
 
     def _does_not_follow(self, segment: Segment, end: Offset) -> bool:
         """Whether what lies before `segment` ends at another offset than it begins with: a file was lost. What

@@ -121,12 +121,6 @@ def _keep_indexes(segment: Segment, **arguments: Any) -> Any:
     return scan
 
 
-def _believe_any_snapshot(producers: ProducerStateManager, log_end_offset: int, now_ms: int) -> Any:
-    newest = max(producers.snapshot_offsets, default=-1)
-    start = _reload(producers, max(log_end_offset, newest), now_ms)
-    return None if start is None else min(start, log_end_offset)
-
-
 # Refusals.
 
 
@@ -165,7 +159,6 @@ _close_directory = LogManager._close_directory
 _cut = _Loading._cut
 _first_to_scan = _Loading._first_to_scan
 _rebuild_segment = rebuild_segment
-_reload = ProducerStateManager.reload
 _append = FaultyFile.append
 _log_append = Log.append
 
@@ -198,7 +191,7 @@ CRASH_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "producers_not_replayed": (storage.recovery.loader, "replay_batch", _nothing),
     "producers_not_replayed_below_the_tail": (storage.recovery.loader, "replay_segments", _nothing),
     "producers_not_replayed_after_a_cut": (storage.local_log, "replay_segments", _nothing),
-    "snapshot_of_lost_records": (ProducerStateManager, "reload", _believe_any_snapshot),
+    "snapshot_of_lost_records": (ProducerStateManager, "remove_snapshots_above", _nothing),
     "half_a_deletion_believed": (_Loading, "_finish_deletion", _nothing),
 }
 FULL_DISK_BUGS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
