@@ -25,7 +25,8 @@ FUNCTION_LINES = 60
 # path: lines it may have
 LARGE_FILES = {
     "logd/delayed.py": 410,
-    "storage/producer_state.py": 450,
+    "storage/producer_state.py": 485,
+    "storage/recovery/loader.py": 408,
 }
 # path:function: lines it may have
 LONG_FUNCTIONS: dict[str, int] = {
