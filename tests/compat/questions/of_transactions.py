@@ -7,6 +7,7 @@ written already, a question asks again on what a client would ask again on.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from logd.clients.client import Client
@@ -137,7 +138,12 @@ async def a_new_start_aborts_what_is_open(client: Client, topic: str) -> Any:
 @answered([E.NONE, E.NONE, E.NONE])
 async def an_identity_without_a_transactional_id(client: Client, _topic: str) -> Any:
     request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=0)
-    return [E((await client.call(request, version=version)).error_code) for version in (0, 4, 5)]
+
+    async def ask(version: int) -> E:
+        return E((await client.call(request, version=version)).error_code)
+
+    # Kafka that has just started has no block of ids yet: clients ask again.
+    return [await until_settled(partial(ask, version), lambda code: code) for version in (0, 4, 5)]
 
 
 # -- who is not known ------------------------------------------------------------------------------------
