@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from protocol.control_records import end_txn_marker
 from storage import producer_snapshot
 from storage.config import LogConfig
 from storage.fs.real import RealFileSystem
-from storage.log import AppendOrigin, Log
+from storage.log import Log
 from tests.support import java
 from tests.support.dump_check import assert_dump_clean
-from tests.support.logs import NOW_MS, append, make_batch, open_log
+from tests.support.logs import append, append_marker, make_batch, open_log
 
 pytestmark = [
     pytest.mark.java,
@@ -54,14 +53,7 @@ def write(log: Log) -> None:
 
 
 def mark(log: Log, producer_id: int, *, committed: bool) -> None:
-    marker = end_txn_marker(
-        committed=committed,
-        producer_id=producer_id,
-        producer_epoch=0,
-        coordinator_epoch=9,
-        timestamp_ms=NOW_MS,
-    )
-    log.append(memoryview(marker), leader_epoch=5, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
+    append_marker(log, producer_id, committed=committed, coordinator_epoch=9, leader_epoch=5)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from protocol.control_records import end_txn_marker
 from protocol.record_builder import build_batch
 from protocol.records import Record, iter_batches
 from protocol.types import Offset, TopicPartition
 from storage.config import LogConfig
 from storage.fs import File, FileSystem, OpenMode
 from storage.fs.memory import MemoryFile, MemoryFileSystem
-from storage.log import AppendResult, Log, ReadResult
+from storage.log import AppendOrigin, AppendResult, Log, ReadResult
 from storage.recovery.loader import load_log
 from storage.recovery.report import RecoveryReport
 
@@ -84,6 +85,28 @@ def make_batch(
 def append(log: Log, batch: bytearray, *, leader_epoch: int = 0, now_ms: int = NOW_MS) -> AppendResult:
     """Appends as a client does."""
     return log.append(memoryview(batch), leader_epoch=leader_epoch, now_ms=now_ms)
+
+
+def append_marker(
+    log: Log,
+    producer_id: int,
+    *,
+    committed: bool,
+    producer_epoch: int = 0,
+    coordinator_epoch: int = 1,
+    leader_epoch: int = 0,
+) -> AppendResult:
+    """Appends the end of a transaction, as its coordinator does."""
+    marker = end_txn_marker(
+        committed=committed,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        coordinator_epoch=coordinator_epoch,
+        timestamp_ms=NOW_MS,
+    )
+    return log.append(
+        memoryview(marker), leader_epoch=leader_epoch, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR
+    )
 
 
 def flush(log: Log) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import posixpath
 
-from protocol.control_records import end_txn_marker
 from protocol.types import TopicPartition, uuid_to_str
 from replication.metadata_commands import CreateTopics, DeleteTopics, NewTopic, RaiseLeaderEpochs
 from storage.config import LogConfig
@@ -17,8 +16,8 @@ from storage.directories.manager import LogManager
 from storage.directories.meta_properties import META_PROPERTIES, MetaProperties, write_meta_properties
 from storage.fs import FileSystem
 from storage.fs.memory import MemoryFileSystem
-from storage.log import AppendOrigin, Log
-from tests.support.logs import NOW_MS, append, flush, make_batch
+from storage.log import Log
+from tests.support.logs import NOW_MS, append, append_marker, flush, make_batch
 from tests.support.metadata_store import NODE_ID, start_store
 from tests.support.metadata_world import registration
 
@@ -75,14 +74,7 @@ def fill(log: Log) -> None:
 
 
 def _mark(log: Log, producer_id: int, *, committed: bool, epoch: int) -> None:
-    marker = end_txn_marker(
-        committed=committed,
-        producer_id=producer_id,
-        producer_epoch=0,
-        coordinator_epoch=3,
-        timestamp_ms=NOW_MS,
-    )
-    log.append(memoryview(marker), leader_epoch=epoch, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
+    append_marker(log, producer_id, committed=committed, coordinator_epoch=3, leader_epoch=epoch)
 
 
 async def _write_metadata(fs: FileSystem, data_dir: str) -> bytes:

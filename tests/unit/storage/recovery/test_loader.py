@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from protocol.control_records import end_txn_marker
 from protocol.records import read_header
 from protocol.types import TopicPartition
 from storage.config import LogConfig
 from storage.errors import CorruptLog
 from storage.fs.memory import MemoryFileSystem
-from storage.log import AppendOrigin, Log
+from storage.log import Log
 from storage.recovery.loader import load_log
 from storage.recovery.report import RecoveryReport
-from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
+from tests.support.logs import DIRECTORY, NOW_MS, append, append_marker, flush, make_batch, open_log, read_all
 
 SIZE = len(make_batch(2))
 CONFIG = LogConfig(segment_bytes=3 * SIZE, index_interval_bytes=1)
@@ -329,14 +328,7 @@ def test_transactions_are_recovered(fs: MemoryFileSystem) -> None:
         )
     flush(log)
     for producer, committed in ((1, False), (2, True)):
-        marker = end_txn_marker(
-            committed=committed,
-            producer_id=producer,
-            producer_epoch=0,
-            coordinator_epoch=1,
-            timestamp_ms=NOW_MS,
-        )
-        log.append(marker, leader_epoch=0, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
+        append_marker(log, producer, committed=committed)
     expected = log.aborted_transactions(0, 8)
     assert expected == [(1, 0)]
     again, _ = reopen(fs, 6)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.control_records import end_txn_marker
 from protocol.records import read_header
 from protocol.types import Offset
 from storage.checkpoint import LEADER_EPOCHS
 from storage.config import LogConfig
 from storage.fs.faulty import FaultyFileSystem, Loss
 from storage.fs.memory import MemoryFileSystem
-from storage.log import AppendOrigin, Log
+from storage.log import Log
 from tests.support.compaction import clean_once
-from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log, read_all
+from tests.support.logs import DIRECTORY, NOW_MS, append, append_marker, flush, make_batch, open_log, read_all
 
 CONFIG = LogConfig(cleanup_policy=frozenset({"compact"}), segment_bytes=1000, delete_retention_ms=1000)
 ABORTING, COMMITTING = 1, 2
@@ -31,14 +30,7 @@ def write(log: Log, producer_id: int, sequence: int = 0) -> None:
 
 def end(log: Log, producer_id: int, *, committed: bool) -> None:
     """Appends a marker of transaction version 2: it has the next epoch."""
-    marker = end_txn_marker(
-        committed=committed,
-        producer_id=producer_id,
-        producer_epoch=1,
-        coordinator_epoch=3,
-        timestamp_ms=NOW_MS,
-    )
-    log.append(marker, leader_epoch=0, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
+    append_marker(log, producer_id, committed=committed, producer_epoch=1, coordinator_epoch=3)
     log.producers.on_high_watermark(log.log_end_offset)
 
 

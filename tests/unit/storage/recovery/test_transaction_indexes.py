@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from protocol.control_records import end_txn_marker
 from storage.config import LogConfig
 from storage.fs import FileSystem
 from storage.fs.faulty import FaultyFileSystem, Loss
 from storage.fs.memory import MemoryFileSystem
-from storage.log import AppendOrigin, Log
+from storage.log import Log
 from storage.recovery.report import RecoveryReport
-from tests.support.logs import DIRECTORY, NOW_MS, append, flush, make_batch, open_log
+from tests.support.logs import DIRECTORY, NOW_MS, append, append_marker, flush, make_batch, open_log
 
 SIZE = len(make_batch(2))
 CONFIG = LogConfig(segment_bytes=3 * SIZE, index_interval_bytes=1)
@@ -41,10 +40,7 @@ def write_aborted(fs: FileSystem) -> None:
         named: dict[str, Any] = {"producer_id": 1, "producer_epoch": 0, "base_sequence": 2 * number}
         append(log, make_batch(2, transactional=True, **named))
         append(log, make_batch(2))
-        marker = end_txn_marker(
-            committed=False, producer_id=1, producer_epoch=0, coordinator_epoch=1, timestamp_ms=NOW_MS
-        )
-        log.append(marker, leader_epoch=0, now_ms=NOW_MS, origin=AppendOrigin.COORDINATOR)
+        append_marker(log, 1, committed=False)
     flush(log)
     log.close()
     fs.sync_dir("/")
